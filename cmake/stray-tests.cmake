@@ -1,0 +1,32 @@
+# What all test executables share.
+include(GoogleTest)
+
+# Debian's libgtest is not instrumented, so sanitizer builds compile it from its source package.
+if(NOT STRAY_SANITIZE)
+  find_package(GTest QUIET)
+endif()
+if(NOT GTest_FOUND)
+  if(NOT EXISTS /usr/src/googletest/CMakeLists.txt)
+    message(FATAL_ERROR "GoogleTest is missing. Run ./dev setup, or: apt-get install googletest libgtest-dev")
+  endif()
+  set(BUILD_GMOCK OFF)
+  set(INSTALL_GTEST OFF)
+  add_subdirectory(/usr/src/googletest ${PROJECT_BINARY_DIR}/googletest EXCLUDE_FROM_ALL SYSTEM)
+  if(STRAY_SANITIZE)
+    target_compile_options(gtest PRIVATE ${STRAY_SANITIZE_OPTIONS})
+    target_compile_options(gtest_main PRIVATE ${STRAY_SANITIZE_OPTIONS})
+  endif()
+  if(NOT TARGET GTest::gtest_main)
+    add_library(GTest::gtest_main ALIAS gtest_main)
+  endif()
+endif()
+
+# stray_gtest(target label timeout sources...): one ctest a TEST; the caller links what is tested.
+function(stray_gtest target label timeout)
+  add_executable(${target} ${ARGN})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${target} PRIVATE stray_warnings GTest::gtest_main)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${target}.
+                       WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+                       PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+endfunction()

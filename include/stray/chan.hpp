@@ -1,0 +1,232 @@
+// Channels: chan<T> and its one-way handles send_chan<T> and recv_chan<T>.
+//
+// Handles are cheap, copyable, compared by identity; a default-constructed or moved-from handle is nil. One handle object is not
+// synchronised, copies of it are (as with shared_ptr). Every operation may be called by a goroutine or by any OS thread.
+#pragma once
+
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <stray/detail/chan_ops.hpp>
+#include <stray/panic.hpp>
+
+namespace stray {
+
+template <class T>
+class chan;
+template <class T>
+class send_chan;
+template <class T>
+class recv_chan;
+
+// A new channel with room for `capacity` elements; 0: unbuffered, a send waits for its receiver.
+// T may be move-only and over-aligned; chan<void> carries no value. Throws std::bad_alloc.
+template <class T>
+[[nodiscard]] chan<T> make_chan(std::size_t capacity = 0);
+
+namespace detail {
+
+template <class T>
+void send_copy(chan_core* core, const T& value) {
+  element_slot<T> slot;
+  slot.emplace(value);
+  chan_send(core, slot.raw());
+}
+template <class T>
+void send_move(chan_core* core, T&& value) {
+  if constexpr (carrier<T>::boxed) {
+    element_slot<T> slot;
+    slot.emplace(std::move_if_noexcept(value));
+    chan_send(core, slot.raw());
+  } else {
+    chan_send(core, std::addressof(value));
+  }
+}
+template <class T>
+bool try_send_copy(chan_core* core, const T& value) {
+  element_slot<T> slot;
+  slot.emplace(value);
+  return chan_try_send(core, slot.raw());
+}
+template <class T>
+bool try_send_move(chan_core* core, T&& value) {
+  if constexpr (!carrier<T>::boxed) {
+    return chan_try_send(core, std::addressof(value));
+  } else if constexpr (std::is_copy_constructible_v<T>) {
+    return try_send_copy<T>(core, value);
+  } else {
+    element_slot<T> slot;
+    slot.emplace(std::move(value));
+    bool sent = chan_try_send(core, slot.raw());
+    if (!sent) value = std::move(*slot.take());
+    return sent;
+  }
+}
+template <class T>
+std::optional<T> recv_value(chan_core* core) {
+  element_slot<T> slot;
+  if (!chan_recv(core, slot.raw())) return std::nullopt;
+  slot.filled();
+  return slot.take();
+}
+template <class T>
+chan_status try_recv_value(chan_core* core, std::optional<T>& out) {
+  element_slot<T> slot;
+  chan_status status = chan_try_recv(core, slot.raw());
+  out.reset();
+  if (status == chan_status::ok) {
+    slot.filled();
+    out = slot.take();
+  }
+  return status;
+}
+
+// Receives until the channel is closed and drained; the end of `for (T v : ch)`.
+template <class T>
+class recv_iterator {
+ public:
+  using value_type = T;
+  using difference_type = std::ptrdiff_t;
+
+  recv_iterator() noexcept = default;
+  explicit recv_iterator(const handle<handle_kind::recv>& from) : from_(from) { value_ = recv_value<T>(from_.core()); }
+
+  T& operator*() { return *value_; }
+  recv_iterator& operator++() {
+    value_ = recv_value<T>(from_.core());
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  bool operator==(std::default_sentinel_t) const noexcept { return !value_.has_value(); }
+
+ private:
+  handle<handle_kind::recv> from_;
+  std::optional<T> value_;
+};
+
+}  // namespace detail
+
+// The operations, by direction. `Self` is the handle class (no virtual, no state).
+#define STRAY_CHAN_SEND_OPERATIONS                                                                                                       \
+  /* Waits until a receiver or room in the buffer takes the value. Throws stray::panic "send on closed channel" (the value is left */    \
+  /* as it was). On a nil channel it blocks for ever. */                                                                                 \
+  void send(const T& value) const { detail::send_copy<T>(this->core(), value); }                                                         \
+  void send(T&& value) const { detail::send_move<T>(this->core(), std::move(value)); }                                                   \
+  /* Never waits; false: no receiver and no room, or nil (the value is left as it was). Throws as send does. */                          \
+  bool try_send(const T& value) const { return detail::try_send_copy<T>(this->core(), value); }                                          \
+  bool try_send(T&& value) const { return detail::try_send_move<T>(this->core(), std::move(value)); }                                    \
+  STRAY_CHAN_CLOSE_OPERATION
+
+#define STRAY_CHAN_CLOSE_OPERATION                                                                                                       \
+  /* No more sends; receivers drain the buffer, then get nullopt. Throws stray::panic "close of closed channel" or */                    \
+  /* "close of nil channel". Wakes all that wait. */                                                                                     \
+  void close() const { detail::chan_close(this->core()); }
+
+#define STRAY_CHAN_RECV_OPERATIONS                                                                                                       \
+  /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */                                             \
+  std::optional<T> recv() const { return detail::recv_value<T>(this->core()); }                                                          \
+  /* Never waits; on ok `out` holds the value, otherwise it is empty. */                                                                 \
+  chan_status try_recv(std::optional<T>& out) const { return detail::try_recv_value<T>(this->core(), out); }                             \
+  /* for (T v : ch): receives until closed and drained. */                                                                               \
+  detail::recv_iterator<T> begin() const { return detail::recv_iterator<T>(recv_chan<T>(*this)); }                                       \
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+#define STRAY_CHAN_COMMON_OPERATIONS                                                                                                     \
+  /* Elements in the buffer now, and its room; 0 for nil and unbuffered channels. */                                                     \
+  std::size_t len() const noexcept { return detail::chan_len(this->core()); }                                                            \
+  std::size_t cap() const noexcept { return detail::chan_cap(this->core()); }
+
+// Both directions.
+template <class T>
+class chan : public detail::handle<detail::handle_kind::full> {
+  static_assert(std::is_object_v<T> && !std::is_const_v<T>, "a channel carries values: no references, no const");
+
+ public:
+  using value_type = T;
+  using detail::handle<detail::handle_kind::full>::handle;
+  STRAY_CHAN_SEND_OPERATIONS
+  STRAY_CHAN_RECV_OPERATIONS
+  STRAY_CHAN_COMMON_OPERATIONS
+  friend bool operator==(const chan& a, const chan& b) noexcept { return a.core() == b.core(); }
+};
+
+// May send and close, so its holder can wake a receiver, and (by close) a blocked sender.
+template <class T>
+class send_chan : public detail::handle<detail::handle_kind::send> {
+ public:
+  using value_type = T;
+  constexpr send_chan() noexcept = default;
+  send_chan(const chan<T>& full) noexcept : handle(static_cast<const detail::handle_base&>(full)) {}
+  STRAY_CHAN_SEND_OPERATIONS
+  STRAY_CHAN_COMMON_OPERATIONS
+  friend bool operator==(const send_chan& a, const send_chan& b) noexcept { return a.core() == b.core(); }
+};
+
+// May only receive: the detector knows that its holder can never wake a receiver.
+template <class T>
+class recv_chan : public detail::handle<detail::handle_kind::recv> {
+ public:
+  using value_type = T;
+  constexpr recv_chan() noexcept = default;
+  recv_chan(const chan<T>& full) noexcept : handle(static_cast<const detail::handle_base&>(full)) {}
+  STRAY_CHAN_RECV_OPERATIONS
+  STRAY_CHAN_COMMON_OPERATIONS
+  friend bool operator==(const recv_chan& a, const recv_chan& b) noexcept { return a.core() == b.core(); }
+};
+
+#define STRAY_CHAN_VOID_SEND                                                   \
+  void send() const { detail::chan_send(this->core(), nullptr); }              \
+  bool try_send() const { return detail::chan_try_send(this->core(), nullptr); } \
+  STRAY_CHAN_CLOSE_OPERATION
+#define STRAY_CHAN_VOID_RECV                                                   \
+  /* true: a signal was received; false: closed and drained */                 \
+  bool recv() const { return detail::chan_recv(this->core(), nullptr); }       \
+  chan_status try_recv() const { return detail::chan_try_recv(this->core(), nullptr); }
+
+template <>
+class chan<void> : public detail::handle<detail::handle_kind::full> {
+ public:
+  using value_type = void;
+  using detail::handle<detail::handle_kind::full>::handle;
+  STRAY_CHAN_VOID_SEND
+  STRAY_CHAN_VOID_RECV
+  STRAY_CHAN_COMMON_OPERATIONS
+  friend bool operator==(const chan& a, const chan& b) noexcept { return a.core() == b.core(); }
+};
+template <>
+class send_chan<void> : public detail::handle<detail::handle_kind::send> {
+ public:
+  using value_type = void;
+  constexpr send_chan() noexcept = default;
+  send_chan(const chan<void>& full) noexcept : handle(static_cast<const detail::handle_base&>(full)) {}
+  STRAY_CHAN_VOID_SEND
+  STRAY_CHAN_COMMON_OPERATIONS
+  friend bool operator==(const send_chan& a, const send_chan& b) noexcept { return a.core() == b.core(); }
+};
+template <>
+class recv_chan<void> : public detail::handle<detail::handle_kind::recv> {
+ public:
+  using value_type = void;
+  constexpr recv_chan() noexcept = default;
+  recv_chan(const chan<void>& full) noexcept : handle(static_cast<const detail::handle_base&>(full)) {}
+  STRAY_CHAN_VOID_RECV
+  STRAY_CHAN_COMMON_OPERATIONS
+  friend bool operator==(const recv_chan& a, const recv_chan& b) noexcept { return a.core() == b.core(); }
+};
+
+#undef STRAY_CHAN_SEND_OPERATIONS
+#undef STRAY_CHAN_CLOSE_OPERATION
+#undef STRAY_CHAN_RECV_OPERATIONS
+#undef STRAY_CHAN_COMMON_OPERATIONS
+#undef STRAY_CHAN_VOID_SEND
+#undef STRAY_CHAN_VOID_RECV
+
+template <class T>
+chan<T> make_chan(std::size_t capacity) {
+  return chan<T>(detail::adopt_core{detail::chan_make(detail::ops_of<T>, capacity)});
+}
+
+}  // namespace stray

@@ -1,0 +1,75 @@
+// stray::condition_variable: waits on any Lockable, for goroutines and OS threads.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>  // std::cv_status
+#include <cstdint>
+
+namespace stray {
+
+namespace detail {
+// One wait, in two steps, so that the caller's lock is released in between and no notification is lost.
+class condition_wait {
+ public:
+  explicit condition_wait(std::atomic<std::uint64_t>& waiters);  // from here on a notify counts
+  ~condition_wait();
+  condition_wait(const condition_wait&) = delete;
+  condition_wait& operator=(const condition_wait&) = delete;
+  bool block(std::int64_t timeout_ns);  // false: timed out
+
+ private:
+  std::atomic<std::uint64_t>& waiters_;
+  void* node_;
+};
+}  // namespace detail
+
+// constexpr-constructible. notify may be called with or without the lock. Spurious wakes are possible, as in the standard.
+class condition_variable {
+ public:
+  constexpr condition_variable() noexcept = default;
+  condition_variable(const condition_variable&) = delete;
+  condition_variable& operator=(const condition_variable&) = delete;
+
+  void notify_one() noexcept;
+  void notify_all() noexcept;
+
+  template <class Lock>
+  void wait(Lock& lock) {
+    wait_ns(lock, -1);
+  }
+  template <class Lock, class Predicate>
+  void wait(Lock& lock, Predicate ready) {
+    while (!ready()) wait(lock);
+  }
+  template <class Lock, class Rep, class Period>
+  std::cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d) {
+    auto ns = std::chrono::ceil<std::chrono::nanoseconds>(d).count();
+    return wait_ns(lock, ns < 0 ? 0 : ns) ? std::cv_status::no_timeout : std::cv_status::timeout;
+  }
+  template <class Lock, class Rep, class Period, class Predicate>
+  bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d, Predicate ready) {
+    auto end = std::chrono::steady_clock::now() + d;
+    while (!ready()) {
+      if (wait_for(lock, end - std::chrono::steady_clock::now()) == std::cv_status::timeout) return ready();
+    }
+    return true;
+  }
+
+ private:
+  template <class Lock>
+  bool wait_ns(Lock& lock, std::int64_t timeout_ns) {
+    struct relock {
+      Lock& lock;
+      ~relock() noexcept(false) { lock.lock(); }
+    };
+    detail::condition_wait waiting(waiters_);
+    lock.unlock();
+    relock again{lock};
+    return waiting.block(timeout_ns);
+  }
+
+  std::atomic<std::uint64_t> waiters_{0};  // queued waits; also the key of the parking table
+};
+
+}  // namespace stray

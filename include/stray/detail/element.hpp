@@ -1,0 +1,103 @@
+// What the byte cores know of a channel's element type.
+//
+// The core only ever moves and destroys elements, without exceptions: a T whose move may throw travels in a box (one allocation in
+// send), so nothing can throw between the claim of a waiter and its wake.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace stray::detail {
+
+struct element_ops {
+  std::uint32_t size;
+  std::uint32_t align;
+  void (*move_to)(void* to, void* from) noexcept;  // constructs *to from *from, which is left moved-from; nullptr: memcpy
+  void (*destroy_at)(void* at) noexcept;           // nullptr: nothing to do
+
+  void move(void* to, void* from) const noexcept {
+    if (move_to != nullptr) {
+      move_to(to, from);
+    } else if (size != 0) {
+      std::memcpy(to, from, size);
+    }
+  }
+  void destroy(void* at) const noexcept {
+    if (destroy_at != nullptr) destroy_at(at);
+  }
+};
+
+// How a T travels.
+template <class T>
+struct carrier {
+  static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
+  using type = std::conditional_t<boxed, std::unique_ptr<T>, T>;
+};
+template <class T>
+using carrier_t = typename carrier<T>::type;
+
+template <class C>
+void move_element(void* to, void* from) noexcept {
+  ::new (to) C(std::move(*static_cast<C*>(from)));
+}
+template <class C>
+void destroy_element(void* at) noexcept {
+  static_cast<C*>(at)->~C();
+}
+
+template <class T>
+inline constexpr element_ops ops_of = {
+    sizeof(carrier_t<T>),
+    alignof(carrier_t<T>),
+    std::is_trivially_copyable_v<carrier_t<T>> ? nullptr : &move_element<carrier_t<T>>,
+    std::is_trivially_destructible_v<carrier_t<T>> ? nullptr : &destroy_element<carrier_t<T>>,
+};
+template <>
+inline constexpr element_ops ops_of<void> = {0, 1, nullptr, nullptr};
+
+// Raw storage for one travelling element on the caller's stack.
+template <class T>
+class element_slot {
+ public:
+  element_slot() noexcept = default;
+  element_slot(const element_slot&) = delete;
+  element_slot& operator=(const element_slot&) = delete;
+  ~element_slot() { reset(); }
+
+  template <class U>
+  void emplace(U&& value) {
+    if constexpr (carrier<T>::boxed) {
+      ::new (bytes_) carrier_t<T>(std::make_unique<T>(std::forward<U>(value)));
+    } else {
+      ::new (bytes_) carrier_t<T>(std::forward<U>(value));
+    }
+    full_ = true;
+  }
+  void* raw() noexcept { return bytes_; }
+  bool full() const noexcept { return full_; }
+  void filled() noexcept { full_ = true; }  // the core has constructed an element here
+  void reset() noexcept {
+    if (full_) get()->~carrier_t<T>();
+    full_ = false;
+  }
+  std::optional<T> take() {                    // may throw if T's move does: then the value is consumed
+    if constexpr (carrier<T>::boxed) {
+      return std::optional<T>(std::move(**get()));
+    } else {
+      return std::optional<T>(std::move(*get()));
+    }
+  }
+
+ private:
+  carrier_t<T>* get() noexcept { return std::launder(reinterpret_cast<carrier_t<T>*>(bytes_)); }
+  alignas(carrier_t<T>) unsigned char bytes_[sizeof(carrier_t<T>)];
+  bool full_ = false;
+};
+
+}  // namespace stray::detail

@@ -1,0 +1,15 @@
+// stray::panic: misuse of a channel, a select or a wait_group by the program, with Go's text in what().
+#pragma once
+
+#include <stdexcept>
+
+namespace stray {
+
+// Thrown, and may be caught. An exception of any type that leaves a goroutine ends the process as Go's panic does:
+// `panic: <what()>`, the goroutine's trace, exit status 2.
+class panic : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+}  // namespace stray

@@ -1,0 +1,12 @@
+// Everything but the adapters. Start with go.hpp and chan.hpp; leak.hpp is what the library is for.
+#pragma once
+
+#include <stray/chan.hpp>
+#include <stray/condition_variable.hpp>
+#include <stray/go.hpp>
+#include <stray/leak.hpp>
+#include <stray/mutex.hpp>
+#include <stray/panic.hpp>
+#include <stray/pprof.hpp>
+#include <stray/select.hpp>
+#include <stray/wait_group.hpp>

@@ -1,0 +1,43 @@
+// stray::wait_group: waits until a number of things are done.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <stray/go.hpp>
+
+namespace stray {
+
+// 8 bytes, constexpr-constructible. add happens before the wait that it should hold up; a wait_group may be reused after wait returned,
+// and destroyed once no thread is inside wait or will call done. A counter below zero throws stray::panic "sync: negative WaitGroup
+// counter".
+class wait_group {
+ public:
+  constexpr wait_group() noexcept = default;
+  wait_group(const wait_group&) = delete;
+  wait_group& operator=(const wait_group&) = delete;
+
+  void add(std::int64_t n);
+  void done() { add(-1); }
+  void wait();  // blocks until the counter is 0
+
+  // add(1), then a goroutine that runs f and calls done (also when f throws: the process ends then).
+  template <class F>
+  [[gnu::always_inline]] inline void go(F&& f) {
+    add(1);
+    stray::go([this, f = std::forward<F>(f)]() mutable {
+      struct finish {
+        wait_group* group;
+        ~finish() { group->done(); }
+      } at_end{this};
+      std::move(f)();
+    });
+  }
+
+ private:
+  std::atomic<std::uint64_t> word_{0};  // {counter:32 | waiters:32}
+};
+
+}  // namespace stray

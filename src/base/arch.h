@@ -1,0 +1,20 @@
+// What the code assumes of the machine, in one place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if !defined(__x86_64__) || !defined(__linux__)
+#error "stray runs on Linux x86-64 today; a port starts in src/base/arch.h and src/runtime/context_x86_64.S"
+#endif
+
+namespace stray::base {
+
+inline constexpr std::size_t page_size = 4096;
+inline constexpr std::size_t cache_line = 64;
+// User addresses have 47 bits; a word is tested after masking, so that tags in the high bits do not hide a pointer.
+inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
+
+inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
+
+}  // namespace stray::base

@@ -1,0 +1,19 @@
+// One clock: CLOCK_MONOTONIC in nanoseconds (what std::chrono::steady_clock reads).
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+
+namespace stray::base {
+
+inline std::int64_t now_ns() noexcept {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+inline timespec to_timespec(std::int64_t ns) noexcept {
+  if (ns < 0) ns = 0;
+  return {static_cast<std::time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+}
+
+}  // namespace stray::base

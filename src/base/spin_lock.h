@@ -1,0 +1,33 @@
+// A lock for critical sections of a few dozen instructions that never block, allocate or run user code other than T's move.
+//
+// 1. It is a plain byte in the object it guards; unlocking is one store.
+// 2. A waiter spins 64 rounds, then yields its time slice, then sleeps 50 us a time: with more threads than cores the holder may be
+//    preempted, and it must get the core.
+// 3. The detector never takes one while threads are stopped (a stopped thread may hold it).
+// Rejected: a three-state futex lock. Unlock is then an exchange: two atomic read-modify-writes a section instead of one.
+#pragma once
+
+#include <atomic>
+
+#include "base/arch.h"
+
+namespace stray::base {
+
+class spin_lock {
+ public:
+  constexpr spin_lock() noexcept = default;
+  spin_lock(const spin_lock&) = delete;
+  spin_lock& operator=(const spin_lock&) = delete;
+
+  void lock() noexcept {
+    if (held_.exchange(1, std::memory_order_acquire) != 0) lock_slow();  // order: pairs with unlock's release
+  }
+  bool try_lock() noexcept { return held_.exchange(1, std::memory_order_acquire) == 0; }  // order: as lock
+  void unlock() noexcept { held_.store(0, std::memory_order_release); }  // order: pairs with lock's acquire
+
+ private:
+  void lock_slow() noexcept;
+  std::atomic<unsigned char> held_{0};
+};
+
+}  // namespace stray::base

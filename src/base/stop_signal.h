@@ -1,0 +1,8 @@
+// The real-time signal that stops threads for a snapshot: the first one from SIGRTMIN + 5 up that nobody handles. Chosen once.
+#pragma once
+
+namespace stray::base {
+
+int stop_signal() noexcept;
+
+}  // namespace stray::base

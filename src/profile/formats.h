@@ -1,0 +1,22 @@
+// The formats of profile.md. A writer turns samples into bytes and knows nothing of where they come from.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "profile/sample.h"
+
+namespace stray::profile {
+
+// debug=1: "NAME profile: total N", groups by count descending, then key.
+std::string write_counts(std::string_view profile_name, std::span<const sample> samples);
+// debug=2: one paragraph a goroutine, in the order given.
+std::string write_stacks(std::span<const stack_entry> entries);
+// debug=0: gzipped profile.proto. With leak_labels: wait_reason, tier, created_by, cause, blocked_since and the second sample type
+// {bytes_retained, bytes}.
+std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels);
+// Gzip by zlib.
+std::string gzip(std::string_view bytes);
+
+}  // namespace stray::profile

@@ -1,0 +1,139 @@
+#include "profile/names.h"
+
+#include <cctype>
+#include <cstdlib>
+#include <cxxabi.h>
+
+namespace stray::profile {
+
+namespace {
+
+bool word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }
+
+// Is text[at] the first letter of the keyword `operator`?
+bool operator_at(std::string_view text, std::size_t at) {
+  constexpr std::string_view keyword = "operator";
+  return text.substr(at, keyword.size()) == keyword && (at == 0 || !word(text[at - 1])) &&
+         (at + keyword.size() == text.size() || !word(text[at + keyword.size()]));
+}
+
+// The end of the operator's own signs, so that those of operator<, operator-> and operator() are not taken for brackets.
+std::size_t after_operator(std::string_view text, std::size_t at) {
+  std::size_t end = at + 8;
+  std::string_view rest = text.substr(end);
+  if (rest.starts_with("()") || rest.starts_with("[]")) return end + 2;
+  for (std::string_view sign : {"<=>", "->*", "<<=", ">>=", "->", "<<", ">>", "<=", ">=", "<", ">"})
+    if (rest.starts_with(sign)) return end + sign.size();
+  return end;
+}
+
+int bracket(char c) {
+  switch (c) {
+    case '(': case '<': case '{': case '[': return 1;
+    case ')': case '>': case '}': case ']': return -1;
+    default: return 0;
+  }
+}
+
+// The '(' that the ')' at the end of text closes; npos when unbalanced.
+std::size_t matching_open(std::string_view text) {
+  int depth = 0;
+  for (std::size_t i = text.size(); i-- > 0;) {
+    if (text[i] == ')') ++depth;
+    if (text[i] == '(' && --depth == 0) return i;
+  }
+  return std::string_view::npos;
+}
+
+bool drop_suffix(std::string_view& text, std::string_view suffix) {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+std::string_view without_parameters(std::string_view text) {
+  while (text.ends_with(']') && text.rfind(" [clone") != std::string_view::npos) text = text.substr(0, text.rfind(" [clone"));
+  std::string_view bare = text;
+  while (drop_suffix(bare, " const") || drop_suffix(bare, " volatile") || drop_suffix(bare, " noexcept") || drop_suffix(bare, " &") ||
+         drop_suffix(bare, "&") || drop_suffix(bare, " ")) {
+  }
+  if (!bare.ends_with(')')) return text;
+  std::size_t open = matching_open(bare);
+  if (open == std::string_view::npos || open == 0) return text;
+  std::string_view head = bare.substr(0, open);
+  if (head.ends_with("operator") && operator_at(head, head.size() - 8)) return bare;  // "x::operator()" itself
+  if (head.ends_with("::")) return bare;                                              // "x::(anonymous class)"
+  if (head.ends_with(' ') && !operator_at(head, head.rfind(' ') >= 8 ? head.rfind(' ') - 8 : 0)) return text;
+  // "void (*f<int>(int))(char)": a function that returns a pointer to function.
+  if (head.ends_with(')')) {
+    std::size_t inner = matching_open(head);
+    if (inner != std::string_view::npos && inner + 1 < head.size() && (head[inner + 1] == '*' || head[inner + 1] == '&'))
+      return without_parameters(head.substr(inner + 2, head.size() - inner - 3));
+  }
+  return head;
+}
+
+std::string_view without_return_type(std::string_view text) {
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == 'o' && operator_at(text, i)) {
+      std::size_t end = after_operator(text, i);
+      if (depth == 0 && end < text.size() && text[end] == ' ') break;  // operator new, operator bool: the rest is the name
+      i = end - 1;
+      continue;
+    }
+    if (text[i] == '-' && i + 1 < text.size() && text[i + 1] == '>') {  // an arrow in a decltype
+      ++i;
+      continue;
+    }
+    depth += bracket(text[i]);
+    if (depth != 0 || text[i] != ' ') continue;
+    // The qualifiers of an enclosing function, "f() const::{lambda()#1}", are part of the scope.
+    std::string_view rest = text.substr(i + 1);
+    std::size_t scope = rest.find("::");
+    std::string_view qualifiers = rest.substr(0, scope == std::string_view::npos ? 0 : scope);
+    if (qualifiers == "const" || qualifiers == "volatile" || qualifiers == "&" || qualifiers == "&&" || qualifiers == "const &" ||
+        qualifiers == "const &&" || qualifiers == "const&" || qualifiers == "const volatile")
+      i += qualifiers.size();
+    else
+      begin = i + 1;
+  }
+  return text.substr(begin);
+}
+
+}  // namespace
+
+std::string demangle(const char* symbol) {
+  int status = 0;
+  char* text = symbol[0] == '_' && symbol[1] == 'Z' ? abi::__cxa_demangle(symbol, nullptr, nullptr, &status) : nullptr;
+  std::string result = text != nullptr ? text : symbol;
+  std::free(text);
+  return result;
+}
+
+std::string_view function_name(std::string_view demangled) { return without_return_type(without_parameters(demangled)); }
+
+std::string without_template_arguments(std::string_view name) {
+  std::string result;
+  int depth = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] == 'o' && operator_at(name, i)) {
+      std::size_t end = after_operator(name, i);
+      if (depth == 0) result.append(name.substr(i, end - i));
+      i = end - 1;
+      continue;
+    }
+    if (name[i] == '-' && i + 1 < name.size() && name[i + 1] == '>') {
+      if (depth == 0) result.append("->");
+      ++i;
+      continue;
+    }
+    if (name[i] == '<') ++depth;
+    if (depth == 0) result.push_back(name[i]);
+    if (name[i] == '>' && depth > 0) --depth;
+  }
+  return result;
+}
+
+}  // namespace stray::profile

@@ -1,0 +1,22 @@
+// What a person calls a C++ function, cut out of the demangled text.
+//
+// 1. The name keeps its scopes, template arguments and lambda numbers; return type, trailing parameters, qualifiers and clone suffixes go:
+//    "bool stray::recv<int>(stray::chan<int>&) [clone .isra.0]" is "stray::recv<int>". A type that merely takes part never decides.
+// 2. Both cuts are idempotent, so a name that is already short passes unchanged.
+// Rejected: the mangled name (`_ZN5stray` prefixes): functions without linkage name (clang's and LTO's local ones) have none.
+// Runs anywhere; allocates.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace stray::profile {
+
+// The demangled text, or the symbol itself when it is not a mangled name.
+std::string demangle(const char* symbol);
+// "void a::f<int>(int) const [clone .cold]" -> "a::f<int>".
+std::string_view function_name(std::string_view demangled);
+// "std::function<void (int)>::operator()" -> "std::function::operator()".
+std::string without_template_arguments(std::string_view name);
+
+}  // namespace stray::profile

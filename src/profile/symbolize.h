@@ -1,0 +1,41 @@
+// Addresses to function, file and line, by libdw; cached by pc. Any thread; may allocate and lock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stray::profile {
+
+struct source_line {
+  std::string function;     // demangled; the module's "name+0xOFF" when there is no symbol
+  std::string system_name;  // mangled
+  std::string file;         // empty when unknown
+  int line = 0;
+  int start_line = 0;       // of the function
+  std::uintptr_t offset = 0;  // pc - start of the (outermost, physical) function; what "+0x" prints
+};
+
+// The lines of the instruction at `pc` (a return address minus 1), innermost inlined frame first; never empty.
+const std::vector<source_line>& symbolize(std::uintptr_t pc);
+
+struct mapping {
+  std::uintptr_t start = 0, limit = 0, offset = 0;
+  std::string file, build_id;
+};
+// Every executable mapping of the process; the first is the program itself.
+std::vector<mapping> mappings();
+
+// Is the line inside the runtime (function in namespace stray:: but not in a user's code), or a std invoke helper?
+bool is_runtime(const source_line& line);
+bool is_invoke_helper(const source_line& line);
+
+// The lines of a stack that a person should see (leaf first): leaf-side runtime lines and root-side runtime and invoke-helper lines are
+// dropped, by line, unless nothing would remain (docs/design.md, profile).
+struct shown_line {
+  std::uintptr_t pc = 0;     // return address minus 1
+  const source_line* line = nullptr;
+};
+std::vector<shown_line> shown_lines(const std::vector<std::uintptr_t>& return_addresses);
+
+}  // namespace stray::profile

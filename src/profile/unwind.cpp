@@ -1,0 +1,136 @@
+// The walk: a table of rules by pc, and the loop that applies them.
+//
+// 1. rules_ is valid for one value of `unloaded`: a module that goes may be followed by another at the same addresses.
+// 2. A pc without rule is not kept: random words must not fill the table, and a module may come.
+// 3. Lock order: lock_, then the dynamic linker's lock; nothing of ours unwinds inside dl_iterate_phdr.
+#include "profile/unwind.h"
+
+#include <memory>
+#include <mutex>
+#include <pthread.h>
+#include <unordered_map>
+
+#include "base/address_space.h"
+#include "profile/cfi.h"
+#include "profile/modules.h"
+
+namespace stray::profile {
+
+namespace {
+
+class rule_table {
+ public:
+  // The walk below runs under the lock: looking a rule up costs a hash probe.
+  std::size_t walk(cfi::frame f, bool exact, const cfi::window& memory, std::uintptr_t* pcs, std::size_t max) {
+    module_counters now = count_modules();
+    std::lock_guard guard(lock_);
+    if (now.unloaded != unloaded_ || rules_.size() > limit) {
+      rules_.clear();
+      unloaded_ = now.unloaded;
+    }
+    std::size_t n = 0;
+    while (n < max) {
+      std::uintptr_t pc = f.value[cfi::return_address];
+      pcs[n++] = pc;
+      const cfi::rule* rule = find(exact ? pc : pc - 1);
+      if (rule == nullptr || n == max) break;
+      exact = rule->signal_frame;
+      if (!cfi::step(*rule, f, memory)) break;
+    }
+    return n;
+  }
+
+ private:
+  static constexpr std::size_t limit = 1U << 20;
+
+  const cfi::rule* find(std::uintptr_t pc) {
+    auto known = rules_.find(pc);
+    if (known != rules_.end()) return &known->second;
+    std::optional<cfi::rule> rule = cfi::find_rule(pc);
+    if (!rule) return nullptr;
+    return &rules_.emplace(pc, std::move(*rule)).first->second;
+  }
+
+  std::mutex lock_;
+  std::unordered_map<std::uintptr_t, cfi::rule> rules_;
+  unsigned long long unloaded_ = 0;
+};
+
+// Never destroyed: a detector thread may unwind while static destructors run.
+rule_table& table() {
+  static rule_table* instance = new rule_table;
+  return *instance;
+}
+
+std::size_t walk(const registers& regs, const cfi::window& memory, std::uintptr_t* pcs, std::size_t max) noexcept {
+  if (max == 0) return 0;
+  cfi::frame f;
+  f.set(cfi::return_address, regs.pc);
+  f.set(cfi::rsp, regs.sp);
+  f.set(cfi::rbp, regs.rbp);
+  f.set(cfi::rbx, regs.rbx);
+  f.set(cfi::r12, regs.r12);
+  f.set(cfi::r13, regs.r13);
+  f.set(cfi::r14, regs.r14);
+  f.set(cfi::r15, regs.r15);
+  try {
+    return table().walk(f, true, memory, pcs, max);
+  } catch (...) {  // no memory: the innermost address is better than none
+    pcs[0] = regs.pc;
+    return 1;
+  }
+}
+
+// The bounds of the calling thread's stack that pthread made; {0, 0} when it does not know.
+stack_bounds thread_stack() noexcept {
+  static thread_local stack_bounds bounds = [] {
+    stack_bounds b;
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return b;
+    void* lo = nullptr;
+    std::size_t size = 0;
+    if (pthread_attr_getstack(&attributes, &lo, &size) == 0)
+      b = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
+    pthread_attr_destroy(&attributes);
+    return b;
+  }();
+  return bounds;
+}
+
+}  // namespace
+
+std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max, std::intptr_t image_shift) noexcept {
+  return walk(regs, {stack.lo, stack.hi, image_shift}, pcs, max);
+}
+
+[[gnu::noinline]] std::size_t unwind_here(std::uintptr_t* pcs, std::size_t max, stack_bounds stack) noexcept {
+  registers regs;
+  asm volatile(
+      "leaq 0(%%rip), %%rax\n\t"
+      "movq %%rax, 0(%0)\n\t"
+      "movq %%rsp, 8(%0)\n\t"
+      "movq %%rbp, 16(%0)\n\t"
+      "movq %%rbx, 24(%0)\n\t"
+      "movq %%r12, 32(%0)\n\t"
+      "movq %%r13, 40(%0)\n\t"
+      "movq %%r14, 48(%0)\n\t"
+      "movq %%r15, 56(%0)\n\t"
+      :
+      : "r"(&regs)
+      : "rax", "memory");
+  if (stack.hi == 0) {
+    stack = thread_stack();
+    if (regs.sp < stack.lo || regs.sp >= stack.hi) {
+      // A goroutine's stack whose end we were not told: the tables of running code are trusted to stop at its entry frame.
+      std::uintptr_t hi = regs.sp + (std::uintptr_t{256} << 10), end = base::reservation().hi;
+      stack = {regs.sp, regs.sp < end && end < hi ? end : hi};
+    }
+  }
+  constexpr std::size_t most = 256;
+  std::uintptr_t found[most + 1];
+  std::size_t n = walk(regs, {regs.sp, stack.hi, 0}, found, max < most ? max + 1 : most + 1);
+  for (std::size_t i = 1; i < n; ++i) pcs[i - 1] = found[i];
+  return n == 0 ? 0 : n - 1;
+}
+
+}  // namespace stray::profile

@@ -1,0 +1,60 @@
+// Switching stacks. Only callee-saved registers and the stack pointer are kept (System V ABI); the caller sees an ordinary call.
+//
+// 1. saved_frame is what stray_switch_context pushes; it lies at task::sp of every task that does not run, so stack readers find registers there.
+// 2. Exception state is swapped by the caller (park.cpp): it lies on the switching goroutine's own stack, where the tracer sees it.
+// 3. mxcsr and the x87 control word are not kept: a rounding mode belongs to the worker thread. Documented.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define STRAY_TSAN 1
+#endif
+#if __has_feature(address_sanitizer)
+#define STRAY_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define STRAY_TSAN 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define STRAY_ASAN 1
+#endif
+
+namespace stray::runtime {
+
+struct saved_frame {
+  std::uintptr_t r15, r14, r13, r12, rbx, rbp, pc;
+};
+
+// A blocked OS thread's task::sp points to one of these instead.
+struct thread_frame {
+  saved_frame registers;
+  std::uintptr_t sp;
+};
+
+struct task;
+extern "C" {
+// Saves the caller's frame, stores its address in *save, continues the frame at `to`. Returns when somebody switches back.
+void stray_switch_context(std::uintptr_t* save, std::uintptr_t to) noexcept;
+// Stores the caller's callee-saved registers, stack pointer and return address: what a switch would have saved.
+void stray_capture_context(saved_frame* frame, std::uintptr_t* sp) noexcept;
+// The return address of a fresh stack: calls stray_goroutine_main(rbx). Ends the call frame information.
+void stray_goroutine_entry() noexcept;
+[[noreturn]] void stray_goroutine_main(task* t);
+}
+
+// Prepares a fresh stack so that switching to the result enters stray_goroutine_main(t).
+inline std::uintptr_t prepare_stack(std::uintptr_t stack_hi, task* t) noexcept {
+  // After the entry is returned to, rsp is stack_hi - 16: 16-byte aligned, as a caller must have it.
+  auto* frame = reinterpret_cast<saved_frame*>(stack_hi - 72);
+  static_assert(sizeof(saved_frame) == 56);
+  *frame = {};
+  frame->rbx = reinterpret_cast<std::uintptr_t>(t);
+  frame->pc = reinterpret_cast<std::uintptr_t>(&stray_goroutine_entry);
+  return reinterpret_cast<std::uintptr_t>(frame);
+}
+
+}  // namespace stray::runtime

@@ -1,0 +1,87 @@
+// See context.h. The layout of the pushes is struct saved_frame.
+    .text
+
+    .globl stray_switch_context
+    .hidden stray_switch_context
+    .type stray_switch_context, @function
+    .p2align 4
+stray_switch_context:
+    .cfi_startproc
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbp, 0
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbx, 0
+    pushq %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r12, 0
+    pushq %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r13, 0
+    pushq %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r14, 0
+    pushq %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r15, 0
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r15
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r14
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r13
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r12
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbx
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbp
+    ret
+    .cfi_endproc
+    .size stray_switch_context, . - stray_switch_context
+
+    .globl stray_capture_context
+    .hidden stray_capture_context
+    .type stray_capture_context, @function
+    .p2align 4
+stray_capture_context:
+    .cfi_startproc
+    movq %r15, 0(%rdi)
+    movq %r14, 8(%rdi)
+    movq %r13, 16(%rdi)
+    movq %r12, 24(%rdi)
+    movq %rbx, 32(%rdi)
+    movq %rbp, 40(%rdi)
+    movq (%rsp), %rax
+    movq %rax, 48(%rdi)
+    leaq 8(%rsp), %rax
+    movq %rax, (%rsi)
+    ret
+    .cfi_endproc
+    .size stray_capture_context, . - stray_capture_context
+
+    .globl stray_goroutine_entry
+    .hidden stray_goroutine_entry
+    .type stray_goroutine_entry, @function
+    .p2align 4
+    nop
+stray_goroutine_entry:
+    .cfi_startproc
+    .cfi_undefined %rip
+    xorl %ebp, %ebp
+    movq %rbx, %rdi
+    call stray_goroutine_main
+    ud2
+    .cfi_endproc
+    .size stray_goroutine_entry, . - stray_goroutine_entry
+
+    .section .note.GNU-stack, "", @progbits

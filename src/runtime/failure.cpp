@@ -1,0 +1,98 @@
+#include "runtime/failure.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <cxxabi.h>
+#include <exception>
+#include <sys/mman.h>
+#include <typeinfo>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/upcalls.h"
+#include "runtime/current.h"
+#include "runtime/stack.h"
+
+namespace stray::runtime {
+
+namespace {
+
+std::terminate_handler previous_terminate = nullptr;
+struct sigaction previous_segv {};
+
+void print_exception() noexcept {
+  std::type_info* type = abi::__cxa_current_exception_type();
+  if (type == nullptr) {
+    base::say("panic: std::terminate without an exception\n");
+    return;
+  }
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    base::say("panic: %s\n", e.what());
+  } catch (const char* text) {
+    base::say("panic: %s\n", text);
+  } catch (...) {
+    int status = 0;
+    char* name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+    base::say("panic: an exception of type %s\n", name != nullptr ? name : type->name());
+    std::free(name);
+  }
+}
+
+[[noreturn]] void on_terminate() {
+  task* t = current_task_or_null();
+  if (t == nullptr || t->is_thread) {
+    if (previous_terminate != nullptr) previous_terminate();
+    std::abort();
+  }
+  print_exception();
+  upcall::dump_goroutines(STDERR_FILENO);
+  _exit(2);
+}
+
+void on_segv(int signal, siginfo_t* info, void* context) {
+  base::range stack;
+  auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  task* t = current_task_or_null();
+  if (in_guard(at, &stack) && t != nullptr) {
+    base::say(
+        "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or STRAY_STACK_SIZE\n",
+        static_cast<unsigned long long>(t->id), stack.size() >> 10);
+    upcall::dump_goroutines(STDERR_FILENO);
+    _exit(2);
+  }
+  if (previous_segv.sa_flags & SA_SIGINFO) {
+    previous_segv.sa_sigaction(signal, info, context);
+  } else if (previous_segv.sa_handler != SIG_DFL && previous_segv.sa_handler != SIG_IGN) {
+    previous_segv.sa_handler(signal);
+  } else {
+    struct sigaction plain {};
+    plain.sa_handler = SIG_DFL;
+    sigaction(signal, &plain, nullptr);  // the faulting instruction runs again and ends the process as without us
+  }
+}
+
+}  // namespace
+
+void install_failure_handlers() noexcept {
+  previous_terminate = std::set_terminate(on_terminate);
+  struct sigaction ours {};
+  ours.sa_sigaction = on_segv;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&ours.sa_mask);
+  sigaction(SIGSEGV, &ours, &previous_segv);
+}
+
+void use_alternate_stack() noexcept {
+  constexpr std::size_t size = 64 << 10;
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return;
+  stack_t s{};
+  s.ss_sp = at;
+  s.ss_size = size;
+  sigaltstack(&s, nullptr);
+}
+
+}  // namespace stray::runtime

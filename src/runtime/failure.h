@@ -1,0 +1,14 @@
+// How a goroutine's end by a fault or an uncaught exception is told.
+//
+// 1. Uncaught exception: "panic: <what()>", the goroutine's trace, exit status 2 (the terminate handler; the one before is chained when
+//    the exception was thrown by a thread that runs no goroutine).
+// 2. SIGSEGV in a guard page of ours: "stack overflow", the goroutine and its stack size, trace, exit status 2. Any other SIGSEGV goes to
+//    the handler that was there before.
+#pragma once
+
+namespace stray::runtime {
+
+void install_failure_handlers() noexcept;  // once, at start
+void use_alternate_stack() noexcept;       // of the calling worker: a guard page fault has no room on the goroutine's stack
+
+}  // namespace stray::runtime

@@ -1,0 +1,151 @@
+#include "runtime/park.h"
+
+#include <time.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "runtime/context.h"
+#include "runtime/current.h"
+#include "runtime/scheduler.h"
+#include "runtime/timer.h"
+
+namespace stray::runtime {
+
+namespace {
+
+std::atomic<std::uint64_t> wrong{0};
+
+// An OS thread sleeps on its own futex; its registers were saved by park for the stack reader.
+void park_thread(task* self) noexcept {
+  std::uint64_t word = self->word.load(std::memory_order_acquire);  // order: pairs with the wakers' RMWs
+  while (word::state_of(word) == state::parking &&
+         !self->word.compare_exchange_weak(word, word::with(word, state::waiting))) {
+  }
+  while (self->futex.load(std::memory_order_acquire) == 0) {  // order: pairs with make_runnable's store
+    // Threads have no worker to keep their timer: they keep it themselves.
+    if (self->timer.place == 0) {
+      base::futex_wait(self->futex, 0);
+      continue;
+    }
+    std::int64_t left = self->timer.when_ns - base::now_ns();
+    if (left > 0) {
+      timespec t = base::to_timespec(left);
+      base::futex_wait(self->futex, 0, &t);
+    } else {
+      run_timers(base::now_ns());
+    }
+  }
+  self->futex.store(0, std::memory_order_relaxed);  // order: own word until the next wait
+  word = self->word.load(std::memory_order_acquire);  // order: pairs with make_runnable
+  self->word.store(word::with(word, state::running), std::memory_order_release);  // order: for the snapshot
+}
+
+}  // namespace
+
+void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_t count) noexcept {
+  self->reason = reason;
+  self->nodes = nodes;
+  self->node_count = count;
+  self->fired = nullptr;
+  self->fired_ok = false;
+  self->wait_since_ns = self->is_thread ? base::now_ns() : coarse_now_ns();
+  std::uint64_t word = self->word.load(std::memory_order_relaxed);  // order: own word while running
+  std::uint64_t next = (word::seq_of(word) + 1) * word::seq_one;    // clears listed
+  self->word.store(word::with(next, state::parking), std::memory_order_release);  // order: the record before the state
+}
+
+[[gnu::noinline, gnu::noclone]] void park(task* self) {
+  if (self->is_thread) {
+    thread_frame frame;  // what a switch would have saved, for the stack reader
+    stray_capture_context(&frame.registers, &frame.sp);
+    self->sp = reinterpret_cast<std::uintptr_t>(&frame);
+    park_thread(self);
+    return;
+  }
+  worker* w = current_worker();
+  exception_globals saved = *w->exceptions;  // on this stack: the tracer sees an exception in flight
+  switch_away(w, self, handover::parked);
+  *current_worker()->exceptions = saved;
+}
+
+void park_forever(wait_reason reason) {
+  ensure_started();
+  task* self = current_task();
+  for (;;) {
+    prepare_wait(self, reason, nullptr, 0);
+    park(self);
+  }
+}
+
+bool try_claim(task* t) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with prepare_wait's release
+  for (;;) {
+    state now = word::state_of(word);
+    if (now != state::waiting && now != state::parking) return false;
+    std::uint64_t to = word::with(word, now == state::waiting ? state::claimed : state::claimed_early);
+    if (t->word.compare_exchange_weak(word, to)) {
+      if (word & word::listed) wrong.fetch_add(1);
+      return true;
+    }
+  }
+}
+
+bool try_claim(task* t, std::uint64_t seq) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with prepare_wait's release
+  for (;;) {
+    state now = word::state_of(word);
+    if ((now != state::waiting && now != state::parking) || word::seq_of(word) != seq) return false;
+    std::uint64_t to = word::with(word, now == state::waiting ? state::claimed : state::claimed_early);
+    if (t->word.compare_exchange_weak(word, to)) {
+      if (word & word::listed) wrong.fetch_add(1);
+      return true;
+    }
+  }
+}
+
+void make_runnable(task* t) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: own claim
+  for (;;) {
+    if (word & word::inspecting) {
+      if (t->word.compare_exchange_weak(word, word | word::pending)) return;  // the inspector finishes it
+      continue;
+    }
+    bool early = word::state_of(word) == state::claimed_early;
+    bool thread = t->is_thread;
+    if (t->word.compare_exchange_weak(word, word::with(word, early ? state::runnable_early : state::runnable))) {
+      if (thread) {
+        t->futex.store(1, std::memory_order_release);  // order: pairs with park_thread's acquire
+        base::futex_wake(t->futex, 1);
+      } else if (!early) {
+        enqueue(t, true);
+      }
+      return;
+    }
+  }
+}
+
+bool begin_inspection(task* t, std::uint64_t seq) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with after_switch
+  while (word::state_of(word) == state::waiting && word::seq_of(word) == seq && !(word & word::inspecting)) {
+    if (t->word.compare_exchange_weak(word, word | word::inspecting)) return true;
+  }
+  return false;
+}
+
+void end_inspection(task* t) noexcept {
+  std::uint64_t word = t->word.fetch_and(~(word::inspecting | word::pending));
+  if (word & word::pending) make_runnable(t);
+}
+
+void mark_listed(task* t, std::uint64_t seq) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: a hint for the CAS
+  while (word::state_of(word) == state::waiting && word::seq_of(word) == seq && !(word & word::listed)) {
+    if (t->word.compare_exchange_weak(word, word | word::listed)) return;
+  }
+  if (word::seq_of(word) != seq || word::state_of(word) != state::waiting) wrong.fetch_add(1);
+}
+
+std::uint64_t wrong_verdicts() noexcept { return wrong.load(); }
+
+}  // namespace stray::runtime

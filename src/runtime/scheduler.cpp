@@ -1,0 +1,387 @@
+#include "runtime/scheduler.h"
+
+#include <cxxabi.h>
+#include <new>
+#include <sched.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "runtime/context.h"
+#include "runtime/current.h"
+#include "runtime/fiber.h"
+#include "runtime/stack.h"
+#include "runtime/timer.h"
+
+namespace stray::runtime {
+
+namespace {
+
+constinit scheduler the_scheduler;
+constexpr std::uint32_t streak_limit = 32, global_interval = 61, timer_interval = 16;
+
+void push_global(task* first, task* last, std::uint32_t n) noexcept {
+  scheduler& s = the_scheduler;
+  s.global_lock.lock();
+  last->next = nullptr;
+  if (s.global_tail != nullptr) {
+    s.global_tail->next = first;
+  } else {
+    s.global_head = first;
+  }
+  s.global_tail = last;
+  s.global_size.store(s.global_size.load(std::memory_order_relaxed) + n);  // order: written under the lock; seq_cst for rule 3
+  s.global_lock.unlock();
+}
+
+task* pop_global() noexcept {
+  scheduler& s = the_scheduler;
+  if (s.global_size.load(std::memory_order_relaxed) == 0) return nullptr;  // order: a hint; sleepers look again after a fence
+  s.global_lock.lock();
+  task* t = s.global_head;
+  if (t != nullptr) {
+    s.global_head = t->next;
+    if (s.global_head == nullptr) s.global_tail = nullptr;
+    s.global_size.store(s.global_size.load(std::memory_order_relaxed) - 1);  // order: written under the lock
+    t->next = nullptr;
+  }
+  s.global_lock.unlock();
+  return t;
+}
+
+void push_local(worker* w, task* t) noexcept {
+  while (!w->queue.push(t)) {
+    task* half[run_queue::capacity / 2];
+    std::uint32_t n = w->queue.pop_half(half);
+    if (n == 0) continue;
+    for (std::uint32_t i = 0; i + 1 < n; i++) half[i]->next = half[i + 1];
+    push_global(half[0], half[n - 1], n);
+  }
+}
+
+worker* pop_idle(worker* wanted) noexcept {
+  scheduler& s = the_scheduler;
+  s.idle_lock.lock();
+  worker** link = &s.idle;
+  while (*link != nullptr && wanted != nullptr && *link != wanted) link = &(*link)->idle_next;
+  worker* w = *link;
+  if (w != nullptr) {
+    *link = w->idle_next;
+    s.idle_count.fetch_sub(1);
+  }
+  s.idle_lock.unlock();
+  return w;
+}
+
+void rouse(worker* w) noexcept {
+  w->wake.store(1);
+  base::futex_wake(w->wake, 1);
+}
+
+// Rule 2.
+void wake_one() noexcept {
+  scheduler& s = the_scheduler;
+  if (s.idle_count.load() == 0 || s.searching.load() != 0) return;
+  int none = 0;
+  if (!s.searching.compare_exchange_strong(none, 1)) return;
+  worker* w = pop_idle(nullptr);
+  if (w == nullptr) {
+    s.searching.fetch_sub(1);
+    return;
+  }
+  w->searching = true;  // handed over with the wake
+  rouse(w);
+}
+
+bool any_work() noexcept {
+  scheduler& s = the_scheduler;
+  if (s.global_size.load() != 0) return true;
+  int made = s.made.load();
+  for (int i = 0; i < made; i++) {
+    if (s.workers[i].queue.size() != 0 || s.workers[i].run_next.load() != nullptr) return true;
+  }
+  return false;
+}
+
+std::uint64_t next_random(worker* w) noexcept {
+  std::uint64_t x = w->random;
+  x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+  return w->random = x;
+}
+
+task* steal(worker* w, bool also_next) noexcept {
+  scheduler& s = the_scheduler;
+  int made = s.made.load();
+  auto start = static_cast<int>(next_random(w) % static_cast<unsigned>(made));
+  for (int i = 0; i < made; i++) {
+    worker* victim = &s.workers[(start + i) % made];
+    if (victim == w) continue;
+    task* stolen[run_queue::capacity / 2];
+    std::uint32_t n = victim->queue.steal(stolen);
+    if (n != 0) {
+      for (std::uint32_t k = 0; k + 1 < n; k++) push_local(w, stolen[k]);
+      return stolen[n - 1];
+    }
+    if (also_next && victim->run_next.load() != nullptr) {
+      if (task* t = victim->run_next.exchange(nullptr)) return t;
+    }
+  }
+  return nullptr;
+}
+
+void stop_searching(worker* w, bool found) noexcept {
+  if (!w->searching) return;
+  w->searching = false;
+  if (the_scheduler.searching.fetch_sub(1) == 1 && found) wake_one();
+}
+
+// A worker beyond maxprocs, or any at exit: gives its queue away and sleeps.
+void retire(worker* w) noexcept {
+  scheduler& s = the_scheduler;
+  stop_searching(w, false);
+  if (task* t = w->run_next.exchange(nullptr)) push_global(t, t, 1);
+  while (task* t = w->queue.pop()) push_global(t, t, 1);
+  w->asleep.store(true);
+  if (s.exiting.load()) {
+    s.stopped_at_exit.fetch_add(1);
+    std::atomic<std::uint32_t> never{0};
+    for (;;) base::futex_wait(never, 0);
+  }
+  wake_one();
+  while (w->number >= s.procs.load() && !s.exiting.load()) {
+    base::futex_wait(w->wake, 0);
+    w->wake.store(0);
+  }
+  w->asleep.store(false);
+}
+
+void sleep_idle(worker* w) noexcept {
+  scheduler& s = the_scheduler;
+  w->wake.store(0);
+  s.idle_lock.lock();
+  w->idle_next = s.idle;
+  s.idle = w;
+  s.idle_count.fetch_add(1);
+  s.idle_lock.unlock();
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // rule 3
+  if (any_work() || s.exiting.load() || w->number >= s.procs.load()) {
+    if (pop_idle(w) == w) return;
+    // Already taken out by a waker, whose wake is on its way.
+  }
+  w->asleep.store(true);
+  worker* nobody = nullptr;
+  bool keeper = false;
+  while (w->wake.load() == 0) {
+    std::int64_t deadline = next_deadline();
+    if (!keeper && deadline != no_deadline) keeper = s.timekeeper.compare_exchange_strong(nobody, w), nobody = nullptr;
+    if (!keeper) {
+      base::futex_wait(w->wake, 0);
+      continue;
+    }
+    deadline = next_deadline();
+    std::int64_t left = deadline == no_deadline ? 0 : deadline - base::now_ns();
+    if (deadline != no_deadline && left <= 0) {
+      if (pop_idle(w) == w) break;
+      continue;  // a waker has taken it: its wake comes now
+    }
+    timespec t = base::to_timespec(left);
+    base::futex_wait(w->wake, 0, deadline == no_deadline ? nullptr : &t);
+  }
+  if (keeper) s.timekeeper.store(nullptr);
+  pop_idle(w);  // still listed when it was not a waker that roused it (maxprocs, exit)
+  w->asleep.store(false);
+  touch_coarse_clock();
+}
+
+task* find_work(worker* w) noexcept {
+  scheduler& s = the_scheduler;
+  for (;;) {
+    if (w->number >= s.procs.load(std::memory_order_relaxed) || s.exiting.load(std::memory_order_relaxed)) {  // order: hints
+      retire(w);
+      continue;
+    }
+    task* t = pick(w);
+    if (t == nullptr) t = pop_global();
+    if (t == nullptr && run_timers(base::now_ns())) t = pick(w);
+    if (t == nullptr) {
+      if (!w->searching && 2 * s.searching.load() < s.procs.load()) {
+        w->searching = true;
+        s.searching.fetch_add(1);
+      }
+      if (w->searching) {
+        for (int round = 0; round < 40 && t == nullptr; round++) {
+          t = steal(w, round >= 30);
+          if (t == nullptr) t = pop_global();
+          for (int i = 0; t == nullptr && i < 20; i++) base::cpu_relax();
+        }
+      }
+    }
+    if (t != nullptr) {
+      stop_searching(w, true);
+      return t;
+    }
+    stop_searching(w, false);
+    sleep_idle(w);
+  }
+}
+
+}  // namespace
+
+scheduler& sched() noexcept { return the_scheduler; }
+
+void enqueue(task* t, bool as_next) noexcept {
+  worker* w = current_worker();
+  if (w == nullptr) {
+    push_global(t, t, 1);
+  } else if (as_next) {
+    task* old = w->run_next.exchange(t);  // a full barrier: rule 3
+    if (old != nullptr) push_local(w, old);
+  } else {
+    push_local(w, t);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // rule 3
+  }
+  wake_one();
+}
+
+task* pick(worker* w) noexcept {
+  scheduler& s = the_scheduler;
+  std::uint32_t tick = ++w->tick;
+  if (__builtin_expect(w->number >= s.procs.load(std::memory_order_relaxed), false)) return nullptr;  // order: a hint
+  if (tick % timer_interval == 0 && next_deadline() != no_deadline) run_timers(base::now_ns());
+  if (tick % global_interval == 0) {
+    if (task* t = pop_global()) return t;
+  }
+  if (w->run_next.load(std::memory_order_relaxed) != nullptr) {  // order: the exchange decides
+    if (++w->next_streak < streak_limit) {
+      if (task* t = w->run_next.exchange(nullptr)) return t;
+    } else {
+      w->next_streak = 0;
+      if (task* t = w->run_next.exchange(nullptr)) push_local(w, t);
+    }
+  } else {
+    w->next_streak = 0;
+  }
+  return w->queue.pop();
+}
+
+std::uintptr_t enter(worker* w, task* t) noexcept {
+  (void)w;
+  if (t->stack_lo == 0) {
+    if (!bind_stack(t, t->stack_class)) {
+      base::say("stray: no memory for a stack of %zu bytes (goroutine %llu); lower STRAY_STACK_SIZE or the number of goroutines",
+                stack_size_of(t->stack_class), static_cast<unsigned long long>(t->id));
+      base::fatal("out of memory for goroutine stacks");
+    }
+    t->sp = prepare_stack(t->stack_hi, t);
+    fiber::create(t);
+  }
+  std::uint64_t word = t->word.load(std::memory_order_relaxed);  // order: the queue's hand-over has acquired it
+  t->word.store(word::with(word, state::running), std::memory_order_release);  // order: before the switch, for the snapshot
+  set_current_task(t);
+  return t->sp;
+}
+
+void after_switch(worker* w) noexcept {
+  task* t = w->previous;
+  handover left = w->left;
+  w->previous = nullptr;
+  w->left = handover::nothing;
+  switch (left) {
+    case handover::nothing:
+      return;
+    case handover::parked: {
+      std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with the wakers' RMWs
+      for (;;) {
+        state now = word::state_of(word);
+        state to = now == state::parking ? state::waiting : now == state::claimed_early ? state::claimed : state::runnable;
+        if (t->word.compare_exchange_weak(word, word::with(word, to))) {
+          if (to == state::runnable) enqueue(t, false);
+          return;
+        }
+      }
+    }
+    case handover::yielded: {
+      std::uint64_t word = t->word.load(std::memory_order_relaxed);  // order: own word while running
+      t->word.store(word::with(word, state::runnable), std::memory_order_release);  // order: before it is queued
+      push_local(w, t);
+      return;
+    }
+    case handover::dead:
+      release_stack(t);
+      free_task(w, t);
+      return;
+  }
+}
+
+void switch_away(worker* w, task* self, handover left) noexcept {
+  w->previous = self;
+  w->left = left;
+  task* next = pick(w);
+  std::uintptr_t to;
+  if (next != nullptr) {
+    to = enter(w, next);
+  } else {
+    set_current_task(nullptr);
+    to = w->scheduler_sp;
+  }
+  std::uintptr_t unused;
+  void* fake_stack = fiber::leave(next, w, left == handover::dead);
+  stray_switch_context(left == handover::dead ? &unused : &self->sp, to);
+  // Back, perhaps on another worker.
+  fiber::arrived(fake_stack);
+  after_switch(current_worker());
+}
+
+void worker_main(worker* w) noexcept {
+  w->exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
+  w->fiber = fiber::of_thread();
+  for (;;) {
+    task* t = find_work(w);
+    std::uintptr_t to = enter(w, t);
+    void* fake_stack = fiber::leave(t, w, false);
+    stray_switch_context(&w->scheduler_sp, to);
+    fiber::arrived(fake_stack);
+    after_switch(w);
+  }
+}
+
+task* alloc_task(worker* w) {
+  task* t;
+  if (w != nullptr && w->free_tasks != nullptr) {
+    t = w->free_tasks;
+    w->free_tasks = t->next;
+    w->free_count--;
+    t->next = nullptr;
+  } else {
+    t = tasks().alloc();
+    if (t == nullptr) throw std::bad_alloc();
+  }
+  t->word.store(static_cast<std::uint64_t>(state::init), std::memory_order_release);  // order: before the closure is moved in
+  t->id = the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed);              // order: uniqueness only
+  return t;
+}
+
+void free_task(worker* w, task* t) noexcept {
+  t->word.store(static_cast<std::uint64_t>(state::free), std::memory_order_release);  // order: nothing of it is used after
+  t->closure_live.store(false, std::memory_order_relaxed);                            // order: covered by word
+  fiber::destroy(t);
+  if (w != nullptr && w->free_count < 256) {
+    t->next = w->free_tasks;
+    w->free_tasks = t;
+    w->free_count++;
+  } else {
+    tasks().release(t);
+  }
+}
+
+void wake_for_timer() noexcept {
+  scheduler& s = the_scheduler;
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // rule 3
+  if (worker* keeper = s.timekeeper.load()) {
+    if (pop_idle(keeper) == keeper) rouse(keeper);
+    return;
+  }
+  wake_one();
+}
+
+}  // namespace stray::runtime

@@ -1,0 +1,63 @@
+// The scheduler: maxprocs workers, each with a run queue and a run-next slot, a global queue, stealing, sleeping.
+//
+// 1. A task woken by a running goroutine goes to that worker's run-next slot and runs when the waker blocks; after 32 such hand-overs in
+//    a row the queue gets its turn. The global queue is looked at every 61 picks, timers every 16.
+// 2. Wake rule (Go's): making a task runnable wakes a sleeping worker only if no worker is searching for work already; a searching worker
+//    that finds some wakes the next. So never more than one worker burns time without need.
+// 3. Going to sleep: join the idle list, full fence, look at every queue once more. Making work: publish, full fence, look at the idle
+//    list. One of the two sees the other.
+// 4. A goroutine that blocks switches straight to the next runnable one; only without one it returns to the scheduler's own context.
+// 5. Idle workers sleep on a futex; one of them (the timekeeper) until the next timer. No work, no CPU.
+// Rejected: one shared queue (a cache miss a switch), waking on every enqueue (a futex call a hand-over), running the scheduler between any
+// two goroutines (a second switch each time).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/worker.h"
+
+namespace stray::runtime {
+
+struct scheduler {
+  std::atomic<int> procs{0};              // maxprocs
+  std::atomic<int> made{0};               // workers that exist, [0, made)
+  std::atomic<int> searching{0};
+  std::atomic<int> idle_count{0};
+  std::atomic<worker*> timekeeper{nullptr};
+  std::atomic<bool> exiting{false};
+  std::atomic<int> stopped_at_exit{0};
+  base::spin_lock idle_lock;
+  worker* idle = nullptr;
+  base::spin_lock global_lock;
+  task* global_head = nullptr;
+  task* global_tail = nullptr;
+  std::atomic<std::uint32_t> global_size{0};
+  std::atomic<std::uint64_t> next_id{1};
+  std::atomic<std::uint64_t> started_outside{0};  // goroutines started by threads that are no workers
+  worker* workers = nullptr;              // hidden memory, max_workers of them
+};
+scheduler& sched() noexcept;
+
+// Publishes a runnable task: to the current worker's run-next slot or queue, or to the global queue.
+void enqueue(task* t, bool as_next) noexcept;
+
+// The next task of this worker's own queues (and now and then the global one or a timer); nullptr: none.
+task* pick(worker* w) noexcept;
+// Makes the picked task the running one: binds a stack at its first run, stores running. Returns the sp to switch to.
+std::uintptr_t enter(worker* w, task* t) noexcept;
+// On the new context after a switch: completes what the previous one left.
+void after_switch(worker* w) noexcept;
+// Switches from a goroutine to the next task or to the scheduler's context.
+void switch_away(worker* w, task* self, handover left) noexcept;
+
+// Records, through the worker's cache.
+task* alloc_task(worker* w);
+void free_task(worker* w, task* t) noexcept;
+
+// The body of a worker thread.
+void worker_main(worker* w) noexcept;
+void wake_for_timer() noexcept;
+void ensure_started();  // idempotent; any thread
+
+}  // namespace stray::runtime

@@ -1,0 +1,127 @@
+// go(f): a record, a closure in it, no stack yet.
+#include <new>
+#include <stdexcept>
+
+#include "base/check.h"
+#include "runtime/context.h"
+#include "runtime/current.h"
+#include "runtime/park.h"
+#include "runtime/scheduler.h"
+#include "runtime/stack.h"
+#include "runtime/start.h"
+#include "runtime/timer.h"
+#include "base/syscalls.h"
+
+namespace stray {
+
+namespace detail {
+
+using runtime::task;
+using runtime::worker;
+
+[[gnu::noinline]] spawn_slot spawn_begin(const closure_ops& ops, const go_options& options) {
+  runtime::ensure_started();
+  worker* w = runtime::current_worker();
+  task* t = runtime::alloc_task(w);
+  t->created_by = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
+  task* creator = runtime::current_task_or_null();
+  t->creator_id = creator != nullptr && !creator->is_thread ? creator->id : 0;
+  t->stack_class = options.stack_size == 0 ? runtime::default_stack_class()
+                                           : static_cast<std::uint8_t>(runtime::stack_class_for(options.stack_size));
+  t->closure_size = ops.size;
+  t->run = ops.run;
+  t->is_thread = t->is_main = false;
+  if (ops.small) {
+    t->closure_at = t->closure;
+  } else {
+    try {
+      t->closure_at = ::operator new(ops.size, std::align_val_t(ops.align));
+    } catch (...) {
+      runtime::free_task(w, t);
+      throw;
+    }
+  }
+  t->closure_live.store(true, std::memory_order_relaxed);  // order: covered by word
+  return {t->closure_at, t};
+}
+
+void spawn_commit(const spawn_slot& slot) noexcept {
+  auto* t = static_cast<task*>(slot.record);
+  t->word.store(static_cast<std::uint64_t>(runtime::state::runnable), std::memory_order_release);  // order: the closure is complete
+  if (worker* w = runtime::current_worker()) {
+    w->started.store(w->started.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // order: a counter of one writer
+  } else {
+    runtime::sched().started_outside.fetch_add(1, std::memory_order_relaxed);  // order: a counter
+  }
+  runtime::enqueue(t, false);
+}
+
+void spawn_abandon(const spawn_slot& slot) noexcept {
+  auto* t = static_cast<task*>(slot.record);
+  if (t->closure_at != t->closure) ::operator delete(t->closure_at, std::align_val_t(16));
+  runtime::free_task(runtime::current_worker(), t);
+}
+
+void closure_moved() noexcept {
+  runtime::current_task_or_null()->closure_live.store(false, std::memory_order_relaxed);  // order: own record, for the snapshot
+}
+
+}  // namespace detail
+
+namespace runtime {
+
+// Runs on the goroutine's own stack. There is no handler between user code and the end of the stack: an exception that leaves the closure
+// finds none and reaches std::terminate with the whole stack in place.
+extern "C" void stray_goroutine_main(task* t) {
+  after_switch(current_worker());
+  *current_worker()->exceptions = {};
+  t->run(t->closure_at);
+  worker* w = current_worker();
+  w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // order: a counter of one writer
+  std::uint64_t word = t->word.load(std::memory_order_relaxed);                                  // order: own word
+  t->word.store(word::with(word, state::dead), std::memory_order_release);                       // order: for the snapshot
+  switch_away(w, t, handover::dead);
+  __builtin_unreachable();
+}
+
+}  // namespace runtime
+
+void yield() {
+  runtime::worker* w = runtime::current_worker();
+  if (w == nullptr) {
+    base::sys::call(SYS_sched_yield);
+    return;
+  }
+  if (w->run_next.load(std::memory_order_relaxed) == nullptr && w->queue.size() == 0 &&
+      runtime::sched().global_size.load(std::memory_order_relaxed) == 0 && runtime::next_deadline() == runtime::no_deadline) {
+    return;  // nobody to yield to
+  }
+  runtime::exception_globals saved = *w->exceptions;
+  runtime::switch_away(w, runtime::current_task(), runtime::handover::yielded);
+  *runtime::current_worker()->exceptions = saved;
+}
+
+void sleep_until(time_point when) {
+  runtime::ensure_started();
+  runtime::task* self = runtime::current_task();
+  runtime::prepare_wait(self, runtime::wait_reason::sleep, nullptr, 0);
+  runtime::arm_timer(self, when.time_since_epoch().count());
+  runtime::park(self);
+}
+
+std::uint64_t goroutine_id() noexcept {
+  runtime::task* t = runtime::current_task_or_null();
+  return t != nullptr && !t->is_thread ? t->id : 0;
+}
+
+std::size_t num_goroutine() noexcept {
+  runtime::scheduler& s = runtime::sched();
+  std::int64_t n = 0;
+  int made = s.made.load();
+  for (int i = 0; i < made; i++) n -= static_cast<std::int64_t>(s.workers[i].finished.load());
+  n += static_cast<std::int64_t>(s.started_outside.load());
+  for (int i = 0; i < made; i++) n += static_cast<std::int64_t>(s.workers[i].started.load());
+  return n > 0 ? static_cast<std::size_t>(n) : 0;
+}
+
+}  // namespace stray

@@ -1,0 +1,167 @@
+#include "runtime/stack.h"
+
+#include <bit>
+#include <cerrno>
+#include <sys/mman.h>
+
+#include "base/check.h"
+#include "runtime/task.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+namespace stray::runtime {
+
+namespace {
+
+// One size class. owner[i] is the task bound to stack i; link[i] chains the free ones.
+struct stack_class_slab {
+  base::spin_lock lock;
+  base::range where;
+  std::uintptr_t committed = 0;
+  std::atomic<std::size_t> used{0};
+  task** owner = nullptr;
+  std::uint32_t* link = nullptr;
+  std::uintptr_t tables_committed = 0;
+  base::range tables;
+  std::uint32_t free = 0;  // index + 1
+};
+constinit stack_class_slab slabs[stack_classes];
+std::atomic<int> guard_by_madvise{-1};  // -1: not tried
+
+std::size_t capacity_bytes(unsigned c) noexcept {
+  std::size_t full = c == 0 ? std::size_t{256} << 30 : std::size_t{32} << 30;  // 4 M small stacks
+  std::size_t bytes = full >> base::reservation_shrink();
+  return bytes < stack_size_of(c) ? 0 : bytes & ~(stack_size_of(c) - 1);
+}
+
+bool install_guard(std::uintptr_t lo) noexcept {
+  int how = guard_by_madvise.load(std::memory_order_relaxed);  // order: a hint; both answers are right
+  if (how != 0) {
+    if (madvise(reinterpret_cast<void*>(lo), base::page_size, MADV_GUARD_INSTALL) == 0) {
+      if (how < 0) guard_by_madvise.store(1, std::memory_order_relaxed);  // order: as above
+      return true;
+    }
+    if (how > 0 || errno != EINVAL) return false;
+    guard_by_madvise.store(0, std::memory_order_relaxed);  // order: as above
+  }
+  return mprotect(reinterpret_cast<void*>(lo), base::page_size, PROT_NONE) == 0;
+}
+
+bool commit_to(std::uintptr_t& committed, const base::range& where, std::uintptr_t end, std::size_t step) noexcept {
+  if (committed == 0) committed = where.lo;
+  while (committed < end) {
+    std::size_t n = step;
+    if (committed + n > where.hi) n = where.hi - committed;
+    if (n == 0 || !base::commit(committed, n)) return false;
+    committed += n;
+  }
+  return true;
+}
+
+// Index of a free stack, or of a new one; -1 when there is none.
+std::int64_t take(unsigned c) noexcept {
+  stack_class_slab& s = slabs[c];
+  s.lock.lock();
+  std::int64_t index = -1;
+  if (s.free != 0) {
+    index = s.free - 1;
+    s.free = s.link[index];
+  } else {
+    std::size_t n = s.used.load(std::memory_order_relaxed);  // order: written under the lock only
+    std::size_t size = stack_size_of(c);
+    if (s.where.lo == 0) {
+      std::size_t bytes = capacity_bytes(c);
+      if (bytes != 0) {
+        s.where = base::carve(bytes);
+        std::size_t count = bytes / size;
+        std::size_t table = (count * (sizeof(task*) + sizeof(std::uint32_t)) + base::page_size - 1) & ~(base::page_size - 1);
+        s.tables = base::carve(table);
+        s.owner = reinterpret_cast<task**>(s.tables.lo);
+        s.link = reinterpret_cast<std::uint32_t*>(s.tables.lo + count * sizeof(task*));
+        base::commit(s.tables.lo, table);
+      }
+    }
+    std::uintptr_t lo = s.where.lo + n * size;
+    std::size_t step = size > (std::size_t{16} << 20) ? size : std::size_t{16} << 20;
+    if (lo != 0 && lo + size <= s.where.hi && commit_to(s.committed, s.where, lo + size, step) && install_guard(lo)) {
+      index = static_cast<std::int64_t>(n);
+      s.used.store(n + 1, std::memory_order_release);  // order: pairs with stack_owner's acquire
+    }
+  }
+  s.lock.unlock();
+  return index;
+}
+
+std::int64_t locate(std::uintptr_t address, unsigned* stack_class) noexcept {
+  for (unsigned c = 0; c < stack_classes; c++) {
+    const stack_class_slab& s = slabs[c];
+    if (!s.where.holds(address)) continue;
+    std::size_t index = (address - s.where.lo) / stack_size_of(c);
+    if (index >= s.used.load(std::memory_order_acquire)) return -1;  // order: pairs with take's release
+    *stack_class = c;
+    return static_cast<std::int64_t>(index);
+  }
+  return -1;
+}
+
+}  // namespace
+
+unsigned stack_class_for(std::size_t bytes) noexcept {
+  if (bytes <= smallest_stack) return 0;
+  unsigned c = static_cast<unsigned>(std::bit_width((bytes - 1) / smallest_stack));
+  return c < stack_classes ? c : stack_classes - 1;
+}
+
+bool bind_stack(task* t, unsigned c) noexcept {
+  std::int64_t index = take(c);
+  if (index < 0) return false;
+  std::uintptr_t lo = slabs[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
+  t->stack_class = static_cast<std::uint8_t>(c);
+  t->stack_lo = lo;
+  t->stack_hi = lo + stack_size_of(c);
+  slabs[c].owner[index] = t;
+  return true;
+}
+
+void release_stack(task* t) noexcept {
+  stack_class_slab& s = slabs[t->stack_class];
+  std::size_t index = (t->stack_lo - s.where.lo) / stack_size_of(t->stack_class);
+  t->stack_lo = t->stack_hi = 0;
+  s.owner[index] = nullptr;
+  s.lock.lock();
+  s.link[index] = s.free;
+  s.free = static_cast<std::uint32_t>(index + 1);
+  s.lock.unlock();
+}
+
+void pass_stack(task* from, task* to) noexcept {
+  stack_class_slab& s = slabs[from->stack_class];
+  std::size_t index = (from->stack_lo - s.where.lo) / stack_size_of(from->stack_class);
+  to->stack_class = from->stack_class;
+  to->stack_lo = from->stack_lo;
+  to->stack_hi = from->stack_hi;
+  s.owner[index] = to;
+  from->stack_lo = from->stack_hi = 0;
+}
+
+task* stack_owner(std::uintptr_t address, base::range* extent) noexcept {
+  unsigned c = 0;
+  std::int64_t index = locate(address, &c);
+  if (index < 0) return nullptr;
+  std::uintptr_t lo = slabs[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
+  if (extent != nullptr) *extent = {lo, lo + stack_size_of(c)};
+  return slabs[c].owner[index];
+}
+
+bool in_guard(std::uintptr_t address, base::range* extent) noexcept {
+  unsigned c = 0;
+  std::int64_t index = locate(address, &c);
+  if (index < 0) return false;
+  std::uintptr_t lo = slabs[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
+  if (extent != nullptr) *extent = {lo, lo + stack_size_of(c)};
+  return address < lo + base::page_size;
+}
+
+}  // namespace stray::runtime

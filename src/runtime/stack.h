@@ -1,0 +1,34 @@
+// Goroutine stacks: slabs of equal spacing, one slab a size class (64 KiB << class), bound lazily at the first run.
+//
+// 1. The lowest page of a stack is its guard: MADV_GUARD_INSTALL where the kernel has it (6.13; no extra mapping), else mprotect.
+// 2. A stack is bound to at most one task; owner_of answers for any address in a stack, also in the snapshot.
+// 3. Released stacks keep their pages; each worker keeps a few for reuse while they are hot in its cache.
+// Spacing: page tables of 250,000 parked stacks cost 34 ms a snapshot at 64 KiB, 91 ms at 256 KiB.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/address_space.h"
+
+namespace stray::runtime {
+
+struct task;
+
+inline constexpr std::size_t smallest_stack = std::size_t{64} << 10;
+inline constexpr unsigned stack_classes = 15;  // up to 1 GiB
+
+unsigned stack_class_for(std::size_t bytes) noexcept;  // the smallest class that holds it
+inline std::size_t stack_size_of(unsigned stack_class) noexcept { return smallest_stack << stack_class; }
+
+// Sets the task's stack_lo, stack_hi and class; false when the kernel gives no memory.
+bool bind_stack(task* t, unsigned stack_class) noexcept;
+void release_stack(task* t) noexcept;
+void pass_stack(task* from, task* to) noexcept;  // `to` takes over the stack of `from`
+
+// Snapshot-safe. The task whose stack holds the address (nullptr: none), and the stack's extent.
+task* stack_owner(std::uintptr_t address, base::range* extent) noexcept;
+// Is it a guard page of ours?
+bool in_guard(std::uintptr_t address, base::range* extent) noexcept;
+
+}  // namespace stray::runtime

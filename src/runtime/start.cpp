@@ -1,0 +1,200 @@
+#include "runtime/start.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <sched.h>
+#include <string>
+#include <system_error>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/stop_signal.h"
+#include "base/upcalls.h"
+#include "runtime/current.h"
+#include "runtime/failure.h"
+#include "runtime/scheduler.h"
+#include "runtime/stack.h"
+#include "runtime/timer.h"
+
+namespace stray::runtime {
+
+extern "C" {
+constinit thread_local task* stray_tls_task = nullptr;
+constinit thread_local worker* stray_tls_worker = nullptr;
+}
+
+namespace {
+
+std::atomic<int> phase{0};  // 0 not started, 1 starting, 2 started
+base::spin_lock procs_lock;
+std::uint8_t stack_class_by_default = 0;
+
+// A positive number of the environment with an optional suffix k or m; 0 when unset; says what is wrong once.
+std::size_t setting(const char* name, std::size_t highest, const char* advice) noexcept {
+  const char* text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return 0;
+  char* end = nullptr;
+  errno = 0;
+  unsigned long long n = std::strtoull(text, &end, 10);
+  if (end != text && (*end == 'k' || *end == 'K')) n <<= 10, end++;
+  if (end != text && (*end == 'm' || *end == 'M')) n <<= 20, end++;
+  if (end == text || *end != '\0' || errno != 0 || n == 0 || n > highest || *text == '-') {
+    base::say("stray: %s=%s is not a number from 1 to %zu; using the default (%s)", name, text, highest, advice);
+    return 0;
+  }
+  return static_cast<std::size_t>(n);
+}
+
+int usable_cores() noexcept {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  int n = CPU_COUNT(&set);
+  return n < 1 ? 1 : n > max_workers ? max_workers : n;
+}
+
+void* worker_body(void* arg) {
+  auto* w = static_cast<worker*>(arg);
+  stray_tls_worker = w;
+  w->tid.store(base::sys::gettid());
+  use_alternate_stack();
+  worker_main(w);
+  return nullptr;
+}
+
+void make_worker(int number) {
+  worker* w = ::new (&sched().workers[number]) worker;
+  w->number = number;
+  w->random = 0x9e37'79b9'7f4a'7c15ull * static_cast<std::uint64_t>(number + 1);
+  sched().made.store(number + 1);
+  char name[16];
+  std::snprintf(name, sizeof name, "stray-%d", number);
+  w->thread = start_thread(name, worker_body, w);
+}
+
+// Keeps the coarse clock while work is done, and fires timers when every worker is busy in user code. Sleeps when all workers do.
+void* watcher_body(void*) {
+  std::atomic<std::uint32_t> never{0};
+  int quiet = 0;
+  for (;;) {
+    timespec ten_ms{0, 10'000'000};
+    timespec long_nap{0, 200'000'000};
+    base::futex_wait(never, 0, quiet < 100 ? &ten_ms : &long_nap);
+    scheduler& s = sched();
+    if (s.exiting.load()) {
+      for (;;) base::futex_wait(never, 0);
+    }
+    bool busy = s.idle_count.load() < s.procs.load();
+    quiet = busy ? 0 : quiet + 1;
+    touch_coarse_clock();
+    if (busy && next_deadline() <= base::now_ns()) run_timers(base::now_ns());
+  }
+  return nullptr;
+}
+
+void at_exit() noexcept {
+  scheduler& s = sched();
+  s.exiting.store(true);
+  int made = s.made.load();
+  for (int i = 0; i < made; i++) {
+    s.workers[i].wake.store(1);
+    base::futex_wake(s.workers[i].wake, 1);
+  }
+  std::int64_t end = base::now_ns() + 100'000'000;
+  int own = current_worker() != nullptr ? 1 : 0;  // exit() was called on a goroutine
+  while (s.stopped_at_exit.load() + own < made && base::now_ns() < end) {
+    timespec nap{0, 200'000};
+    nanosleep(&nap, nullptr);
+  }
+}
+
+void start() {
+  std::size_t procs = setting("STRAY_MAXPROCS", max_workers, "the number of usable cores");
+  std::size_t stack = setting("STRAY_STACK_SIZE", std::size_t{1} << 30, "64 KiB");
+  stack_class_by_default = static_cast<std::uint8_t>(stack == 0 ? 0 : stack_class_for(stack));
+  scheduler& s = sched();
+  base::range where = base::carve((sizeof(worker) * max_workers + base::page_size - 1) & ~(base::page_size - 1));
+  if (!base::commit(where.lo, where.size())) base::fatal("out of memory at start");
+  s.workers = reinterpret_cast<worker*>(where.lo);
+  int n = procs == 0 ? usable_cores() : static_cast<int>(procs);
+  s.procs.store(n);
+  touch_coarse_clock();
+  install_failure_handlers();
+  std::atexit(at_exit);
+  for (int i = 0; i < n; i++) make_worker(i);
+  start_thread("stray-watch", watcher_body, nullptr);
+}
+
+}  // namespace
+
+bool started() noexcept { return phase.load() == 2; }
+
+void ensure_started() {
+  int now = phase.load(std::memory_order_acquire);  // order: pairs with the store of 2
+  if (__builtin_expect(now == 2, 1)) return;
+  now = 0;
+  if (phase.compare_exchange_strong(now, 1)) {
+    try {
+      start();
+    } catch (const std::system_error& error) {
+      base::say("%s", error.what());
+      base::fatal("the runtime cannot start");
+    }
+    phase.store(2);
+    upcall::runtime_started();
+    return;
+  }
+  while (phase.load() != 2) base::sys::call(SYS_sched_yield);
+}
+
+std::uint8_t default_stack_class() noexcept { return stack_class_by_default; }
+
+pthread_t start_thread(const char* name, void* (*body)(void*), void* arg) {
+  sigset_t block, before;
+  sigfillset(&block);
+  for (int ours : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF, base::stop_signal()}) sigdelset(&block, ours);
+  pthread_sigmask(SIG_SETMASK, &block, &before);
+  pthread_t thread;
+  int error = pthread_create(&thread, nullptr, body, arg);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    throw std::system_error(error, std::generic_category(),
+                            std::string("stray: cannot start thread ") + name + "; raise the limit on threads (ulimit -u, pids.max)");
+  }
+  pthread_setname_np(thread, name);
+  return thread;
+}
+
+}  // namespace stray::runtime
+
+namespace stray {
+
+int maxprocs() noexcept {
+  runtime::scheduler& s = runtime::sched();
+  if (!runtime::started()) runtime::ensure_started();
+  return s.procs.load();
+}
+
+int maxprocs(int n) {
+  runtime::ensure_started();
+  runtime::scheduler& s = runtime::sched();
+  runtime::procs_lock.lock();
+  int before = s.procs.load();
+  if (n > runtime::max_workers) n = runtime::max_workers;
+  if (n >= 1 && n != before) {
+    for (int i = s.made.load(); i < n; i++) runtime::make_worker(i);
+    s.procs.store(n);
+    for (int i = 0; i < s.made.load(); i++) {
+      s.workers[i].wake.store(1);
+      base::futex_wake(s.workers[i].wake, 1);
+    }
+  }
+  runtime::procs_lock.unlock();
+  return before;
+}
+
+}  // namespace stray

@@ -1,0 +1,145 @@
+// The record of a task: a goroutine, or an OS thread that has used a primitive. It lies in hidden memory.
+//
+// The state word {seq:56, listed:1, pending:1, inspecting:1, state:5} is the truth about a task at every instant:
+//
+//   from -> to                      by                                  when
+//   free -> init                    creator                             before the first byte of the closure is moved
+//   init -> runnable                creator                             the closure is complete
+//   runnable -> running             worker                              before the switch
+//   running -> parking              the task (seq + 1)                  its wait record is complete
+//   parking -> waiting              whoever runs next on that worker    sp is saved
+//   waiting -> claimed              ONE waker, by CAS                   before it unlinks the node or writes owner or slot (CLAIM)
+//   parking -> claimed_early        ONE waker, by CAS                   the same, before sp was saved
+//   claimed_early -> claimed        whoever runs next on that worker    sp is saved
+//   claimed -> runnable             the same waker
+//   claimed_early -> runnable_early the same waker                      sp is not saved yet: it must not be queued
+//   runnable_early -> runnable      whoever runs next on that worker    sp is saved, before it is queued
+//   running -> runnable             its worker (yield)                  sp is saved, before it is queued
+//   running -> dead -> free         its worker                          the closure is destroyed
+//   claimed, inspecting -> +pending the waker, which then leaves        the inspector clears inspecting by one RMW and finishes the wake
+//
+// 1. A task is a candidate for a leak iff one load of its word says `waiting`; every other state but free and dead is a root.
+// 2. A wait record (reason, nodes, primitive) changes only by its own task in state running, so it is complete whenever the state is not.
+// 3. An OS thread skips the early states' hand-over: it has no saved sp and sleeps on its futex.
+// 4. `listed` (reported as leaked) is cleared by the next parking; a claim that meets it was a wrong verdict and is counted.
+// 5. The closure lies in `closure` (or in a heap block `closure_at` points to) until the first run moves it to the goroutine's own stack;
+//    it is a scanned span of the task while closure_live: hidden memory, but no hidden user byte.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/address_space.h"
+#include <stray/go.hpp>
+
+namespace stray::runtime {
+
+enum class state : std::uint8_t {
+  free,
+  init,
+  runnable,
+  running,
+  parking,
+  waiting,
+  claimed,
+  claimed_early,
+  runnable_early,
+  dead,
+};
+enum class live_rule : std::uint8_t { always, chan, nobody, owner, reference };
+enum class wait_reason : std::uint8_t {
+#define REASON(name, text, eligible, rule) name,
+#include "runtime/wait_reasons.inc"
+#undef REASON
+};
+const char* text_of(wait_reason r) noexcept;
+constexpr bool eligible(wait_reason r) noexcept {
+  constexpr bool table[] = {
+#define REASON(name, text, eligible, rule) eligible,
+#include "runtime/wait_reasons.inc"
+#undef REASON
+  };
+  return table[static_cast<std::size_t>(r)];
+}
+constexpr live_rule rule_of(wait_reason r) noexcept {
+  constexpr live_rule table[] = {
+#define REASON(name, text, eligible, rule) live_rule::rule,
+#include "runtime/wait_reasons.inc"
+#undef REASON
+  };
+  return table[static_cast<std::size_t>(r)];
+}
+
+namespace word {
+inline constexpr std::uint64_t state_mask = 0x1f, inspecting = 0x20, pending = 0x40, listed = 0x80, seq_one = 0x100;
+constexpr state state_of(std::uint64_t w) noexcept { return static_cast<state>(w & state_mask); }
+constexpr std::uint64_t seq_of(std::uint64_t w) noexcept { return w >> 8; }
+constexpr std::uint64_t with(std::uint64_t w, state s) noexcept { return (w & ~state_mask) | static_cast<std::uint64_t>(s); }
+}  // namespace word
+
+struct task;
+
+// One operation that a task waits for; linked in the primitive's queue. Hidden memory.
+struct wait_node {
+  wait_node* next = nullptr;
+  wait_node* prev = nullptr;
+  task* owner = nullptr;
+  void* slot = nullptr;           // where the value goes or comes from: in the waiter's frame
+  std::uintptr_t primitive = 0;   // the core, or the address of an embedded primitive
+  std::uint32_t index = 0;        // number of the select case
+  bool sends = false;
+  bool linked = false;            // in a queue; guarded by the queue's lock
+  bool signaled = false;          // condition_variable: notified before its task parked; guarded by the bucket's lock
+  wait_node* lead_next = nullptr; // parking table: next address in the bucket (of the first node of an address)
+  wait_node* tail = nullptr;      // parking table: last node of this address (of the first node)
+};
+
+struct timer_entry {
+  std::int64_t when_ns = 0;
+  std::uint64_t seq = 0;          // of the wait that it ends
+  std::uint32_t place = 0;        // in the heap, 1-based; 0: not armed
+};
+
+struct alignas(64) task {
+  task* next = nullptr;                 // free list, run queue
+  std::atomic<std::uint64_t> word{0};
+  std::uint64_t id = 0;                 // never reused, never 0 while not free
+  std::uintptr_t sp = 0;                // saved stack pointer, pointing to a saved_frame
+  std::uintptr_t stack_lo = 0, stack_hi = 0;  // 0: no stack bound yet
+  // Wait record (invariant 2).
+  wait_node* nodes = nullptr;
+  std::uint32_t node_count = 0;
+  wait_reason reason = wait_reason::none;
+  bool is_thread = false;
+  bool is_main = false;
+  std::atomic<bool> closure_live{false};
+  std::int64_t wait_since_ns = 0;       // coarse clock, good to 10 ms
+  // Written by the waker between claim and runnable.
+  wait_node* fired = nullptr;           // nullptr: the timer
+  bool fired_ok = false;                // channel: a value moved (false: closed)
+  // Origin.
+  std::uint8_t stack_class = 0;
+  bool stack_dirty = false;
+  int tid = 0;                          // threads only
+  std::uint64_t creator_id = 0;
+  std::uintptr_t created_by = 0;        // return address in go's caller
+  std::uint64_t thread_start = 0;       // field 22 of /proc/self/task/TID/stat
+  std::atomic<std::uint32_t> futex{0};  // threads only
+  std::uint32_t closure_size = 0;
+  void* closure_at = nullptr;           // the closure: here or in a heap block
+  void (*run)(void*) = nullptr;
+  timer_entry timer;
+  void* fiber = nullptr;                // ThreadSanitizer's
+  wait_node node;                       // the common case: one operation
+  alignas(16) unsigned char closure[detail::small_closure];
+
+  state current_state() const noexcept { return word::state_of(word.load(std::memory_order_acquire)); }  // order: pairs with the RMWs
+};
+
+base::slab<task>& tasks() noexcept;
+// Nodes for waits with more than one operation, and for condition variables. Returned to a small cache; throws std::bad_alloc.
+wait_node* alloc_nodes(std::size_t n);
+void free_nodes(wait_node* nodes, std::size_t n) noexcept;
+
+}  // namespace stray::runtime

@@ -1,0 +1,10 @@
+// What identifies an OS thread: its TID together with its start time, since TIDs are used again.
+#pragma once
+
+#include <cstdint>
+
+namespace stray::runtime {
+
+std::uint64_t thread_start_time(int tid) noexcept;  // field 22 of its stat; 0: there is no such thread
+
+}  // namespace stray::runtime

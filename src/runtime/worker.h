@@ -1,0 +1,49 @@
+// A worker: the OS thread that runs goroutines, and what it owns.
+//
+// 1. Fields up to the next comment are the worker's own; no other thread reads them, but the snapshot's child does.
+// 2. Its native stack never holds a user's byte: user code runs on goroutine stacks only. So a sleeping worker is not scanned.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <pthread.h>
+
+#include "runtime/run_queue.h"
+#include "runtime/task.h"
+
+namespace stray::runtime {
+
+struct exception_globals {  // the ABI's __cxa_eh_globals
+  void* caught;
+  unsigned int uncaught;
+};
+
+enum class handover : std::uint8_t { nothing, parked, yielded, dead };
+
+struct alignas(64) worker {
+  task* previous = nullptr;         // switched away from; the next context on this worker completes it
+  handover left = handover::nothing;
+  std::uintptr_t scheduler_sp = 0;  // of the scheduler's own context while a goroutine runs
+  exception_globals* exceptions = nullptr;
+  std::uint32_t tick = 0;           // tasks started or resumed
+  std::uint32_t next_streak = 0;    // run_next taken this often in a row
+  std::uint64_t random = 0;
+  task* free_tasks = nullptr;       // cache of records
+  std::uint32_t free_count = 0;
+  void* fiber = nullptr;            // ThreadSanitizer's
+  bool searching = false;           // counted in scheduler's searching
+  pthread_t thread{};
+  int number = 0;
+
+  alignas(64) std::atomic<task*> run_next{nullptr};  // woken by the running task; written by the owner, taken by thieves late
+  std::atomic<std::uint32_t> wake{0};                // futex: 1 = go on
+  std::atomic<bool> asleep{false};                   // in the idle list or about to be; its stack holds nothing
+  std::atomic<int> tid{0};
+  std::atomic<std::uint64_t> started{0}, finished{0};  // goroutines; written by the owner
+  worker* idle_next = nullptr;                       // guarded by the scheduler's idle lock
+  run_queue queue;
+};
+
+inline constexpr int max_workers = 256;
+
+}  // namespace stray::runtime

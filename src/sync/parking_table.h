@@ -1,0 +1,30 @@
+// Where the waiters of embedded primitives (mutex, wait_group, condition_variable) queue: a hidden hash table keyed by address, so that
+// the primitives themselves hold scalars only.
+//
+// 1. A bucket's lock guards the queues of all its addresses. The first node of an address carries the queue's tail and the link to the
+//    next address (`lead_next`), so every operation but a hash collision is O(1), with any number of waiters.
+// 2. Nodes are linked by their own task, and unlinked by a waker that has claimed it or by the task itself.
+#pragma once
+
+#include <cstdint>
+
+#include "base/spin_lock.h"
+#include "runtime/task.h"
+
+namespace stray::sync {
+
+using runtime::wait_node;
+
+struct alignas(64) parking_bucket {
+  base::spin_lock lock;
+  wait_node* leads = nullptr;
+
+  wait_node* first(std::uintptr_t primitive) const noexcept;
+  void push_back(wait_node* n) noexcept;   // n->primitive is set
+  void push_front(wait_node* n) noexcept;
+  void remove(wait_node* n) noexcept;      // n->linked
+};
+
+parking_bucket& bucket_of(const void* primitive) noexcept;
+
+}  // namespace stray::sync

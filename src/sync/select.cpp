@@ -1,0 +1,198 @@
+// select: lock every channel in address order, take a ready case at random, otherwise queue on all of them and park.
+//
+// 1. All channels are locked while the choice is made, so a ready case is never missed and the choice is fair.
+// 2. While queued, ONE waker claims the task; the nodes of the other cases stay linked until the task has relocked their channels.
+// 3. A channel that occurs in several cases is locked once.
+// Source of the algorithm: Go's select.
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "base/clock.h"
+#include "runtime/current.h"
+#include "runtime/park.h"
+#include "runtime/scheduler.h"
+#include "sync/chan_core.h"
+#include <stray/panic.hpp>
+#include <stray/select.hpp>
+
+namespace stray::detail {
+
+using runtime::task;
+using runtime::wait_node;
+using runtime::wait_reason;
+using sync::progress;
+
+namespace {
+
+// Order of locking, on the stack for the usual sizes.
+class lock_order {
+ public:
+  lock_order(case_ref* cases, std::size_t n) {
+    if (n > small) large_ = std::make_unique<chan_core*[]>(n);
+    cores_ = n > small ? large_.get() : few_;
+    for (std::size_t i = 0; i < n; i++) {
+      if (cases[i].core != nullptr) cores_[size_++] = cases[i].core;
+    }
+    std::sort(cores_, cores_ + size_);
+    size_ = static_cast<std::size_t>(std::unique(cores_, cores_ + size_) - cores_);
+  }
+  void lock() noexcept {
+    for (std::size_t i = 0; i < size_; i++) cores_[i]->lock.lock();
+  }
+  void unlock() noexcept {
+    for (std::size_t i = size_; i > 0; i--) cores_[i - 1]->lock.unlock();
+  }
+
+ private:
+  static constexpr std::size_t small = 16;
+  chan_core* few_[small];
+  std::unique_ptr<chan_core*[]> large_;
+  chan_core** cores_;
+  std::size_t size_ = 0;
+};
+
+bool looks_ready(const case_ref& c) noexcept {
+  if (c.core == nullptr) return false;
+  if (c.dir == direction::send) return c.core->closed || c.core->recvq.head != nullptr || c.core->count < c.core->capacity;
+  return c.core->closed || c.core->sendq.head != nullptr || c.core->count > 0;
+}
+
+std::uint64_t random_word() noexcept {
+  thread_local std::uint64_t x = 0;
+  if (x == 0) x = static_cast<std::uint64_t>(base::now_ns()) | 1;
+  x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+  return x * 0x2545'f491'4f6c'dd1dull >> 11;
+}
+
+struct attempt {
+  std::size_t index = no_case;
+  progress result = progress::blocked;
+  task* wake = nullptr;
+};
+
+// All channels locked. Queue entries that turn out stale are dropped by the attempt, and the choice is made anew.
+attempt try_cases(case_ref* cases, std::size_t n) noexcept {
+  attempt a;
+  for (;;) {
+    std::size_t ready = 0;
+    for (std::size_t i = 0; i < n; i++) {
+      if (looks_ready(cases[i]) && random_word() % ++ready == 0) a.index = i;
+    }
+    if (ready == 0) {
+      a.index = no_case;
+      return a;
+    }
+    case_ref& c = cases[a.index];
+    if (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0) return a;  // an empty dynamic case: the caller panics
+    a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake) : sync::recv_locked(c.core, c.value, &a.wake);
+    if (a.result != progress::blocked) return a;
+  }
+}
+
+select_result conclude(const case_ref& c, const attempt& a) {
+  if (a.wake != nullptr) runtime::make_runnable(a.wake);
+  if (a.result == progress::blocked) throw panic("select: send case was already sent");
+  if (c.dir == direction::send && a.result == progress::closed) sync::panic_send_on_closed();
+  return {a.index, a.result == progress::done};
+}
+
+}  // namespace
+
+select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std::int64_t timeout_ns) {
+  bool timed = timeout_ns >= 0;
+  if (n == 0 && !has_default && !timed) runtime::park_forever(wait_reason::select_no_cases);
+  runtime::ensure_started();
+  std::int64_t deadline = timed ? base::now_ns() + timeout_ns : 0;
+  lock_order order(cases, n);
+  order.lock();
+  attempt a = try_cases(cases, n);
+  if (a.index != no_case || has_default) {
+    order.unlock();
+    return a.index == no_case ? select_result{no_case, false} : conclude(cases[a.index], a);
+  }
+
+  task* self = runtime::current_task();
+  wait_node* nodes = nullptr;
+  std::uint32_t count = 0;
+  for (std::size_t i = 0; i < n; i++) {
+    bool empty = cases[i].dir == direction::send && cases[i].value == nullptr && cases[i].core != nullptr && cases[i].core->ops->size != 0;
+    if (cases[i].core != nullptr && !empty) count++;
+  }
+  std::uint32_t room = count;
+  if (count > 1) {
+    try {
+      nodes = runtime::alloc_nodes(room);
+    } catch (...) {
+      order.unlock();
+      throw;
+    }
+  } else {
+    nodes = &self->node;
+  }
+  count = 0;
+  for (std::size_t i = 0; i < n; i++) {
+    case_ref& c = cases[i];
+    if (c.core == nullptr || (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0)) continue;
+    wait_node* node = &nodes[count++];
+    node->owner = self;
+    node->slot = c.value;
+    node->primitive = reinterpret_cast<std::uintptr_t>(c.core);
+    node->index = static_cast<std::uint32_t>(i);
+    node->sends = c.dir == direction::send;
+  }
+  runtime::prepare_wait(self, timed ? wait_reason::timed_wait : wait_reason::select, nodes, count);
+  for (std::uint32_t i = 0; i < count; i++) {
+    auto* core = reinterpret_cast<chan_core*>(nodes[i].primitive);
+    (nodes[i].sends ? core->sendq : core->recvq).push(&nodes[i]);
+  }
+  order.unlock();
+  if (timed) runtime::arm_timer(self, deadline);
+  runtime::park(self);
+  if (timed) runtime::disarm_timer(self);
+
+  wait_node* fired = self->fired;
+  bool ok = self->fired_ok;
+  std::size_t chosen = fired != nullptr ? fired->index : no_case;
+  order.lock();
+  for (std::uint32_t i = 0; i < count; i++) {
+    if (!nodes[i].linked) continue;
+    auto* core = reinterpret_cast<chan_core*>(nodes[i].primitive);
+    (nodes[i].sends ? core->sendq : core->recvq).remove(&nodes[i]);
+  }
+  order.unlock();
+  if (room > 1) runtime::free_nodes(nodes, room);
+  if (chosen != no_case && cases[chosen].dir == direction::send && !ok) sync::panic_send_on_closed();
+  return {chosen, ok};
+}
+
+}  // namespace stray::detail
+
+namespace stray {
+
+std::size_t select(std::span<select_case> cases) {
+  std::vector<detail::case_ref> refs;
+  std::vector<std::size_t> place;
+  refs.reserve(cases.size());
+  std::size_t default_index = detail::no_case, timeout_index = detail::no_case;
+  for (std::size_t i = 0; i < cases.size(); i++) {
+    detail::any_case& c = *cases[i].case_;
+    if (c.role == detail::case_role::operation) {
+      refs.push_back(c.ref());
+      place.push_back(i);
+    } else if (c.role == detail::case_role::fallback) {
+      default_index = i;
+    } else if (timeout_index == detail::no_case || c.ns < cases[timeout_index].case_->ns) {
+      timeout_index = i;
+    }
+  }
+  detail::select_result r =
+      detail::select_wait(refs.data(), refs.size(), default_index != detail::no_case,
+                          timeout_index == detail::no_case ? detail::no_timeout : cases[timeout_index].case_->ns);
+  std::size_t chosen = r.index != detail::no_case ? place[r.index] : default_index != detail::no_case ? default_index : timeout_index;
+  cases[chosen].case_->complete(r.ok);
+  return chosen;
+}
+
+}  // namespace stray

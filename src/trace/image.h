@@ -1,0 +1,45 @@
+// The frozen process as the snapshot's child sees it: which threads, mappings and heap blocks exist and what is a root.
+//
+// 1. Made in the child only (roots.cpp, heap_*.cpp) from what the parent left in `pause_record`; pure code, bump memory.
+// 2. unstopped > 0: a thread ran on or its registers are unknown. The client may prove nothing from this image.
+// 3. heap_known == false: no block table; every page of the heap is a root.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "trace/block_table.h"
+#include "trace/bump.h"
+#include "trace/image_types.h"
+#include "trace/memory_map.h"
+
+namespace stray::trace {
+
+// A stretch copied in the pause because the child would not see it as it was (MAP_SHARED, DONTFORK, WIPEONFORK).
+struct saved_span {
+  std::uintptr_t lo, hi;
+  std::uintptr_t copy;
+  root what;
+};
+
+struct image {
+  const client* who = nullptr;
+  unsigned off = 0;  // bits of `root` that are switched off
+  bump* memory = nullptr;
+  note_log* notes = nullptr;
+  memory_map map;
+  page_scan pages;
+  block_table blocks;
+  slice<stopped_thread> threads;
+  slice<saved_span> saved;
+  list<range> ours;      // memory of the tracer and of the client: never scanned
+  list<range> claimed;   // heap ranges whose blocks are in the table, and malloc's own state: not roots
+  list<root_span> roots; // in address order, registers first
+  bool heap_known = false;
+  unsigned unstopped = 0;
+  unsigned blind = 0;    // mappings that could hold pointers and were not read; each has a note
+
+  bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }
+};
+
+}  // namespace stray::trace

@@ -1,0 +1,87 @@
+// Plain types that travel between the parent, the snapshot's child and the client. No code beyond one-liners.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ucontext.h>
+
+#include "trace/client.h"
+#include "trace/text.h"
+
+namespace stray::trace {
+
+template <class T>
+struct slice {  // pointer and length over memory of somebody else
+  T* data = nullptr;
+  std::size_t size = 0;
+  T* begin() const noexcept { return data; }
+  T* end() const noexcept { return data + size; }
+  T& operator[](std::size_t i) const noexcept { return data[i]; }
+};
+
+// Made by stop.cpp in the parent, before the clone.
+struct stopped_thread {
+  int tid;
+  bool stopped;              // its handler answered: context, fs_base, sp, pc are valid
+  bool skipped;              // the request's `skip` said so: it runs on, and is never scanned
+  bool in_syscall;           // at or just behind a `syscall` instruction of libc: callee-saved registers only
+  const ucontext_t* context; // in the thread's own signal frame
+  std::uintptr_t fs_base;
+  std::uintptr_t sp, pc;
+  char name[16];
+};
+
+struct note {  // one line of the report: what was not understood and became a root, or was refused
+  char line[160];
+};
+
+// Notes lie in memory shared by parent and child. One writer at a time: the parent until the clone, then the child.
+struct note_log {
+  static constexpr std::size_t room = 100;
+  std::uint32_t used;
+  std::uint32_t dropped;
+  note notes[room];
+
+  text add() noexcept {
+    if (used == room) {
+      dropped++;
+      return {nullptr, 0};
+    }
+    return {notes[used++].line, sizeof(note)};
+  }
+};
+
+// Which part of the roots a span belongs to. Each can be switched off by its bit in `request::off`: for ablation tests only.
+enum class root : std::uint8_t {
+  registers,         // general registers of stopped threads
+  vector_registers,  // xmm, ymm, zmm: the xsave area of the signal frame
+  red_zone,          // 128 bytes below sp
+  stacks,            // from sp up
+  tls,               // TLS and TCB of threads (the main thread's lies in an anonymous mapping)
+  data,              // private pages of files: .data, .bss of modules
+  anonymous,         // private anonymous mappings
+  shared,            // MAP_SHARED, copied in the pause
+  dontfork,          // MADV_DONTFORK, copied in the pause
+  wipeonfork,        // MADV_WIPEONFORK, copied in the pause
+  heap_pages,        // pages of a heap that could not be walked
+  weak,              // words in frames of a thread that sleeps in a system call
+  orphans,           // in-use blocks that nothing reaches
+};
+constexpr unsigned bit(root r) noexcept { return 1u << static_cast<unsigned>(r); }
+
+// A stretch of words that the marker reads.
+struct root_span {
+  enum class strength : std::uint8_t {
+    strong,
+    weak,    // words into blocks count only in mark_weak; words into client.interest as in strong
+    parked,  // belongs to the node of a thread that is blocked in a primitive: located, but marked only by push_thread
+  };
+  std::uintptr_t lo, hi;  // the addresses the words had in the process
+  std::uintptr_t bytes;   // where they can be read: lo, or a copy made in the pause
+  root what;
+  strength how;
+  origin from;
+  int tid;                // whose, 0: nobody's
+};
+
+}  // namespace stray::trace

@@ -1,0 +1,52 @@
+#include "trace/thread_layout.h"
+
+#include "base/arch.h"
+#include "trace/image.h"
+
+namespace stray::trace {
+
+namespace {
+std::uintptr_t load(std::uintptr_t at) noexcept { return *reinterpret_cast<const std::uintptr_t*>(at); }
+}  // namespace
+
+bool native_stacks::look(image& in, const thread_layout& layout, std::uintptr_t tcb) noexcept {
+  if ((tcb & 15) != 0 || by_fs(tcb) != nullptr) return false;
+  if (!in.map.readable(tcb, layout.block_at + 16) || load(tcb) != tcb || load(tcb + 16) != tcb) return false;
+  native_stack s{};
+  s.lo = load(tcb + layout.block_at);
+  s.hi = s.lo + load(tcb + layout.block_at + 8);
+  s.tcb = tcb;
+  s.tid = *reinterpret_cast<const int*>(tcb + layout.tid_at);
+  if (s.lo == 0 || (s.lo & 15) != 0 || s.hi <= tcb || s.lo >= tcb) return false;  // the main thread's says 0
+  items_.push(*in.memory, s);
+  return true;
+}
+
+void native_stacks::find(image& in, const thread_layout& layout) noexcept {
+  if (!layout.known) return;
+  for (const stopped_thread& t : in.threads) {
+    if (t.stopped) look(in, layout, t.fs_base);
+  }
+  for (const mapping& m : in.map.all()) {
+    if (m.file || m.shared || !m.readable || !m.writable || m.kind != mapping::plain || m.hi - m.lo < layout.tcb_to_end) continue;
+    look(in, layout, m.hi - layout.tcb_to_end);
+  }
+  // Blocks without a guard touch each other, and the kernel makes one mapping of them.
+  for (std::size_t i = 0; i < items_.size(); i++) look(in, layout, items_[i].lo - layout.tcb_to_end);
+}
+
+const native_stack* native_stacks::by_fs(std::uintptr_t fs_base) const noexcept {
+  for (const native_stack& s : items_) {
+    if (s.tcb == fs_base) return &s;
+  }
+  return nullptr;
+}
+
+const native_stack* native_stacks::by_tid(int tid) const noexcept {
+  for (const native_stack& s : items_) {
+    if (s.tid == tid) return &s;
+  }
+  return nullptr;
+}
+
+}  // namespace stray::trace

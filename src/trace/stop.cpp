@@ -1,0 +1,511 @@
+#include "trace/stop.h"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <link.h>
+#include <sys/mman.h>
+
+#include "base/arch.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/syscalls.h"
+
+namespace stray::trace {
+namespace {
+
+namespace sys = base::sys;
+
+constexpr std::int64_t ms = 1'000'000;
+constexpr std::int64_t answer_limit = 5 * ms;      // for a thread that sleeps uninterruptibly, is traced or blocks the signal
+constexpr std::int64_t runnable_limit = 200 * ms;  // for one that only waits for a processor
+constexpr std::int64_t handler_limit = 5000 * ms;
+
+enum slot_state : std::uint8_t { none, listed, asked, stopped, left, given_up, gone, skipped, kernel };
+
+struct slot {
+  std::atomic<std::uint64_t> word;  // epoch << 8 | state: a late handler cannot answer for a later stop
+  std::atomic<int> tid;  // 0: free
+  const ucontext_t* context;
+  std::uintptr_t fs_base;
+  std::int64_t asked_ns;
+  bool blocked;
+  char name[16];
+
+  slot_state state() const noexcept { return static_cast<slot_state>(word.load() & 255); }
+  void set(slot_state next, std::uint32_t epoch = 0) noexcept { word.store(std::uint64_t{epoch} << 8 | next); }
+  // From `asked` to something else, unless the handler was quicker.
+  bool withdraw(slot_state next) noexcept {
+    std::uint64_t now = word.load();
+    return (now & 255) == asked && word.compare_exchange_strong(now, next);
+  }
+};
+
+struct table {
+  std::size_t room;  // power of two
+  slot slots[1];
+};
+
+struct kernel_sigaction {
+  std::uintptr_t handler;
+  unsigned long flags;
+  std::uintptr_t restorer;
+  std::uint64_t mask;
+};
+
+struct stop_state {
+  int signal = 0;
+  int pid = 0;
+  std::atomic<table*> where{nullptr};
+  stopped_thread* out = nullptr;  // room for one a slot
+  std::size_t out_size = 0;
+  std::size_t count = 0;  // slots in use
+  std::atomic<std::uint32_t> epoch{0};     // of the stop under way
+  std::atomic<std::uint32_t> released{0};  // epochs up to this are over; stopped threads sleep on it
+  std::atomic<std::uint32_t> answers{0};   // handlers that answered, ever; the caller sleeps on it
+  bool (*skip)(void*, int) = nullptr;
+  void* skip_arg = nullptr;
+  range libc_text[8];
+  std::size_t libc_texts = 0;
+  range memory[32];
+  std::size_t memories = 0;
+};
+constinit stop_state s;
+
+std::size_t spread(int tid) noexcept { return static_cast<std::uint32_t>(tid) * std::size_t{2654435761u} >> 8; }
+
+slot* find_slot(table* t, int tid) noexcept {
+  for (std::size_t i = spread(tid), n = 0; n < t->room; i++, n++) {
+    slot& x = t->slots[i & (t->room - 1)];
+    int here = x.tid.load();
+    if (here == tid) return &x;
+    if (here == 0) return nullptr;
+  }
+  return nullptr;
+}
+
+// --- in the stopped thread ------------------------------------------------------------------------------------------------------------
+
+void on_signal(int, siginfo_t*, void* context) noexcept {
+  table* t = s.where.load();
+  if (t == nullptr) return;
+  slot* mine = find_slot(t, sys::gettid());
+  if (mine == nullptr) return;
+  std::uint64_t word = mine->word.load();
+  auto epoch = static_cast<std::uint32_t>(word >> 8);
+  if ((word & 255) != asked) return;
+  std::uintptr_t fs = 0;
+  sys::call(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, sys::arg(&fs));
+  mine->context = static_cast<const ucontext_t*>(context);
+  mine->fs_base = fs;
+  const std::uint64_t answered = (word & ~std::uint64_t{255}) | stopped;
+  if (!mine->word.compare_exchange_strong(word, answered)) return;
+  s.answers.fetch_add(1);
+  base::futex_wake(s.answers, 1);
+  std::int64_t deadline = base::now_ns() + handler_limit;
+  for (;;) {
+    std::uint32_t seen = s.released.load();
+    if (seen == epoch || s.epoch.load() != epoch) return;
+    timespec rest = base::to_timespec(deadline - base::now_ns());
+    if (rest.tv_sec == 0 && rest.tv_nsec == 0) break;
+    base::futex_wait(s.released, seen, &rest);
+  }
+  word = answered;
+  mine->word.compare_exchange_strong(word, (word & ~std::uint64_t{255}) | left);
+}
+
+// --- looking at threads ---------------------------------------------------------------------------------------------------------------
+
+// Reads /proc/self/task/<tid>/<file>; the number of bytes, or < 0.
+long read_task(int tid, const char* file, char* to, std::size_t room) noexcept {
+  char path[64];
+  text p(path, sizeof path);
+  p << "/proc/self/task/";
+  p.dec(static_cast<std::uint64_t>(tid)) << "/" << file;
+  int fd = sys::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fd;
+  long n = sys::read(fd, to, room - 1);
+  sys::close(fd);
+  to[n > 0 ? n : 0] = 0;
+  return n;
+}
+
+struct task_look {
+  char state = 'X';
+  bool kernel_worker = false;
+  char name[16] = {};
+};
+
+bool look_at(int tid, task_look& out) noexcept {
+  char line[512];
+  if (read_task(tid, "stat", line, sizeof line) <= 0) return false;
+  const char* open = line;
+  while (*open != 0 && *open != '(') open++;
+  const char* close = nullptr;
+  for (const char* p = open; *p != 0; p++) {
+    if (*p == ')') close = p;
+  }
+  if (close == nullptr) return false;
+  std::size_t n = 0;
+  for (const char* p = open + 1; p < close && n + 1 < sizeof out.name; p++) out.name[n++] = *p;
+  out.name[n] = 0;
+  const char* p = close + 2;
+  out.state = *p;
+  for (int field = 3; field < 9 && *p != 0; field++) {  // to field 9, the flags
+    while (*p != 0 && *p != ' ') p++;
+    if (*p == ' ') p++;
+  }
+  std::uint64_t flags = take_dec(p);
+  out.kernel_worker = (flags & (0x10 | 0x4000)) != 0;  // PF_IO_WORKER, PF_USER_WORKER
+  return true;
+}
+
+bool blocks_signal(int tid) noexcept {
+  char status[4096];
+  if (read_task(tid, "status", status, sizeof status) <= 0) return false;
+  for (const char* p = status; *p != 0; p++) {
+    if (!starts_with(p, "\nSigBlk:\t")) continue;
+    p += 9;
+    return (take_hex(p) >> (s.signal - 1) & 1) != 0;
+  }
+  return false;
+}
+
+void nap(std::int64_t ns) noexcept {
+  timespec t = base::to_timespec(ns);
+  sys::call(SYS_nanosleep, sys::arg(&t), 0);
+}
+
+// --- the table ------------------------------------------------------------------------------------------------------------------------
+
+void* map(std::size_t bytes) noexcept {
+  bytes = (bytes + base::page_size - 1) & ~(base::page_size - 1);
+  long at = sys::mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if ((at < 0 && at > -4096) || s.memories == 32) return nullptr;
+  s.memory[s.memories++] = {static_cast<std::uintptr_t>(at), static_cast<std::uintptr_t>(at) + bytes};
+  return reinterpret_cast<void*>(at);
+}
+
+// Room for `threads`, with as many to come. Old tables stay mapped: a late handler may look into them.
+bool make_room(std::size_t threads) noexcept {
+  table* t = s.where.load();
+  if (t != nullptr && t->room >= threads * 4) return true;
+  std::size_t room = 1024;
+  while (room < threads * 4) room *= 2;
+  auto* fresh = static_cast<table*>(map(sizeof(table) + room * sizeof(slot)));
+  auto* out = static_cast<stopped_thread*>(map(room * sizeof(stopped_thread)));
+  if (fresh == nullptr || out == nullptr) return false;
+  fresh->room = room;
+  s.out = out;
+  s.where.store(fresh);
+  return true;
+}
+
+slot* add_slot(int tid) noexcept {
+  table* t = s.where.load();
+  if (s.count >= t->room * 3 / 4) return nullptr;
+  for (std::size_t i = spread(tid);; i++) {
+    slot& x = t->slots[i & (t->room - 1)];
+    if (x.tid.load() != 0) continue;
+    x.blocked = false;
+    x.name[0] = 0;
+    x.set(listed);
+    x.tid.store(tid);
+    s.count++;
+    return &x;
+  }
+}
+
+// Calls f(tid) for every task of the process; false when the list cannot be read.
+template <class F>
+bool each_task(F f) noexcept {
+  int fd = sys::open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return false;
+  alignas(8) char buffer[8192];
+  long n;
+  while ((n = sys::call(SYS_getdents64, fd, sys::arg(buffer), sizeof buffer)) > 0) {
+    for (long at = 0; at < n;) {
+      const char* entry = buffer + at;
+      auto length = *reinterpret_cast<const std::uint16_t*>(entry + 16);
+      const char* name = entry + 19;
+      int tid = static_cast<int>(take_dec(name));
+      if (tid != 0) f(tid);
+      at += length;
+    }
+  }
+  sys::close(fd);
+  return n == 0;
+}
+
+// A task seen for the first time: what is it?
+void classify(slot& x) noexcept {
+  int tid = x.tid.load();
+  task_look look;
+  if (!look_at(tid, look) || look.state == 'Z' || look.state == 'X') {
+    x.set(gone);
+    return;
+  }
+  for (std::size_t i = 0; i < sizeof x.name; i++) x.name[i] = look.name[i];
+  if (look.kernel_worker) {
+    x.set(kernel);
+  } else if (s.skip != nullptr && s.skip(s.skip_arg, tid)) {
+    x.set(skipped);
+  } else {
+    x.blocked = blocks_signal(tid);
+  }
+}
+
+// Threads block all signals for a moment when they start and end: waits until each lets ours through, with a limit.
+void wait_unblocked() noexcept {
+  table* t = s.where.load();
+  std::int64_t start = base::now_ns();
+  for (;;) {
+    bool again = false;
+    std::int64_t waited = base::now_ns() - start;
+    for (std::size_t i = 0; i < t->room; i++) {
+      slot& x = t->slots[i];
+      if (x.state() != listed || !x.blocked) continue;
+      task_look look;
+      if (!look_at(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
+        x.set(gone);
+      } else if (!blocks_signal(x.tid.load())) {
+        x.blocked = false;
+      } else if (waited < (look.state == 'R' ? 4 * answer_limit : answer_limit)) {
+        again = true;
+      }
+    }
+    if (!again) return;
+    nap(100'000);
+  }
+}
+
+bool list_new(bool& any) noexcept {
+  int self = sys::gettid();
+  bool room = true;
+  any = false;
+  bool read = each_task([&](int tid) {
+    if (tid == self || find_slot(s.where.load(), tid) != nullptr) return;
+    slot* x = add_slot(tid);
+    if (x == nullptr) {
+      room = false;
+      return;
+    }
+    any = true;
+    classify(*x);
+  });
+  return read && room;
+}
+
+void unstopped_note(note_log& notes, const slot& x, const char* what) noexcept {
+  text line = notes.add();
+  line << "thread ";
+  line.dec(static_cast<std::uint64_t>(x.tid.load())) << " (" << x.name << ") " << what;
+}
+
+void ask_all(note_log& notes) noexcept {
+  table* t = s.where.load();
+  for (std::size_t i = 0; i < t->room; i++) {
+    slot& x = t->slots[i];
+    if (x.state() != listed) continue;
+    if (x.blocked) {
+      x.set(given_up);
+      char what[64];
+      text w(what, sizeof what);
+      w << "blocks signal ";
+      w.dec(static_cast<std::uint64_t>(s.signal)) << ": it could not be stopped";
+      unstopped_note(notes, x, what);
+      continue;
+    }
+    x.asked_ns = base::now_ns();
+    x.set(asked, s.epoch.load());
+    long r = sys::call(SYS_tgkill, s.pid, x.tid.load(), s.signal);
+    if (r == -ESRCH) {
+      x.set(gone);
+    } else if (r != 0) {
+      if (x.withdraw(given_up)) unstopped_note(notes, x, "could not be signalled");
+    }
+  }
+}
+
+// One look at a thread that has not answered yet; true while it is worth waiting.
+bool still_due(slot& x, note_log& notes) noexcept {
+  task_look look;
+  std::int64_t waited = base::now_ns() - x.asked_ns;
+  if (!look_at(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
+    x.withdraw(gone);
+    return false;
+  }
+  if (waited < answer_limit) return true;
+  bool blocked = blocks_signal(x.tid.load());
+  if (!blocked && look.state != 'D' && look.state != 'T' && look.state != 't' && waited < runnable_limit) return true;
+  if (!x.withdraw(given_up)) return false;  // it answered just now
+  unstopped_note(notes, x, blocked ? "blocks the stop signal: it could not be stopped" : "did not answer: it could not be stopped");
+  return false;
+}
+
+void wait_answers(note_log& notes) noexcept {
+  table* t = s.where.load();
+  for (;;) {
+    std::uint32_t seen = s.answers.load();
+    bool due = false;
+    std::int64_t now = base::now_ns();
+    for (std::size_t i = 0; i < t->room; i++) {
+      slot& x = t->slots[i];
+      if (x.state() != asked) continue;
+      if (now - x.asked_ns < ms || still_due(x, notes)) due = true;
+    }
+    if (!due) return;
+    timespec one{0, ms};
+    base::futex_wait(s.answers, seen, &one);
+  }
+}
+
+bool handler_is_ours() noexcept {
+  kernel_sigaction now{};
+  if (sys::call(SYS_rt_sigaction, s.signal, 0, sys::arg(&now), 8) != 0) return false;
+  return now.handler == reinterpret_cast<std::uintptr_t>(&on_signal);
+}
+
+bool in_libc_syscall(std::uintptr_t pc) noexcept {
+  for (std::size_t i = 0; i < s.libc_texts; i++) {
+    const range& r = s.libc_text[i];
+    if (!r.holds(pc) || pc - r.lo < 2 || r.hi - pc < 2) continue;
+    auto* b = reinterpret_cast<const unsigned char*>(pc);
+    // Behind the instruction, or before it where the kernel will restart the call.
+    return (b[-2] == 0x0f && b[-1] == 0x05) || (b[0] == 0x0f && b[1] == 0x05);
+  }
+  return false;
+}
+
+int on_libc(dl_phdr_info* info, std::size_t, void*) noexcept {
+  const char* name = info->dlpi_name == nullptr ? "" : info->dlpi_name;
+  for (const char* p = name; *p != 0; p++) {
+    if (*p == '/') name = p + 1;
+  }
+  if (!starts_with(name, "libc.so") && !starts_with(name, "libc-2") && !starts_with(name, "ld-linux") &&
+      !starts_with(name, "libpthread")) {
+    return 0;
+  }
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const auto& h = info->dlpi_phdr[i];
+    if (h.p_type != PT_LOAD || (h.p_flags & PF_X) == 0 || s.libc_texts == 8) continue;
+    s.libc_text[s.libc_texts++] = {info->dlpi_addr + h.p_vaddr, info->dlpi_addr + h.p_vaddr + h.p_memsz};
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool init_stop(stop_setup& setup) noexcept {
+  if (s.signal == 0) {
+    if (!make_room(1)) return false;
+    for (int candidate = SIGRTMIN; candidate <= SIGRTMAX && s.signal == 0; candidate++) {
+      kernel_sigaction now{};
+      if (sys::call(SYS_rt_sigaction, candidate, 0, sys::arg(&now), 8) != 0 || now.handler != 0) continue;
+      struct sigaction action {};
+      action.sa_sigaction = on_signal;
+      action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+      sigfillset(&action.sa_mask);
+      if (sigaction(candidate, &action, nullptr) == 0) s.signal = candidate;
+    }
+    if (s.signal == 0) return false;
+    dl_iterate_phdr(on_libc, nullptr);
+  }
+  setup.signal = s.signal;
+  kernel_sigaction now{};
+  sys::call(SYS_rt_sigaction, s.signal, 0, sys::arg(&now), 8);
+  setup.signal_return = now.restorer;
+  return true;
+}
+
+bool prepare_stop(bool (*skip)(void*, int), void* arg, note_log& notes) noexcept {
+  s.pid = sys::getpid();
+  s.skip = skip;
+  s.skip_arg = arg;
+  std::size_t tasks = 0;
+  if (s.signal == 0 || !each_task([&](int) { tasks++; }) || !make_room(tasks)) {
+    notes.add() << (s.signal == 0 ? "no real-time signal is free for stopping threads" : "the list of threads cannot be read");
+    return false;
+  }
+  table* t = s.where.load();
+  for (std::size_t i = 0; i < t->room; i++) {
+    t->slots[i].set(none);
+    t->slots[i].tid.store(0);
+  }
+  s.count = 0;
+  bool any = false;
+  if (!list_new(any)) {
+    notes.add() << "the list of threads cannot be read";
+    return false;
+  }
+  wait_unblocked();
+  return true;
+}
+
+stop_result stop_threads(note_log& notes) noexcept {
+  if (!handler_is_ours()) {
+    text line = notes.add();
+    line << "the handler of signal ";
+    line.dec(static_cast<std::uint64_t>(s.signal)) << " was replaced by the program: threads cannot be stopped";
+    return stop_result::cannot;
+  }
+  table* t = s.where.load();
+  for (std::size_t i = 0; i < t->room; i++) {  // a second stop of the same preparation
+    slot_state state = t->slots[i].state();
+    if (state == stopped || state == left) t->slots[i].set(listed);
+  }
+  s.epoch.fetch_add(1);
+  ask_all(notes);
+  wait_answers(notes);
+  for (bool any = true; any;) {
+    if (!list_new(any)) {
+      notes.add() << "threads are started faster than they can be stopped";
+      release_threads();
+      return stop_result::cannot;
+    }
+    if (!any) break;
+    wait_unblocked();
+    ask_all(notes);
+    wait_answers(notes);
+  }
+  s.out_size = 0;
+  for (std::size_t i = 0; i < t->room; i++) {
+    slot& x = t->slots[i];
+    slot_state state = x.state();
+    if (state != stopped && state != left && state != given_up && state != skipped) continue;
+    stopped_thread& o = s.out[s.out_size++];
+    o = {};
+    o.tid = x.tid.load();
+    o.stopped = state == stopped;
+    o.skipped = state == skipped;
+    for (std::size_t c = 0; c < sizeof o.name; c++) o.name[c] = x.name[c];
+    if (!o.stopped) continue;
+    o.context = x.context;
+    o.fs_base = x.fs_base;
+    o.sp = static_cast<std::uintptr_t>(x.context->uc_mcontext.gregs[REG_RSP]);
+    o.pc = static_cast<std::uintptr_t>(x.context->uc_mcontext.gregs[REG_RIP]);
+    o.in_syscall = in_libc_syscall(o.pc);
+  }
+  return stop_result::done;
+}
+
+slice<stopped_thread> stopped_threads() noexcept { return {s.out, s.out_size}; }
+
+bool still_stopped() noexcept {
+  table* t = s.where.load();
+  for (std::size_t i = 0; i < t->room; i++) {
+    if (t->slots[i].state() == left) return false;
+  }
+  return true;
+}
+
+void release_threads() noexcept {
+  s.released.store(s.epoch.load());
+  base::futex_wake(s.released, 0x7fffffff);
+}
+
+slice<const range> stop_memory() noexcept { return {s.memory, s.memories}; }
+
+}  // namespace stray::trace

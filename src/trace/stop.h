@@ -1,0 +1,50 @@
+// Stops the threads of this process by a real-time signal and lets them go again.
+//
+// 1. One caller at a time (the detector thread). Nothing here allocates by malloc, takes a lock or touches errno; between stop_threads
+//    and release_threads the caller must keep to the same.
+// 2. A thread is stopped when its handler has answered: it then waits inside the handler, its registers in `context`, until release or
+//    until 5 s have passed (the detector died): then the stop is void for it, and still_stopped() says so.
+// 3. A thread that blocks the signal, or does not answer, is reported with stopped = false and a note, and nothing may be proven.
+// 4. The listing is repeated until it shows no new thread: a running thread may start others, stopped ones cannot.
+// 5. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
+//
+// The slot of a thread, in a table keyed by thread id: state, who may leave it, to where
+//   listed    caller    asked (signal sent) | given_up (blocks it) | gone
+//   asked     handler   stopped             | caller: given_up (did not answer), gone (exited)
+//   stopped   handler   left (timed out)    | the next prepare_stop clears the table
+// A signal that arrives late finds no slot `asked` and returns at once.
+//
+// Figures (tracing.md 1.2): 8 threads 55-75 us median. Rejected: ptrace by a helper (15-17 us a thread, may be forbidden).
+#pragma once
+
+#include <cstdint>
+
+#include "trace/image_types.h"
+
+namespace stray::trace {
+
+struct stop_setup {
+  int signal = 0;                    // 0: none could be had
+  std::uintptr_t signal_return = 0;  // see thread_layout
+};
+
+// Once, at start-up: chooses the first real-time signal whose disposition is the default and installs the handler.
+bool init_stop(stop_setup& setup) noexcept;
+
+enum class stop_result : std::uint8_t {
+  done,     // every thread answered, was skipped, or is reported as not stopped
+  cannot,   // the handler was replaced or memory is short; a note says it
+};
+
+// Lists the threads and looks at each while all of them run: what would prolong the pause is done here.
+bool prepare_stop(bool (*skip)(void* arg, int tid), void* arg, note_log& notes) noexcept;
+stop_result stop_threads(note_log& notes) noexcept;
+// Valid until the next prepare_stop.
+slice<stopped_thread> stopped_threads() noexcept;
+// False when a stopped thread has run on by its time-out.
+bool still_stopped() noexcept;
+void release_threads() noexcept;
+// The tables' addresses: never scanned.
+slice<const range> stop_memory() noexcept;
+
+}  // namespace stray::trace

@@ -1,0 +1,51 @@
+// Where glibc keeps a thread's stack block and id in its control block (TCB), found without its headers, and the thread stacks that the
+// frozen process has.
+//
+// 1. Offsets are found by comparing two probe threads with what pthread_getattr_np and gettid say; if they do not agree, `known` is
+//    false and no native stack is recognised: its whole mapping is a root.
+// 2. A TCB's words 0 and 2 are its own address. A mapping whose end carries one with thread id 0 is the stack of a thread that has
+//    exited (glibc keeps it for the next one): its frames are dead, but the result it leaves for pthread_join lies in the TCB and counts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "trace/bump.h"
+#include "trace/image_types.h"
+
+namespace stray::trace {
+
+struct thread_layout {
+  bool known = false;
+  std::uint32_t tid_at = 0;          // offset in the TCB
+  std::uint32_t block_at = 0;        // stackblock; its size follows
+  std::uint32_t tcb_to_end = 0;      // distance from the TCB to the end of a stack block that libc made
+  std::uint32_t tls_below = 0;       // static TLS lies in [tcb - tls_below, tcb)
+  std::uintptr_t signal_return = 0;  // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
+};
+
+// Parent, at start-up; starts two short-lived threads.
+void find_thread_layout(thread_layout& layout) noexcept;
+
+struct image;
+
+struct native_stack {
+  std::uintptr_t lo, hi;  // the whole block, guard included
+  std::uintptr_t tcb;
+  int tid;                // 0: its thread has exited
+};
+
+// The stacks of the frozen process, by address. Pure; runs in the snapshot.
+class native_stacks {
+ public:
+  void find(image& in, const thread_layout& layout) noexcept;
+  const native_stack* by_fs(std::uintptr_t fs_base) const noexcept;
+  const native_stack* by_tid(int tid) const noexcept;
+  slice<native_stack> all() const noexcept { return {items_.begin(), items_.size()}; }
+
+ private:
+  bool look(image& in, const thread_layout& layout, std::uintptr_t tcb) noexcept;
+  list<native_stack> items_;
+};
+
+}  // namespace stray::trace
