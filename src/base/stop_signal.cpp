@@ -9,8 +9,8 @@ int stop_signal() noexcept {
   static std::atomic<int> chosen{0};
   int number = chosen.load();
   if (number != 0) return number;
-  number = SIGRTMIN + 5;
-  for (int candidate = SIGRTMIN + 5; candidate <= SIGRTMAX; candidate++) {
+  number = SIGRTMIN;
+  for (int candidate = SIGRTMIN; candidate <= SIGRTMAX; candidate++) {
     struct sigaction now {};
     if (sigaction(candidate, nullptr, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL) {
       number = candidate;

@@ -1,4 +1,4 @@
-// The real-time signal that stops threads for a snapshot: the first one from SIGRTMIN + 5 up that nobody handles. Chosen once.
+// The real-time signal that stops threads for a snapshot: the first one from SIGRTMIN up that nobody handles. Chosen once.
 #pragma once
 
 namespace stray::base {

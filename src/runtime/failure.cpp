@@ -41,6 +41,18 @@ void print_exception() noexcept {
   }
 }
 
+// The dump allocates, and the fault may have come inside malloc: do not hang.
+void end_soon() noexcept {
+  struct sigaction stop {};
+  stop.sa_handler = [](int) { _exit(2); };
+  sigaction(SIGALRM, &stop, nullptr);
+  sigset_t alarm_only;
+  sigemptyset(&alarm_only);
+  sigaddset(&alarm_only, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &alarm_only, nullptr);
+  alarm(5);
+}
+
 [[noreturn]] void on_terminate() {
   task* t = current_task_or_null();
   if (t == nullptr || t->is_thread) {
@@ -60,6 +72,8 @@ void on_segv(int signal, siginfo_t* info, void* context) {
     base::say(
         "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or STRAY_STACK_SIZE\n",
         static_cast<unsigned long long>(t->id), stack.size() >> 10);
+    current_worker()->fault_context = context;
+    end_soon();
     upcall::dump_goroutines(STDERR_FILENO);
     _exit(2);
   }
@@ -86,7 +100,7 @@ void install_failure_handlers() noexcept {
 }
 
 void use_alternate_stack() noexcept {
-  constexpr std::size_t size = 64 << 10;
+  constexpr std::size_t size = 512 << 10;  // the dump runs on it; untouched pages cost nothing
   void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return;
   stack_t s{};

@@ -18,9 +18,7 @@ namespace {
 // One size class. owner[i] is the task bound to stack i; link[i] chains the free ones.
 struct stack_class_slab {
   base::spin_lock lock;
-  base::range where;
   std::uintptr_t committed = 0;
-  std::atomic<std::size_t> used{0};
   task** owner = nullptr;
   std::uint32_t* link = nullptr;
   std::uintptr_t tables_committed = 0;
@@ -28,6 +26,7 @@ struct stack_class_slab {
   std::uint32_t free = 0;  // index + 1
 };
 constinit stack_class_slab slabs[stack_classes];
+constinit stack_view views[stack_classes];
 std::atomic<int> guard_by_madvise{-1};  // -1: not tried
 
 std::size_t capacity_bytes(unsigned c) noexcept {
@@ -63,18 +62,19 @@ bool commit_to(std::uintptr_t& committed, const base::range& where, std::uintptr
 // Index of a free stack, or of a new one; -1 when there is none.
 std::int64_t take(unsigned c) noexcept {
   stack_class_slab& s = slabs[c];
+  stack_view& v = views[c];
   s.lock.lock();
   std::int64_t index = -1;
   if (s.free != 0) {
     index = s.free - 1;
     s.free = s.link[index];
   } else {
-    std::size_t n = s.used.load(std::memory_order_relaxed);  // order: written under the lock only
+    std::size_t n = v.used.load(std::memory_order_relaxed);  // order: written under the lock only
     std::size_t size = stack_size_of(c);
-    if (s.where.lo == 0) {
+    if (v.where.lo == 0) {
       std::size_t bytes = capacity_bytes(c);
       if (bytes != 0) {
-        s.where = base::carve(bytes);
+        v.where = base::carve(bytes);
         std::size_t count = bytes / size;
         std::size_t table = (count * (sizeof(task*) + sizeof(std::uint32_t)) + base::page_size - 1) & ~(base::page_size - 1);
         s.tables = base::carve(table);
@@ -83,11 +83,11 @@ std::int64_t take(unsigned c) noexcept {
         base::commit(s.tables.lo, table);
       }
     }
-    std::uintptr_t lo = s.where.lo + n * size;
+    std::uintptr_t lo = v.where.lo + n * size;
     std::size_t step = size > (std::size_t{16} << 20) ? size : std::size_t{16} << 20;
-    if (lo != 0 && lo + size <= s.where.hi && commit_to(s.committed, s.where, lo + size, step) && install_guard(lo)) {
+    if (lo != 0 && lo + size <= v.where.hi && commit_to(s.committed, v.where, lo + size, step) && install_guard(lo)) {
       index = static_cast<std::int64_t>(n);
-      s.used.store(n + 1, std::memory_order_release);  // order: pairs with stack_owner's acquire
+      v.used.store(n + 1, std::memory_order_release);  // order: pairs with stack_owner's acquire
     }
   }
   s.lock.unlock();
@@ -96,10 +96,10 @@ std::int64_t take(unsigned c) noexcept {
 
 std::int64_t locate(std::uintptr_t address, unsigned* stack_class) noexcept {
   for (unsigned c = 0; c < stack_classes; c++) {
-    const stack_class_slab& s = slabs[c];
-    if (!s.where.holds(address)) continue;
-    std::size_t index = (address - s.where.lo) / stack_size_of(c);
-    if (index >= s.used.load(std::memory_order_acquire)) return -1;  // order: pairs with take's release
+    const stack_view& v = views[c];
+    if (!v.where.holds(address)) continue;
+    std::size_t index = (address - v.where.lo) / stack_size_of(c);
+    if (index >= v.used.load(std::memory_order_acquire)) return -1;  // order: pairs with take's release
     *stack_class = c;
     return static_cast<std::int64_t>(index);
   }
@@ -117,7 +117,7 @@ unsigned stack_class_for(std::size_t bytes) noexcept {
 bool bind_stack(task* t, unsigned c) noexcept {
   std::int64_t index = take(c);
   if (index < 0) return false;
-  std::uintptr_t lo = slabs[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
+  std::uintptr_t lo = views[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
   t->stack_class = static_cast<std::uint8_t>(c);
   t->stack_lo = lo;
   t->stack_hi = lo + stack_size_of(c);
@@ -127,7 +127,7 @@ bool bind_stack(task* t, unsigned c) noexcept {
 
 void release_stack(task* t) noexcept {
   stack_class_slab& s = slabs[t->stack_class];
-  std::size_t index = (t->stack_lo - s.where.lo) / stack_size_of(t->stack_class);
+  std::size_t index = (t->stack_lo - views[t->stack_class].where.lo) / stack_size_of(t->stack_class);
   t->stack_lo = t->stack_hi = 0;
   s.owner[index] = nullptr;
   s.lock.lock();
@@ -138,7 +138,7 @@ void release_stack(task* t) noexcept {
 
 void pass_stack(task* from, task* to) noexcept {
   stack_class_slab& s = slabs[from->stack_class];
-  std::size_t index = (from->stack_lo - s.where.lo) / stack_size_of(from->stack_class);
+  std::size_t index = (from->stack_lo - views[from->stack_class].where.lo) / stack_size_of(from->stack_class);
   to->stack_class = from->stack_class;
   to->stack_lo = from->stack_lo;
   to->stack_hi = from->stack_hi;
@@ -150,16 +150,18 @@ task* stack_owner(std::uintptr_t address, base::range* extent) noexcept {
   unsigned c = 0;
   std::int64_t index = locate(address, &c);
   if (index < 0) return nullptr;
-  std::uintptr_t lo = slabs[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
+  std::uintptr_t lo = views[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
   if (extent != nullptr) *extent = {lo, lo + stack_size_of(c)};
   return slabs[c].owner[index];
 }
+
+const stack_view* stack_views() noexcept { return views; }
 
 bool in_guard(std::uintptr_t address, base::range* extent) noexcept {
   unsigned c = 0;
   std::int64_t index = locate(address, &c);
   if (index < 0) return false;
-  std::uintptr_t lo = slabs[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
+  std::uintptr_t lo = views[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
   if (extent != nullptr) *extent = {lo, lo + stack_size_of(c)};
   return address < lo + base::page_size;
 }

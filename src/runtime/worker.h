@@ -33,6 +33,7 @@ struct alignas(64) worker {
   void* fiber = nullptr;            // ThreadSanitizer's
   bool searching = false;           // counted in scheduler's searching
   pthread_t thread{};
+  const void* fault_context = nullptr;  // ucontext_t of a fatal signal, for the dump
   int number = 0;
 
   alignas(64) std::atomic<task*> run_next{nullptr};  // woken by the running task; written by the owner, taken by thieves late

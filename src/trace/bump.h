@@ -91,6 +91,11 @@ class list {
     data_[size_++] = item;
     return true;
   }
+  bool pop(T& item) noexcept {
+    if (size_ == 0) return false;
+    item = data_[--size_];
+    return true;
+  }
   T* begin() const noexcept { return data_; }
   T* end() const noexcept { return data_ + size_; }
   T& operator[](std::size_t i) const noexcept { return data_[i]; }

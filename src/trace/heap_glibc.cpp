@@ -90,12 +90,11 @@ class glibc_walk {
         return true;
       }
       std::uintptr_t next = at + size;
-      bool sound = size >= min_chunk && (size & 15) == 0 && (head & is_mmapped) == 0 && next > at && next + 16 <= limit &&
-                   (head & non_main) == arena_bit;
+      bool sound = size >= min_chunk && (size & 15) == 0 && (head & is_mmapped) == 0 && next > at && next + 16 <= limit;
       if (!sound) break;
       std::uintptr_t next_head = load(next + 8);
       bool used = (next_head & prev_in_use) != 0;
-      if (!used && load(next) != size) break;
+      if (used ? (head & non_main) != arena_bit : load(next) != size) break;
       if (used && size == min_chunk && (next_head & ~flag_bits) == 0) used = false;  // what was left of an old top
       if (used) {
         blocks.add_block(at + 16, size);

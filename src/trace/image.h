@@ -34,7 +34,9 @@ struct image {
   slice<saved_span> saved;
   list<range> ours;      // memory of the tracer and of the client: never scanned
   list<range> claimed;   // heap ranges whose blocks are in the table, and malloc's own state: not roots
-  list<root_span> roots; // in address order, registers first
+  list<root_span> roots; 
+  int parent_pid = 0;    // of the process that was frozen: the main thread's id
+  bool caller_is_main = false;
   bool heap_known = false;
   unsigned unstopped = 0;
   unsigned blind = 0;    // mappings that could hold pointers and were not read; each has a note

@@ -1,0 +1,143 @@
+// Leaks: which goroutines can never wake again, proved.
+//
+//   stray::leak::report r = stray::leak::find();
+//   std::cout << r;
+//
+// find() takes a copy-on-write snapshot of the process and traces ordinary memory in it (docs/design.md). What it does not understand is
+// taken as alive and named in notes(). A report never contains a goroutine that something alive could still wake.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <stray/chan.hpp>
+
+namespace stray::leak {
+
+// proven: nobody can wake it. cycle: proven, and a cycle of locks waiting for each other is the reason. likely: not proven only because of
+// memory that cannot be attributed; the cause names it. suspected: reserved.
+enum class tier { suspected, likely, cycle, proven };
+const char* to_string(tier t) noexcept;
+
+enum class mode { snapshot, stop_the_world };  // stop_the_world is not built yet: it is answered by a snapshot and a note
+
+struct options {
+  tier min_tier = tier::cycle;              // report this tier and better
+  std::chrono::nanoseconds min_age{0};      // report only what has been blocked for so long (good to 10 ms)
+  leak::mode mode = mode::snapshot;
+  bool explain = false;                     // more text in causes
+  std::chrono::nanoseconds pause_budget{0}; // 0: none. A longer predicted pause refuses the snapshot, with a note
+};
+
+struct frame {
+  std::uintptr_t pc = 0;  // return address minus 1
+  std::string function;   // demangled
+  std::string file;       // absolute where the debug information has it; empty: unknown
+  int line = 0;
+};
+
+struct goroutine {
+  std::uint64_t id = 0;       // goroutine_id(); of an OS thread its TID
+  bool thread = false;        // an OS thread blocked in a primitive
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::chrono::nanoseconds age{0};
+};
+
+// Goroutines with identical stacks.
+struct group {
+  std::size_t count = 0;
+  leak::tier tier = tier::proven;
+  std::string wait_reason;            // Go's text: "chan receive", "sync.Mutex.Lock", ...
+  std::vector<frame> stack;           // leaf first, without the runtime's own lines
+  frame created_by;                   // where go was called; function empty: unknown
+  std::uint64_t creator_id = 0;       // of the oldest member; 0: an OS thread
+  std::string cause;                  // what it waits for and why nobody comes, of the oldest member
+  std::chrono::nanoseconds age_max{0};
+  std::size_t bytes = 0;              // stack bytes in use, all members
+  std::vector<leak::goroutine> goroutines;
+  std::vector<std::uintptr_t> pcs;    // return addresses, leaf first, of the whole stack
+};
+
+class report {
+ public:
+  std::size_t total() const noexcept { return total_; }  // goroutines in all groups
+  // false: no verdict could be reached (the notes say why) or candidates were left undecided.
+  bool complete() const noexcept { return complete_; }
+  const std::vector<std::string>& notes() const& noexcept { return notes_; }
+  std::vector<std::string> notes() && { return std::move(notes_); }
+  // By count descending, then stack.
+  const std::vector<group>& groups() const& noexcept { return groups_; }
+  std::vector<group> groups() && { return std::move(groups_); }
+
+  std::chrono::nanoseconds pause() const noexcept { return pause_; }    // threads stood still for so long
+  std::chrono::nanoseconds elapsed() const noexcept { return elapsed_; }
+  std::chrono::system_clock::time_point taken() const noexcept { return taken_; }
+
+ private:
+  friend struct report_builder;
+  std::size_t total_ = 0;
+  bool complete_ = true;
+  std::vector<std::string> notes_;
+  std::vector<group> groups_;
+  std::chrono::nanoseconds pause_{0}, elapsed_{0};
+  std::chrono::system_clock::time_point taken_{};
+};
+
+// Blocks until the verdict is there. Any goroutine or OS thread may call it; calls at the same time share one detection.
+report find(const options& o = {});
+
+std::ostream& operator<<(std::ostream& out, const report& r);
+
+// Memory that the tracer cannot see (pointers kept by a device, XORed, ...): [p, p + bytes) is scanned as a root until the object ends.
+class [[nodiscard]] root {
+ public:
+  root() noexcept = default;
+  root(root&& other) noexcept : slot_(std::exchange(other.slot_, -1)) {}
+  root& operator=(root&& other) noexcept {
+    std::swap(slot_, other.slot_);
+    return *this;
+  }
+  ~root();
+  void detach() noexcept { slot_ = -1; }  // keeps it for the process
+
+ private:
+  friend root add_root(const void* p, std::size_t bytes);
+  explicit root(int slot) noexcept : slot_(slot) {}
+  int slot_ = -1;
+};
+// Call it before the pointer is hidden. Throws std::length_error beyond 4096 roots.
+root add_root(const void* p, std::size_t bytes);
+
+// A handle that lives where the tracer looks: whatever the channel wakes stays alive until the pin ends.
+class [[nodiscard]] pin {
+ public:
+  pin() noexcept = default;
+  void detach() noexcept;
+
+ private:
+  template <class T>
+  friend pin keep_alive(const chan<T>& handle);
+  struct held {
+    virtual ~held() = default;
+  };
+  template <class T>
+  struct held_handle final : held {
+    explicit held_handle(const chan<T>& h) : handle(h) {}
+    chan<T> handle;
+  };
+  std::unique_ptr<held> held_;
+};
+template <class T>
+pin keep_alive(const chan<T>& handle) {
+  pin p;
+  p.held_ = std::make_unique<pin::held_handle<T>>(handle);
+  return p;
+}
+
+}  // namespace stray::leak

@@ -1,0 +1,138 @@
+// Dumps and samples of goroutines: what debug=2 and the goroutine profile show, and what a dying process prints.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "base/clock.h"
+#include "leak/findings.h"
+#include "leak/stacks.h"
+#include "profile/symbolize.h"
+#include "runtime/current.h"
+#include "runtime/park.h"
+
+namespace stray::leak {
+
+namespace {
+
+using runtime::state;
+using runtime::task;
+
+std::int64_t minutes_blocked(const task& t) {
+  std::int64_t age = base::now_ns() - t.wait_since_ns;
+  return age > 0 ? age / 60'000'000'000 : 0;
+}
+
+std::string name_of_thread(int tid) {
+  char path[64], name[32] = {};
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", tid);
+  if (std::FILE* f = std::fopen(path, "r")) {
+    if (std::fgets(name, sizeof name, f) != nullptr) name[std::strcspn(name, "\n")] = '\0';
+    std::fclose(f);
+  }
+  return name;
+}
+
+// One entry of a task that exists; false: it ended or is none of those shown.
+bool describe(task* t, const task* self, profile::stack_entry& e) {
+  std::uint64_t word = t->word.load();
+  state now = runtime::word::state_of(word);
+  if (now == state::free || now == state::dead || now == state::init) return false;
+  if (t->is_thread && now != state::waiting && t != self) return false;  // a thread at work is no goroutine
+  e.id = t->is_thread ? static_cast<std::uint64_t>(t->tid) : t->id;
+  if (t->is_thread) e.thread_name = name_of_thread(t->tid);
+  e.created_by_pc = t->created_by;
+  e.creator_id = t->creator_id;
+  if (t == self) {
+    e.state = "running";
+    e.pcs = own_stack();
+    return true;
+  }
+  if (now == state::waiting && runtime::begin_inspection(t, runtime::word::seq_of(word))) {
+    e.state = runtime::text_of(t->reason);
+    e.minutes = minutes_blocked(*t);
+    e.pcs = read_stack(*t);
+    runtime::end_inspection(t);
+    return true;
+  }
+  if (t->is_thread) return false;
+  bool runs = now == state::running || now == state::parking;
+  e.state = runs ? "running" : "runnable";
+  e.no_stack = runs ? "goroutine running on other thread; stack unavailable" : "goroutine about to run; stack unavailable";
+  return true;
+}
+
+}  // namespace
+
+std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked) {
+  std::set<std::pair<std::uint64_t, bool>> leaked;
+  if (f != nullptr) {
+    for (const finding& x : f->list) {
+      if (x.tier >= tier::cycle) leaked.insert({x.id, x.thread});
+    }
+  }
+  std::vector<profile::stack_entry> first, rest;
+  const task* self = f == nullptr ? runtime::current_task_or_null() : nullptr;
+  base::slab<task>& all = runtime::tasks();
+  for (std::size_t i = 1; i < all.used(); i++) {
+    profile::stack_entry e;
+    if (!describe(all.at(i), self, e)) continue;
+    bool is_leaked = leaked.count({e.id, !e.thread_name.empty()}) != 0;
+    if (is_leaked) e.state += " (leaked)";
+    if (only_leaked && !is_leaked) continue;
+    (is_leaked || all.at(i) == self ? first : rest).push_back(std::move(e));
+  }
+  first.insert(first.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+  return first;
+}
+
+std::vector<profile::sample> leak_samples(const findings& f) {
+  struct key {
+    std::vector<std::uintptr_t> pcs;
+    runtime::wait_reason waits;
+    leak::tier tier;
+    auto operator<=>(const key&) const = default;
+  };
+  std::map<key, std::pair<profile::sample, const finding*>> groups;
+  for (const finding& x : f.list) {
+    if (x.tier < tier::cycle) continue;
+    auto& [s, oldest] = groups[{x.pcs, x.waits, x.tier}];
+    s.count++;
+    s.bytes += static_cast<std::int64_t>(x.bytes);
+    if (oldest == nullptr || x.age_ns > oldest->age_ns) oldest = &x;
+  }
+  std::vector<profile::sample> out;
+  for (auto& [k, entry] : groups) {
+    auto& [s, oldest] = entry;
+    s.pcs = k.pcs;
+    s.wait_reason = runtime::text_of(k.waits);
+    s.tier = to_string(k.tier);
+    s.cause = cause_of(*oldest);
+    if (oldest->created_by != 0) {
+      std::vector<profile::shown_line> lines = profile::shown_lines({oldest->created_by});
+      if (!lines.empty()) s.created_by = lines[0].line->function;
+    }
+    s.blocked_since = std::chrono::duration_cast<std::chrono::seconds>(f.taken.time_since_epoch()).count() - oldest->age_ns / 1'000'000'000;
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
+std::vector<profile::sample> goroutine_samples() {
+  std::map<std::vector<std::uintptr_t>, std::int64_t> counts;
+  for (profile::stack_entry& e : all_stacks(nullptr, false)) {
+    if (e.pcs.empty() && e.created_by_pc != 0) e.pcs.push_back(e.created_by_pc);
+    if (!e.pcs.empty()) counts[e.pcs]++;
+  }
+  std::vector<profile::sample> out;
+  for (auto& [pcs, n] : counts) {
+    profile::sample s;
+    s.pcs = pcs;
+    s.count = n;
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
+}  // namespace stray::leak

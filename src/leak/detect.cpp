@@ -1,0 +1,288 @@
+// The conductor: request -> snapshot -> verdicts -> findings. Runs on the detector's own thread, which exists from start-up on.
+//
+// 1. Without a candidate there is no snapshot, and nobody is disturbed.
+// 2. The child only decides; the stacks of leaked tasks are frozen, so they are read here, behind the inspecting bit.
+// 3. A verdict whose task has moved on by then was wrong: it is dropped and counted.
+// 4. Requests that arrive while a detection runs share the next one: a report never is older than its request.
+// Who blocks in find() waits for an internal reason: it is never a candidate.
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <sys/mman.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "leak/extra_roots.h"
+#include "leak/findings.h"
+#include "leak/stacks.h"
+#include "profile/symbolize.h"
+#include "runtime/current.h"
+#include "runtime/park.h"
+#include "runtime/scheduler.h"
+#include "runtime/stack.h"
+#include "runtime/start.h"
+#include "sync/chan_core.h"
+#include "trace/snapshot.h"
+
+namespace stray::leak {
+
+namespace {
+
+using runtime::task;
+
+struct request {
+  request* next = nullptr;
+  task* asker = nullptr;
+  ablation without;
+  std::shared_ptr<const findings> answer;
+  std::string error;
+};
+
+struct detector {
+  base::spin_lock lock;
+  request* waiting = nullptr;
+  std::atomic<std::uint32_t> work{0};
+  std::atomic<bool> started{false};
+  std::atomic<int> tid{0};
+  // Of the last detection.
+  std::atomic<bool> any{false};
+  std::atomic<std::size_t> leaked{0};
+  std::atomic<std::int64_t> taken_ns{0};
+};
+constinit detector the_detector;
+
+std::size_t count_candidates() noexcept {
+  base::slab<task>& all = runtime::tasks();
+  std::size_t n = 0;
+  for (std::size_t i = 1; i < all.used(); i++) {
+    task* t = all.at(i);
+    n += t->current_state() == runtime::state::waiting && runtime::eligible(t->reason) && !t->is_main;
+  }
+  return n;
+}
+
+// Memory for one detection, taken back at its end.
+class work_memory {
+ public:
+  explicit work_memory(std::size_t tasks) {
+    size_ = (sizeof(verdict_log) + (tasks + 1) * sizeof(verdict) + base::page_size) & ~(base::page_size - 1);
+    void* at = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at != MAP_FAILED) {
+      log = static_cast<verdict_log*>(at);
+      log->room = tasks + 1;
+    }
+    bump.reserve(std::size_t{64} << 30);
+  }
+  ~work_memory() {
+    if (log != nullptr) munmap(log, size_);
+    if (bump.where().size() != 0) munmap(reinterpret_cast<void*>(bump.where().lo), bump.where().size());
+  }
+  work_memory(const work_memory&) = delete;
+  work_memory& operator=(const work_memory&) = delete;
+
+  verdict_log* log = nullptr;
+  trace::bump bump;
+  base::range log_range() const noexcept {
+    auto lo = reinterpret_cast<std::uintptr_t>(log);
+    return {lo, lo + size_};
+  }
+
+ private:
+  std::size_t size_ = 0;
+};
+
+source_view capture() noexcept {
+  source_view v;
+  v.tasks = &runtime::tasks();
+  v.cores = &sync::cores();
+  v.detector_tid = the_detector.tid.load();
+  v.reservation = base::reservation();
+  v.stacks = runtime::stack_views();
+  v.workers = runtime::sched().workers;
+  v.worker_count = runtime::max_workers;
+  return v;
+}
+
+std::string hex(std::uintptr_t x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%#zx", x);
+  return text;
+}
+
+// Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
+std::string place_of(why reason, std::uintptr_t at) {
+  if (reason == why::weak_word) return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
+  if (reason == why::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
+  return {};
+}
+
+std::optional<finding> describe(const verdict& v) {
+  task* t = runtime::tasks().at(v.record);
+  finding f;
+  f.tier = static_cast<leak::tier>(v.tier);
+  f.reason = v.reason;
+  f.seq = v.seq;
+  if (!runtime::begin_inspection(t, v.seq)) {
+    if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
+    return std::nullopt;
+  }
+  f.thread = t->is_thread;
+  f.id = t->is_thread ? static_cast<std::uint64_t>(t->tid) : t->id;
+  f.task_id = t->id;
+  f.waits = t->reason;
+  f.age_ns = std::max<std::int64_t>(0, base::now_ns() - t->wait_since_ns);
+  f.creator_id = t->creator_id;
+  f.created_by = t->created_by;
+  f.owner_id = v.owner_id;
+  f.pcs = read_stack(*t);
+  if (!t->is_thread) f.bytes = t->stack_hi - (t->sp & ~(base::page_size - 1));
+  if (runtime::rule_of(t->reason) == runtime::live_rule::chan && t->node_count == 1) {
+    f.made_at = reinterpret_cast<const detail::chan_core*>(t->nodes[0].primitive)->made_at;
+  }
+  f.likely_place = place_of(v.reason, v.at);
+  if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);
+  runtime::end_inspection(t);
+  return f;
+}
+
+std::shared_ptr<const findings> run(const ablation& without) {
+  auto out = std::make_shared<findings>();
+  std::int64_t began = base::now_ns();
+  out->taken = std::chrono::system_clock::now();
+  if (count_candidates() != 0) {
+    work_memory memory(runtime::tasks().used() + 4096);
+    if (memory.log == nullptr || memory.bump.where().size() == 0) {
+      out->complete = false;
+      out->notes.push_back("no memory for a detection (address space or overcommit limit): no verdict this time");
+      return out;
+    }
+    extra_root_list roots = copy_extra_roots();
+    judge_request judged;
+    judged.view = capture();
+    judged.memory = &memory.bump;
+    judged.log = memory.log;
+    judged.extra_roots = roots.ranges;
+    judged.extra_count = roots.count;
+    judged.count_rule = without.count_rule;
+    const base::range hidden[] = {memory.log_range(), memory.bump.where()};
+    trace::snapshot_request snapshot;
+    snapshot.decide = judge;
+    snapshot.arg = &judged;
+    snapshot.who = judge_client(judged);
+    snapshot.hidden = {hidden, 2};
+    snapshot.off = without.off;
+    trace::snapshot_outcome outcome = trace::take_snapshot(snapshot);
+    out->pause = std::chrono::nanoseconds(outcome.pause_ns);
+    for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++) out->notes.push_back(outcome.notes->notes[i].line);
+    if (!outcome.ok || !memory.log->finished) {
+      out->complete = false;
+      out->notes.push_back(outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why);
+    } else {
+      for (std::uint64_t i = 0; i < memory.log->count; i++) {
+        if (std::optional<finding> f = describe(memory.log->list[i])) out->list.push_back(std::move(*f));
+      }
+      if (memory.log->undecided != 0) {
+        out->complete = false;
+        out->notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +
+                             " candidates not decided");
+      }
+    }
+  }
+  std::size_t leaked = 0;
+  for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
+  the_detector.leaked.store(leaked);
+  the_detector.taken_ns.store(std::chrono::duration_cast<std::chrono::nanoseconds>(out->taken.time_since_epoch()).count());
+  the_detector.any.store(true);
+  out->elapsed = std::chrono::nanoseconds(base::now_ns() - began);
+  return out;
+}
+
+void serve(request* list) noexcept {
+  std::shared_ptr<const findings> shared;
+  for (request* r = list; r != nullptr;) {
+    bool plain = r->without.off == 0 && r->without.count_rule;
+    try {
+      if (!plain) {
+        r->answer = run(r->without);
+      } else {
+        if (shared == nullptr) shared = run({});
+        r->answer = shared;
+      }
+    } catch (const std::exception& e) {
+      r->error = e.what();
+    }
+    request* next = r->next;
+    task* asker = r->asker;  // r lies in its frame: gone once it runs
+    while (!runtime::try_claim(asker)) base::sys::call(SYS_sched_yield);
+    runtime::make_runnable(asker);
+    r = next;
+  }
+}
+
+void* detector_body(void*) {
+  detector& d = the_detector;
+  d.tid.store(base::sys::gettid());
+  trace::init_snapshot();
+  d.started.store(true);
+  for (;;) {
+    d.lock.lock();
+    request* list = d.waiting;
+    d.waiting = nullptr;
+    if (list == nullptr) d.work.store(0);
+    d.lock.unlock();
+    if (list == nullptr) {
+      base::futex_wait(d.work, 0);
+      continue;
+    }
+    serve(list);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void start_detector() noexcept {
+  static std::atomic<bool> once{false};
+  if (once.exchange(true)) return;
+  try {
+    runtime::start_thread("stray-detect", detector_body, nullptr);
+  } catch (const std::exception& e) {
+    base::say("%s", e.what());
+    base::fatal("the detector cannot start");
+  }
+}
+
+std::shared_ptr<const findings> detect(const ablation& without) {
+  runtime::ensure_started();
+  request r;
+  r.without = without;
+  r.asker = runtime::current_task();
+  detector& d = the_detector;
+  runtime::prepare_wait(r.asker, runtime::wait_reason::internal, nullptr, 0);
+  d.lock.lock();
+  r.next = d.waiting;
+  d.waiting = &r;
+  d.work.store(1);
+  d.lock.unlock();
+  base::futex_wake(d.work, 1);
+  runtime::park(r.asker);
+  if (r.answer == nullptr) {
+    auto failed = std::make_shared<findings>();
+    failed->complete = false;
+    failed->notes.push_back("the detection failed: " + r.error);
+    return failed;
+  }
+  return r.answer;
+}
+
+bool last_count(std::size_t& leaked, std::chrono::system_clock::time_point& taken) noexcept {
+  if (!the_detector.any.load()) return false;
+  leaked = the_detector.leaked.load();
+  taken = std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(the_detector.taken_ns.load())));
+  return true;
+}
+
+}  // namespace stray::leak

@@ -1,0 +1,64 @@
+// What one detection found, before anybody's options are applied. Plain values: no address of anything that could be a root.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "leak/judge.h"
+#include "profile/sample.h"
+#include <stray/leak.hpp>
+
+namespace stray::leak {
+
+struct finding {
+  std::uint64_t id = 0;          // goroutine id, or TID
+  std::uint64_t task_id = 0;     // of the record: names owners
+  std::uint64_t seq = 0;
+  bool thread = false;
+  std::string thread_name;
+  leak::tier tier = tier::proven;
+  why reason = why::no_holder;
+  runtime::wait_reason waits = runtime::wait_reason::none;
+  std::int64_t age_ns = 0;
+  std::size_t bytes = 0;
+  std::uint64_t creator_id = 0, owner_id = 0;
+  std::uintptr_t created_by = 0, made_at = 0;  // return addresses
+  std::vector<std::uintptr_t> pcs;
+  std::string likely_place;      // likely: where the word or block lies
+  bool owner_is_thread = false;
+};
+
+struct findings {
+  std::vector<finding> list;
+  std::vector<std::string> notes;
+  bool complete = true;
+  std::chrono::nanoseconds pause{0}, elapsed{0};
+  std::chrono::system_clock::time_point taken{};
+};
+
+// Waits for a detection that begins after the call; calls at the same time share it. Any goroutine or OS thread.
+// off: bits of trace::root to ignore, and no COUNT when !count_rule: for ablation tests only; such a run is not shared.
+struct ablation {
+  unsigned off = 0;
+  bool count_rule = true;
+};
+std::shared_ptr<const findings> detect(const ablation& without = {});
+
+// Starts the detector's thread; idempotent.
+void start_detector() noexcept;
+
+// Of the last detection that ended; false when there was none.
+bool last_count(std::size_t& leaked, std::chrono::system_clock::time_point& taken) noexcept;
+
+report make_report(const findings& f, const options& o);
+std::string cause_of(const finding& f);
+
+// All goroutines and blocked OS threads as stacks, leaked ones first when `f` is given (marked), the caller's own first otherwise.
+std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked);
+std::vector<profile::sample> leak_samples(const findings& f);
+std::vector<profile::sample> goroutine_samples();
+
+}  // namespace stray::leak

@@ -1,0 +1,193 @@
+// Goroutines and OS threads as nodes. Pure; runs in the snapshot on frozen records.
+//
+// 1. One load of the state word decides: waiting for an eligible reason = candidate; free and dead = nothing; all else = root.
+// 2. A lock's owner is read from the lock word; an owner that is not found has ended. A free lock makes its waiters roots.
+// 3. A task's closure is its span from before the first byte is moved in until it has been moved out.
+#include "leak/task_source.h"
+
+#include <cerrno>
+#include <sys/uio.h>
+
+#include "base/syscalls.h"
+#include "runtime/worker.h"
+#include "sync/chan_core.h"
+#include "sync/owner.h"
+
+namespace stray::leak {
+
+namespace {
+
+using runtime::live_rule;
+using runtime::state;
+using runtime::task;
+
+struct id_slot {
+  std::uint64_t id;
+  std::uint32_t node;
+};
+
+// Owner id -> node: open addressing, made only when somebody waits for a lock.
+struct id_table {
+  id_slot* slots = nullptr;
+  std::size_t mask = 0;
+
+  bool build(trace::bump& memory, const wait_graph& g) noexcept {
+    std::size_t size = 64;
+    while (size < g.nodes.size * 2) size *= 2;
+    slots = memory.array<id_slot>(size);
+    if (slots == nullptr) return false;
+    mask = size - 1;
+    for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+      if (g.nodes[i].what == node::none) continue;
+      std::size_t at = g.nodes[i].id * 0x9e37'79b9'7f4a'7c15ull & mask;
+      while (slots[at].id != 0) at = (at + 1) & mask;
+      slots[at] = {g.nodes[i].id, i};
+    }
+    return true;
+  }
+  std::uint32_t find(std::uint64_t id) const noexcept {
+    for (std::size_t at = id * 0x9e37'79b9'7f4a'7c15ull & mask; slots[at].id != 0; at = (at + 1) & mask) {
+      if (slots[at].id == id) return slots[at].node;
+    }
+    return no_node;
+  }
+};
+
+// The lock word, through the kernel: the lock may lie in memory that is gone. false: it cannot be read.
+bool read_word(std::uintptr_t at, std::uint64_t& out) noexcept {
+  iovec to{&out, sizeof out}, from{reinterpret_cast<void*>(at), sizeof out};
+  long n = base::sys::call(SYS_process_vm_readv, base::sys::getpid(), base::sys::arg(&to), 1, base::sys::arg(&from), 1, 0);
+  if (n == -EPERM || n == -ENOSYS) {
+    out = *reinterpret_cast<const std::uint64_t*>(at);
+    return true;
+  }
+  return n == static_cast<long>(sizeof out);
+}
+
+void set_stack(node& n, const task& t, wait_graph& g, std::uint32_t number) noexcept {
+  if (t.is_thread || t.stack_lo == 0) return;
+  std::uintptr_t sp = t.sp;
+  if (sp <= t.stack_lo + base::page_size || sp >= t.stack_hi) sp = t.stack_lo + base::page_size;  // not plausible: the whole stack
+  n.stack = {sp, t.stack_hi};
+  for (unsigned r = 0; r < g.region_count; r++) {
+    if (!g.regions[r].where.holds(t.stack_lo)) continue;
+    std::size_t index = (t.stack_lo - g.regions[r].where.lo) / g.regions[r].spacing;
+    if (index < g.regions[r].count) g.regions[r].node_of[index] = number;
+  }
+}
+
+bool add_waits(const task& t, std::uint32_t number, trace::bump& memory, wait_graph& g) noexcept {
+  node& n = g.nodes[number];
+  n.first_wait = static_cast<std::uint32_t>(g.waits.size());
+  for (std::uint32_t i = 0; i < t.node_count; i++) {
+    const runtime::wait_node& w = t.nodes[i];
+    wait edge{w.primitive, number, no_node, w.sends};
+    if (n.rule == live_rule::chan && g.core_slab.holds(w.primitive)) {
+      core_state& c = g.cores[(w.primitive - g.core_slab.lo) / g.core_size];
+      std::uint32_t& head = w.sends ? c.senders : c.receivers;
+      edge.next = head;
+      head = static_cast<std::uint32_t>(g.waits.size());
+    }
+    if (!g.waits.push(memory, edge)) return false;
+    n.wait_count++;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
+  const auto& cores = *static_cast<const base::slab<detail::chan_core>*>(view.cores);
+  std::size_t task_count = view.tasks->used(), core_count = cores.used();
+  g.task_slab = view.tasks->where();
+  g.task_size = sizeof(task);
+  g.core_slab = cores.where();
+  g.core_size = sizeof(detail::chan_core);
+  g.nodes = {memory.array<node>(task_count), task_count};
+  g.cores = {memory.array<core_state>(core_count), core_count};
+  if (g.nodes.data == nullptr || g.cores.data == nullptr) return task_count == 0 && core_count == 0;
+  for (unsigned c = 0; c < runtime::stack_classes; c++) {
+    const runtime::stack_view& from = view.stacks[c];
+    if (from.where.size() == 0) continue;
+    stack_region& to = g.regions[g.region_count++];
+    to.where = from.where;
+    to.spacing = runtime::smallest_stack << c;
+    to.count = from.used.load(std::memory_order_relaxed);  // order: frozen
+    to.node_of = memory.array<std::uint32_t>(to.count + 1);
+    if (to.node_of == nullptr) return false;
+    for (std::size_t i = 0; i < to.count; i++) to.node_of[i] = no_node;
+  }
+
+  for (std::size_t i = 0; i < core_count; i++) {
+    core_state& to = g.cores[i];
+    to = core_state{};
+    if (i == 0) continue;
+    const detail::chan_core& c = *cores.at(i);
+    to.exists = c.in_use.load(std::memory_order_relaxed);  // order: frozen
+    if (!to.exists) continue;
+    to.refs = c.refs.count.load(std::memory_order_relaxed);  // order: frozen
+    if (c.ring != nullptr) {
+      auto ring = reinterpret_cast<std::uintptr_t>(c.ring);
+      to.ring = {ring, ring + std::size_t{c.capacity} * c.ops->size};
+    }
+  }
+
+  bool locks = false;
+  for (std::uint32_t i = 0; i < task_count; i++) {
+    node& n = g.nodes[i];
+    n = node{};
+    if (i == 0) continue;
+    const task& t = *view.tasks->at(i);
+    std::uint64_t word = t.word.load(std::memory_order_relaxed);  // order: frozen
+    state now = runtime::word::state_of(word);
+    if (now == state::free || now == state::dead) continue;
+    n.record = i;
+    n.id = t.id;
+    n.seq = runtime::word::seq_of(word);
+    n.is_thread = t.is_thread;
+    n.is_main = t.is_main;
+    n.tid = t.tid;
+    bool waits = now == state::waiting && runtime::eligible(t.reason);
+    n.what = waits ? node::candidate : node::root;
+    if (!t.is_thread && t.closure_live.load(std::memory_order_relaxed)) {  // order: frozen
+      auto at = reinterpret_cast<std::uintptr_t>(t.closure_at);
+      n.closure = {at, at + t.closure_size};
+    }
+    set_stack(n, t, g, i);
+    if (!waits) continue;
+    n.rule = runtime::rule_of(t.reason);
+    if (!add_waits(t, i, memory, g)) return false;
+    locks = locks || n.rule == live_rule::owner;
+    g.candidates++;
+  }
+
+  if (locks) {
+    id_table ids;
+    if (!ids.build(memory, g)) return false;
+    std::uintptr_t last_lock = 0;
+    std::uint64_t last_owner = 0;
+    for (std::uint32_t i = 0; i < task_count; i++) {
+      node& n = g.nodes[i];
+      if (n.what != node::candidate || n.rule != live_rule::owner || n.wait_count == 0) continue;
+      std::uintptr_t lock = g.waits[n.first_wait].primitive;
+      if (lock != last_lock) {
+        std::uint64_t word = 0;
+        last_owner = read_word(lock, word) ? sync::lock_word::owner(word) : 0;
+        last_lock = lock;
+      }
+      n.owner_id = last_owner;
+      if (n.owner_id == 0) {  // handed on or free at this instant, or unreadable
+        n.what = node::root;
+        g.candidates--;
+        continue;
+      }
+      n.owner = ids.find(n.owner_id);
+      if (n.owner == no_node) continue;  // it has ended
+      n.next_of_owner = g.nodes[n.owner].waiters;
+      g.nodes[n.owner].waiters = i;
+    }
+  }
+  return true;
+}
+
+}  // namespace stray::leak

@@ -1,0 +1,368 @@
+#include "leak/judge.h"
+
+#include "runtime/worker.h"
+#include "trace/image.h"
+#include "trace/mark.h"
+#include <stray/detail/handle.hpp>
+
+namespace stray::leak {
+
+namespace {
+
+using runtime::live_rule;
+using trace::marker;
+using trace::origin;
+
+// The embedded primitives that somebody waits on by reference, by address.
+struct waited_on {
+  std::uintptr_t primitive;
+  std::uint32_t node;
+};
+
+struct judge_state {
+  judge_request* request;
+  trace::slice<waited_on> embedded;
+  trace::list<std::uint32_t> pending;  // nodes made live, whose lock waiters are still to follow
+  bool marking = false;
+
+  wait_graph& graph() noexcept { return request->graph; }
+};
+judge_state state;  // the child's own
+
+judge_request& of(void* self) noexcept { return *static_cast<judge_request*>(self); }
+
+bool ensure_filled(judge_request& r) noexcept {
+  if (!r.filled) {
+    r.filled = true;
+    r.failed = !fill_from_goroutines(r.view, *r.memory, r.graph) || r.memory->exhausted();
+    state = {};
+    state.request = &r;
+  }
+  return !r.failed;
+}
+
+std::uint32_t node_at(const wait_graph& g, std::uintptr_t address) noexcept {
+  for (unsigned i = 0; i < g.region_count; i++) {
+    if (!g.regions[i].where.holds(address)) continue;
+    std::size_t index = (address - g.regions[i].where.lo) / g.regions[i].spacing;
+    return index < g.regions[i].count ? g.regions[i].node_of[index] : no_node;
+  }
+  return no_node;
+}
+
+// --- handle words -------------------------------------------------------------------------------------------------------------------
+
+core_state* core_of(wait_graph& g, std::uintptr_t value) noexcept {
+  if (!g.core_slab.holds(value)) return nullptr;
+  std::size_t index = (value - g.core_slab.lo) / g.core_size;
+  return index < g.cores.size && g.cores[index].exists ? &g.cores[index] : nullptr;
+}
+
+bool is_handle(const wait_graph& g, const trace::word& w, detail::handle_kind* kind) noexcept {
+  if (!w.has_next || w.raw != w.value || (w.value - g.core_slab.lo) % g.core_size != 0) return false;
+  std::uintptr_t rest = w.next ^ w.value ^ w.at ^ detail::handle_key;
+  if (rest > 2) return false;
+  *kind = static_cast<detail::handle_kind>(rest);
+  return true;
+}
+
+void locate(void* self, const trace::word& w) noexcept {
+  judge_request& r = of(self);
+  if (!ensure_filled(r)) return;
+  detail::handle_kind kind;
+  core_state* c = core_of(r.graph, w.value);
+  if (c != nullptr && is_handle(r.graph, w, &kind)) c->located++;
+}
+
+// --- liveness -----------------------------------------------------------------------------------------------------------------------
+
+void enter(wait_graph& g, marker& m, std::uint32_t number) noexcept {
+  node& n = g.nodes[number];
+  if (n.entered) return;
+  n.entered = true;
+  if (n.closure.size() != 0) m.push(n.closure, origin::memory);
+  if (n.is_thread) {
+    if (n.what == node::candidate) m.push_thread(n.tid);
+  } else if (n.stack.size() != 0 && !n.on_cpu) {
+    m.push(n.stack, origin::memory);
+  }
+}
+
+void make_live(wait_graph& g, marker& m, std::uint32_t number) noexcept {
+  if (g.nodes[number].live) return;
+  g.nodes[number].live = true;
+  state.pending.push(*state.request->memory, number);
+  for (std::size_t next = state.pending.size() - 1; next < state.pending.size(); next++) {
+    std::uint32_t at = state.pending[next];
+    enter(g, m, at);
+    for (std::uint32_t w = g.nodes[at].waiters; w != no_node; w = g.nodes[w].next_of_owner) {
+      if (g.nodes[w].live) continue;
+      g.nodes[w].live = true;
+      state.pending.push(*state.request->memory, w);
+    }
+  }
+}
+
+void wake_list(wait_graph& g, marker& m, std::uint32_t head) noexcept {
+  for (std::uint32_t w = head; w != no_node; w = g.waits[w].next) make_live(g, m, g.waits[w].node);
+}
+
+// A live holder of this kind can do what api.md lets it: the table of docs/design.md.
+void use_core(wait_graph& g, marker& m, core_state& c, detail::handle_kind kind) noexcept {
+  if (!c.marked_ring && c.ring.size() != 0) {
+    c.marked_ring = true;
+    m.mark_block(c.ring.lo);
+  }
+  if (!c.woke_senders) {  // a receive takes from them, and a close by a send handle makes them throw, which C++ may catch
+    c.woke_senders = true;
+    wake_list(g, m, c.senders);
+  }
+  if (!c.woke_receivers && kind != detail::handle_kind::recv) {
+    c.woke_receivers = true;
+    wake_list(g, m, c.receivers);
+  }
+}
+
+void hit(void* self, marker& m, const trace::word& w) noexcept {
+  wait_graph& g = of(self).graph;
+  if (core_state* c = core_of(g, w.value)) {
+    detail::handle_kind kind = detail::handle_kind::full;
+    if (!is_handle(g, w, &kind)) {
+      if (c->exact && w.from != origin::running) return;  // a stale copy
+      kind = detail::handle_kind::full;
+    }
+    return use_core(g, m, *c, kind);
+  }
+  std::uint32_t number = node_at(g, w.value);
+  if (number != no_node) {
+    const node& n = g.nodes[number];
+    if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root)) enter(g, m, number);
+    return;
+  }
+  // A record in the hands of a thread that was stopped while it ran: it may be in the middle of waking it.
+  if (w.from == origin::running && g.task_slab.holds(w.value)) {
+    std::size_t record = (w.value - g.task_slab.lo) / g.task_size;
+    if (record < g.nodes.size && g.nodes[record].what == node::candidate) make_live(g, m, static_cast<std::uint32_t>(record));
+    return;
+  }
+  // An unstarted closure in its record, reached by a pointer into it: its task is runnable, a root already.
+}
+
+// The second colour: what a candidate's frames lead to besides blocks.
+void reached(void* self, marker& m, const trace::word& w) noexcept {
+  core_state* c = core_of(of(self).graph, w.value);
+  if (c != nullptr && c->ring.size() != 0) m.reach_block(c->ring.lo);
+}
+
+// Embedded primitives in live memory are referenced.
+void covered(void* self, marker& m, trace::range live) noexcept {
+  trace::slice<waited_on>& e = state.embedded;
+  if (e.size == 0 || live.hi <= e[0].primitive || live.lo > e[e.size - 1].primitive) return;
+  std::size_t lo = 0, hi = e.size;
+  while (lo < hi) {
+    std::size_t mid = (lo + hi) / 2;
+    if (e[mid].primitive < live.lo) {
+      lo = mid + 1;
+    } else {
+      hi = mid;
+    }
+  }
+  for (; lo < e.size && e[lo].primitive < live.hi; lo++) make_live(of(self).graph, m, e[lo].node);
+}
+
+trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
+  judge_request& r = of(self);
+  if (tid == r.view.detector_tid) return {trace::thread_rule::ours};
+  if (!ensure_filled(r)) return {};
+  wait_graph& g = r.graph;
+  for (int i = 0; i < r.view.worker_count; i++) {
+    const runtime::worker& w = r.view.workers[i];
+    if (w.tid.load(std::memory_order_relaxed) != tid) continue;                     // order: frozen
+    if (w.asleep.load(std::memory_order_relaxed)) return {trace::thread_rule::idle};  // order: frozen
+    std::uint32_t number = node_at(g, sp);
+    if (number == no_node || g.nodes[number].what == node::none) return {trace::thread_rule::busy, 0};
+    node& n = g.nodes[number];
+    for (unsigned k = 0; k < g.region_count; k++) {
+      if (g.regions[k].where.holds(sp)) {
+        std::uintptr_t lo = g.regions[k].where.lo + (sp - g.regions[k].where.lo) / g.regions[k].spacing * g.regions[k].spacing;
+        n.on_cpu = true;
+        n.stack = {sp, lo + g.regions[k].spacing};
+        return {trace::thread_rule::busy, lo + g.regions[k].spacing};
+      }
+    }
+    return {trace::thread_rule::busy, 0};
+  }
+  for (std::size_t i = 0; i < g.nodes.size; i++) {
+    if (g.nodes[i].is_thread && g.nodes[i].tid == tid && g.nodes[i].what == node::candidate) return {trace::thread_rule::parked};
+  }
+  return {};
+}
+
+// --- the stages ---------------------------------------------------------------------------------------------------------------------
+
+void locate_tasks(judge_request& r, marker& m) noexcept {
+  for (const node& n : r.graph.nodes) {
+    if (n.what == node::none) continue;
+    if (n.closure.size() != 0) m.locate_span(n.closure, origin::memory);
+    if (!n.is_thread && n.stack.size() != 0 && !n.on_cpu) m.locate_span(n.stack, origin::memory);
+  }
+}
+
+void settle_counts(judge_request& r) noexcept {
+  wait_graph& g = r.graph;
+  for (core_state& c : g.cores) c.exact = c.exists && r.count_rule && c.located == c.refs;
+  for (node& n : g.nodes) {
+    if (n.what != node::candidate || n.rule != live_rule::chan) continue;
+    for (std::uint32_t i = 0; i < n.wait_count; i++) {
+      core_state* c = core_of(g, g.waits[n.first_wait + i].primitive);
+      n.uncounted = n.uncounted || (c != nullptr && !c->exact && r.count_rule);
+    }
+  }
+}
+
+bool index_embedded(judge_request& r) noexcept {
+  wait_graph& g = r.graph;
+  std::size_t n = 0;
+  for (const node& x : g.nodes) n += x.what == node::candidate && x.rule == live_rule::reference ? x.wait_count : 0;
+  state.embedded = {r.memory->array<waited_on>(n), 0};
+  if (n != 0 && state.embedded.data == nullptr) return false;
+  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+    const node& x = g.nodes[i];
+    if (x.what != node::candidate || x.rule != live_rule::reference) continue;
+    for (std::uint32_t k = 0; k < x.wait_count; k++) {
+      state.embedded[state.embedded.size++] = {g.waits[x.first_wait + k].primitive, i};
+    }
+  }
+  trace::sort(state.embedded.data, state.embedded.size,
+              [](const waited_on& a, const waited_on& b) { return a.primitive < b.primitive; });
+  return true;
+}
+
+// Marks the nodes on a cycle of owners: 1 on the way, 2 done, 3 on a cycle.
+void find_cycles(wait_graph& g) noexcept {
+  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+    std::uint32_t at = i;
+    while (at != no_node && g.nodes[at].what == node::candidate && !g.nodes[at].live && g.nodes[at].cycle_mark == 0) {
+      g.nodes[at].cycle_mark = 1;
+      at = g.nodes[at].owner;
+    }
+    if (at != no_node && g.nodes[at].cycle_mark == 1) {
+      for (std::uint32_t c = at; g.nodes[c].cycle_mark == 1; c = g.nodes[c].owner) g.nodes[c].cycle_mark = 3;
+    }
+    for (std::uint32_t c = i; c != no_node && g.nodes[c].cycle_mark == 1; c = g.nodes[c].owner) g.nodes[c].cycle_mark = 2;
+  }
+}
+
+why reason_of(const wait_graph& g, std::uint32_t number) noexcept {
+  const node& n = g.nodes[number];
+  switch (n.rule) {
+    case live_rule::nobody:
+      return why::nobody;
+    case live_rule::chan:
+      return n.wait_count == 0 ? why::nobody : why::no_holder;
+    case live_rule::reference:
+      return why::no_reference;
+    default:
+      break;
+  }
+  if (n.owner == no_node) return why::owner_ended;
+  if (n.owner == number) return why::owner_is_self;
+  return n.cycle_mark == 3 ? why::in_cycle : why::owner_leaked;
+}
+
+void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, why reason, std::uintptr_t at) noexcept {
+  const node& n = r.graph.nodes[number];
+  verdict_log& log = *r.log;
+  if (log.count == log.room || n.is_main) return;
+  log.list[log.count++] = {n.record, tier, reason, n.seq, n.owner_id, at};
+}
+
+// Those that became live in a weaker stage than the first are reported as likely, with the word that did it.
+struct stage {
+  judge_request* request;
+  why reason;
+  std::size_t seen;  // pending nodes looked at so far
+};
+void after(void* arg, std::uintptr_t at) noexcept {
+  auto& s = *static_cast<stage*>(arg);
+  for (; s.seen < state.pending.size(); s.seen++) {
+    std::uint32_t number = state.pending[s.seen];
+    if (s.request->graph.nodes[number].what == node::candidate) {
+      add_verdict(*s.request, number, verdict_tier::likely, s.reason, at);
+    }
+  }
+}
+
+void after_word(void* arg, const trace::word& w) noexcept { after(arg, w.at); }
+void after_block(void* arg, trace::range block) noexcept { after(arg, block.lo); }
+
+}  // namespace
+
+trace::client judge_client(judge_request& request) noexcept {
+  return {&request, request.view.reservation, rule, locate, hit, reached, covered};
+}
+
+void judge(void* arg, trace::image& image) noexcept {
+  judge_request& r = of(arg);
+  verdict_log& log = *r.log;
+  if (!ensure_filled(r)) return;
+  wait_graph& g = r.graph;
+  log.candidates = g.candidates;
+  log.blind = !image.heap_known;
+  bool unsafe = image.unstopped != 0 || image.blind != 0;
+  if (g.candidates == 0) {
+    log.finished = true;
+    return;
+  }
+
+  marker m(image);
+  m.locate();
+  locate_tasks(r, m);
+  for (unsigned i = 0; i < r.extra_count; i++) m.locate_span(r.extra_roots[i], origin::memory);
+  settle_counts(r);
+  if (!index_embedded(r)) return;
+
+  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+    if (g.nodes[i].what == node::root) make_live(g, m, i);
+  }
+  for (unsigned i = 0; i < r.extra_count; i++) m.push(r.extra_roots[i], origin::memory);
+  m.mark_roots();
+
+  stage weak{&r, why::weak_word, state.pending.size()};
+  m.mark_weak(after_word, &weak);
+
+  if (!image.is_off(trace::root::orphans)) {
+    for (const node& n : g.nodes) {
+      if (n.what != node::candidate || n.live) continue;
+      if (n.is_thread) {
+        m.reach_thread(n.tid);
+      } else if (n.stack.size() != 0) {
+        m.reach(n.stack);
+      }
+    }
+    stage orphans{&r, why::orphan, state.pending.size()};
+    m.mark_orphans(after_block, &orphans);
+  }
+
+  find_cycles(g);
+  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+    const node& n = g.nodes[i];
+    if (n.what != node::candidate || n.live) continue;
+    if (unsafe) {
+      add_verdict(r, i, verdict_tier::likely, why::not_stopped, 0);
+      log.undecided++;
+    } else if (n.uncounted) {
+      add_verdict(r, i, verdict_tier::likely, why::uncounted, 0);
+    } else {
+      why reason = reason_of(g, i);
+      bool cycle = reason == why::in_cycle || reason == why::owner_is_self;
+      add_verdict(r, i, cycle ? verdict_tier::cycle : verdict_tier::proven, reason, 0);
+    }
+  }
+  if (!image.heap_known) {
+    for (const node& n : g.nodes) log.undecided += n.what == node::candidate && n.live ? 1 : 0;
+  }
+  log.finished = !r.memory->exhausted();
+}
+
+}  // namespace stray::leak

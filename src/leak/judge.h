@@ -1,0 +1,76 @@
+// The verdicts: who can never be woken. Runs in the snapshot; pure.
+//
+// One pass (docs/design.md): blocked stacks are nodes, not roots. Finding a word with the right to wake makes its waiters live, and their
+// stacks go on the same work list: O(words + waits), in any order, no fix-point.
+//
+// 1. live: it can run some day; entered: a live pointer leads into its stack, whose contents then count. live implies entered.
+// 2. COUNT: a core whose located handles equal its reference count is exact; only check-valid words (and any word of a thread that was
+//    stopped while it ran) count for it. Otherwise every word counts as a full handle, and its waiters are at best likely.
+// 3. Stages: strong roots, then weak words (frames of threads asleep in a system call), then orphan blocks. Unmarked after all: proven.
+//    First marked in a later stage: likely, and the word or block is named.
+// 4. Anything not stopped or not read: nothing is proven.
+#pragma once
+
+#include "leak/task_source.h"
+#include "trace/client.h"
+
+namespace stray::trace {
+class marker;
+struct image;
+}  // namespace stray::trace
+
+namespace stray::leak {
+
+enum class why : std::uint8_t {
+  no_holder,       // nobody alive holds a handle that could wake it
+  nobody,          // nil channel, select without cases
+  owner_leaked,    // the lock's owner is itself leaked
+  owner_is_self,   // locked twice
+  owner_ended,     // the owner has ended without unlocking
+  in_cycle,        // a cycle of locks
+  no_reference,    // nothing alive refers to the primitive
+  weak_word,       // likely: one word in the frame of a sleeping thread
+  orphan,          // likely: a block that nothing is seen to refer to
+  uncounted,       // likely: a handle was not found
+  not_stopped,     // likely: a thread could not be stopped, or memory could not be read
+};
+
+enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier
+
+struct verdict {
+  std::uint32_t record;
+  verdict_tier tier;
+  why reason;
+  std::uint64_t seq;
+  std::uint64_t owner_id;   // of the lock; 0: none
+  std::uintptr_t at;        // likely: where the word or block lies
+};
+
+// In memory shared by parent and child.
+struct verdict_log {
+  std::uint64_t candidates;
+  std::uint64_t undecided;   // candidates of a tracer that could not see enough
+  std::uint64_t count;
+  std::uint64_t room;
+  bool blind;                // the heap could not be walked
+  bool finished;
+  verdict list[1];           // room of them
+};
+
+struct judge_request {
+  source_view view;
+  trace::bump* memory = nullptr;   // reserved by the parent, used by the child
+  verdict_log* log = nullptr;
+  const base::range* extra_roots = nullptr;  // leak::add_root
+  unsigned extra_count = 0;
+  bool count_rule = true;          // off: for the ablation test of COUNT
+  // The child's:
+  wait_graph graph;
+  bool filled = false, failed = false;
+};
+
+trace::client judge_client(judge_request& request) noexcept;
+// request::decide of the snapshot.
+void judge(void* request, trace::image& image) noexcept;
+
+}  // namespace stray::leak

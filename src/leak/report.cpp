@@ -1,0 +1,170 @@
+// Findings to what users read: groups, causes, text.
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <string>
+
+#include "leak/findings.h"
+#include "profile/symbolize.h"
+#include "runtime/start.h"
+
+namespace stray::leak {
+
+struct report_builder {
+  static report build(const findings& f, const options& o);
+};
+
+namespace {
+
+frame frame_of(const profile::shown_line& l) { return {l.pc, l.line->function, l.line->file, l.line->line}; }
+
+std::string place(std::uintptr_t return_address) {
+  if (return_address == 0) return {};
+  std::vector<profile::shown_line> lines = profile::shown_lines({return_address});
+  if (lines.empty()) return {};
+  const profile::source_line& l = *lines[0].line;
+  return l.file.empty() ? l.function : l.file + ":" + std::to_string(l.line);
+}
+
+std::string age_text(std::chrono::nanoseconds age) {
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
+  if (ms < 10'000) return std::to_string(ms) + " ms";
+  if (ms < 600'000) return std::to_string(ms / 1000) + " s";
+  return std::to_string(ms / 60'000) + " min";
+}
+
+struct group_key {
+  std::vector<std::uintptr_t> pcs;
+  leak::tier tier;
+  runtime::wait_reason waits;
+  why reason;
+  auto operator<=>(const group_key&) const = default;
+};
+
+}  // namespace
+
+const char* to_string(tier t) noexcept {
+  switch (t) {
+    case tier::suspected:
+      return "suspected";
+    case tier::likely:
+      return "likely";
+    case tier::cycle:
+      return "cycle";
+    case tier::proven:
+      return "proven";
+  }
+  return "?";
+}
+
+std::string cause_of(const finding& f) {
+  auto made = [&f] {
+    std::string at = place(f.made_at);
+    return at.empty() ? std::string() : " (channel made at " + at + ")";
+  };
+  std::string owner = "goroutine or thread " + std::to_string(f.owner_id);
+  switch (f.reason) {
+    case why::no_holder:
+      return "nothing alive holds a handle that could wake it" + made();
+    case why::nobody:
+      return "nobody can ever wake it";
+    case why::owner_leaked:
+      return "the lock is held by " + owner + ", which is itself leaked";
+    case why::owner_is_self:
+      return "it holds the lock itself: locked twice";
+    case why::owner_ended:
+      return "the lock is held by " + owner + ", which has ended without unlocking it";
+    case why::in_cycle:
+      return "a cycle of locks: it waits for a lock held by " + owner + ", which waits in the same cycle";
+    case why::no_reference:
+      return "nothing alive refers to what it waits on";
+    case why::weak_word:
+    case why::orphan:
+      return "would be proven but for " + f.likely_place + made();
+    case why::uncounted:
+      return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the tracer cannot see)" + made();
+    case why::not_stopped:
+      return "would be proven, but a thread could not be stopped or memory could not be read (see the notes)";
+  }
+  return {};
+}
+
+report report_builder::build(const findings& f, const options& o) {
+  report r;
+  r.complete_ = f.complete;
+  r.notes_ = f.notes;
+  r.pause_ = f.pause;
+  r.elapsed_ = f.elapsed;
+  r.taken_ = f.taken;
+  if (o.mode == mode::stop_the_world) r.notes_.push_back("mode stop_the_world is not built yet; a snapshot was taken");
+  std::map<group_key, group> groups;
+  std::map<group_key, const finding*> oldest;
+  for (const finding& x : f.list) {
+    if (x.tier < o.min_tier || x.age_ns < o.min_age.count()) continue;
+    group_key k{x.pcs, x.tier, x.waits, x.reason};
+    group& g = groups[k];
+    g.count++;
+    g.bytes += x.bytes;
+    g.age_max = std::max(g.age_max, std::chrono::nanoseconds(x.age_ns));
+    g.goroutines.push_back({x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns)});
+    const finding*& first = oldest[k];
+    if (first == nullptr || x.age_ns > first->age_ns) first = &x;
+    r.total_++;
+  }
+  for (auto& [k, g] : groups) {
+    const finding& first = *oldest[k];
+    g.tier = k.tier;
+    g.wait_reason = runtime::text_of(k.waits);
+    g.pcs = k.pcs;
+    for (const profile::shown_line& l : profile::shown_lines(k.pcs)) g.stack.push_back(frame_of(l));
+    if (first.created_by != 0) {
+      std::vector<profile::shown_line> lines = profile::shown_lines({first.created_by});
+      if (!lines.empty()) g.created_by = frame_of(lines[0]);
+    }
+    g.creator_id = first.creator_id;
+    g.cause = cause_of(first);
+    std::sort(g.goroutines.begin(), g.goroutines.end(), [](const goroutine& a, const goroutine& b) { return a.id < b.id; });
+    r.groups_.push_back(std::move(g));
+  }
+  std::stable_sort(r.groups_.begin(), r.groups_.end(), [](const group& a, const group& b) { return a.count > b.count; });
+  return r;
+}
+
+report make_report(const findings& f, const options& o) { return report_builder::build(f, o); }
+
+report find(const options& o) {
+  if (!runtime::started()) return make_report(findings{}, o);
+  return make_report(*detect(), o);
+}
+
+std::ostream& operator<<(std::ostream& out, const report& r) {
+  if (r.total() == 0) {
+    out << (r.complete() ? "no leaked goroutines\n" : "no leaked goroutines proven\n");
+  } else {
+    out << r.total() << (r.total() == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << r.groups().size()
+        << (r.groups().size() == 1 ? " group\n" : " groups\n");
+  }
+  for (const group& g : r.groups()) {
+    out << "\n" << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
+    for (const frame& f : g.stack) {
+      out << "    " << f.function << "\n";
+      if (!f.file.empty()) out << "        " << f.file << ":" << f.line << "\n";
+    }
+    if (!g.created_by.function.empty()) {
+      out << "    created by " << g.created_by.function;
+      if (g.creator_id != 0) out << " in goroutine " << g.creator_id;
+      out << "\n";
+      if (!g.created_by.file.empty()) out << "        " << g.created_by.file << ":" << g.created_by.line << "\n";
+    }
+    out << "    why: " << g.cause << "\n";
+    out << "    " << (g.goroutines.size() > 0 && g.goroutines[0].thread ? "threads" : "goroutines");
+    for (std::size_t i = 0; i < g.goroutines.size() && i < 8; i++) out << " " << g.goroutines[i].id;
+    if (g.goroutines.size() > 8) out << " ... (" << g.goroutines.size() - 8 << " more)";
+    out << "\n";
+  }
+  if (!r.notes().empty()) out << "\n";
+  for (const std::string& n : r.notes()) out << "note: " << n << "\n";
+  return out;
+}
+
+}  // namespace stray::leak

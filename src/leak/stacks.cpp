@@ -1,0 +1,66 @@
+#include "leak/stacks.h"
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <ucontext.h>
+
+#include "profile/unwind.h"
+#include "runtime/context.h"
+#include "runtime/current.h"
+#include "runtime/stack.h"
+#include "runtime/worker.h"
+
+namespace stray::leak {
+
+namespace {
+
+// The mapping that holds an OS thread's stack pointer: its end bounds the walk.
+std::uintptr_t mapping_end(std::uintptr_t address) {
+  std::ifstream maps("/proc/self/maps");
+  std::string line;
+  while (std::getline(maps, line)) {
+    unsigned long lo = 0, hi = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &lo, &hi) == 2 && address >= lo && address < hi) return hi;
+  }
+  return address;
+}
+
+profile::registers from_frame(const runtime::saved_frame& f, std::uintptr_t sp) {
+  return {f.pc, sp, f.rbp, f.rbx, f.r12, f.r13, f.r14, f.r15};
+}
+
+std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_bounds bounds, std::size_t most) {
+  std::vector<std::uintptr_t> pcs(most);
+  pcs.resize(profile::unwind(regs, bounds, pcs.data(), most));
+  return pcs;
+}
+
+}  // namespace
+
+std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {
+  if (t.is_thread) {
+    const auto& frame = *reinterpret_cast<const runtime::thread_frame*>(t.sp);
+    return walk(from_frame(frame.registers, frame.sp), {frame.sp & ~std::uintptr_t{7}, mapping_end(frame.sp)}, most);
+  }
+  const auto& frame = *reinterpret_cast<const runtime::saved_frame*>(t.sp);
+  return walk(from_frame(frame, t.sp + sizeof frame), {t.sp, t.stack_hi}, most);
+}
+
+std::vector<std::uintptr_t> own_stack(std::size_t most) {
+  runtime::worker* w = runtime::current_worker();
+  if (w != nullptr && w->fault_context != nullptr) {
+    const auto& m = static_cast<const ucontext_t*>(w->fault_context)->uc_mcontext;
+    auto reg = [&m](int r) { return static_cast<std::uintptr_t>(m.gregs[r]); };
+    base::range stack;
+    if (runtime::stack_owner(reg(REG_RSP), &stack) == nullptr && !runtime::in_guard(reg(REG_RSP), &stack)) return {};
+    profile::registers regs{reg(REG_RIP) + 1, reg(REG_RSP), reg(REG_RBP), reg(REG_RBX), reg(REG_R12), reg(REG_R13), reg(REG_R14), reg(REG_R15)};
+    return walk(regs, {stack.lo + base::page_size, stack.hi}, most);
+  }
+  std::vector<std::uintptr_t> pcs(most);
+  pcs.resize(profile::unwind_here(pcs.data(), most));
+  return pcs;
+}
+
+}  // namespace stray::leak

@@ -1,0 +1,16 @@
+// Reads the stack of a blocked task in this process, behind the inspecting bit: it cannot run away meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/task.h"
+
+namespace stray::leak {
+
+// Return addresses, leaf (park) first. The task must be in state waiting and stay so (begin_inspection).
+std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most = 128);
+// Of the calling goroutine or thread; of a faulting goroutine from its saved context.
+std::vector<std::uintptr_t> own_stack(std::size_t most = 128);
+
+}  // namespace stray::leak

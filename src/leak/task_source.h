@@ -1,0 +1,25 @@
+// The seam for everything that can be blocked: goroutines and OS threads today; coroutine frames later. A source says who waits on what;
+// the judge decides from that alone.
+#pragma once
+
+#include "leak/wait_graph.h"
+#include "runtime/stack.h"
+#include "runtime/worker.h"
+
+namespace stray::leak {
+
+// What the parent captures for the child, before any thread is stopped.
+struct source_view {
+  const base::slab<runtime::task>* tasks = nullptr;
+  const void* cores = nullptr;  // base::slab<detail::chan_core>
+  int detector_tid = 0;
+  base::range reservation;
+  const runtime::stack_view* stacks = nullptr;  // stack_classes of them
+  const runtime::worker* workers = nullptr;
+  int worker_count = 0;
+};
+
+// Runs in the snapshot: fills the graph from the frozen records. false: out of bump memory.
+bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& graph) noexcept;
+
+}  // namespace stray::leak

@@ -1,0 +1,74 @@
+// Who waits for what, as the snapshot's child sees it: one node a task, one edge a wait. Filled by task sources, read by the judge.
+//
+// 1. A node is a candidate iff its task's state word says `waiting` for an eligible reason; every other existing task is a root.
+// 2. A node's number is its record's index in the source's slab, so no lookup is needed from a record to its node.
+// 3. Wait edges are stated by the source from the wait records; queues are never read (a losing select's nodes stay linked for a while).
+// Pure types in bump memory.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/task.h"
+#include "trace/bump.h"
+#include "trace/image_types.h"
+
+namespace stray::leak {
+
+inline constexpr std::uint32_t no_node = 0xffff'ffff;
+
+struct node {
+  enum kind : std::uint8_t { none, root, candidate };
+  kind what = none;
+  runtime::live_rule rule = runtime::live_rule::always;
+  bool is_thread = false, is_main = false;
+  bool on_cpu = false;            // a stopped thread's span covers its stack
+  bool live = false, entered = false;
+  bool uncounted = false;         // waits on a core with handles that were not located
+  std::uint8_t cycle_mark = 0;
+  int tid = 0;
+  std::uint32_t record = 0;
+  std::uint64_t id = 0, seq = 0;
+  base::range stack;              // [sp, top); empty: none yet, or a thread's (the tracer has it)
+  base::range closure;            // not started yet
+  std::uint32_t first_wait = no_node, wait_count = 0;
+  std::uint32_t owner = no_node;          // rule owner: the node that holds the lock
+  std::uint64_t owner_id = 0;
+  std::uint32_t next_of_owner = no_node;  // list of the nodes that wait for the same owner
+  std::uint32_t waiters = no_node;        // head of that list, of the owner
+};
+
+struct wait {
+  std::uintptr_t primitive;
+  std::uint32_t node;
+  std::uint32_t next;             // of the same core and direction
+  bool sends;
+};
+
+struct core_state {
+  std::uint32_t receivers = no_node, senders = no_node;  // waits
+  std::int64_t refs = 0, located = 0;
+  base::range ring;               // empty: none
+  bool exists = false, exact = false;
+  bool woke_receivers = false, woke_senders = false, marked_ring = false;
+};
+
+// A region of equally spaced stacks: address -> node in one division.
+struct stack_region {
+  base::range where;
+  std::size_t spacing = 0;
+  std::uint32_t* node_of = nullptr;
+  std::size_t count = 0;
+};
+
+struct wait_graph {
+  trace::slice<node> nodes;
+  trace::list<wait> waits;
+  trace::slice<core_state> cores;
+  base::range core_slab, task_slab;
+  std::size_t core_size = 0, task_size = 0;
+  stack_region regions[16];
+  unsigned region_count = 0;
+  std::size_t candidates = 0;
+};
+
+}  // namespace stray::leak

@@ -1,0 +1,17 @@
+// The name of a function's debugging entry.
+//
+// 1. The linkage name decides where there is one. gcc gives none to local functions (static, lambdas): then the name is put together from the
+//    entry's scopes, spelled as the demangler would: "create()::{lambda()#1}::operator()".
+// 2. The number of a lambda counts those before it in the same function with as many parameters; types of parameters are not spelled.
+#pragma once
+
+#include <elfutils/libdw.h>
+
+#include "profile/symbolize.h"
+
+namespace stray::profile {
+
+// Sets function, system_name and start_line.
+void name_function(Dwarf_Die* function, source_line& line);
+
+}  // namespace stray::profile

@@ -1,0 +1,206 @@
+// debug=0: profile.proto (github.com/google/pprof), gzipped.
+//
+// 1. String 0 is "". Mapping 1 is the program. Ids of mappings, locations and functions count from 1.
+// 2. A location is one return address - 1; its lines go from the innermost inlined function out.
+// 3. The leaf location of a parked goroutine is the one line stray::runtime::park, whatever the compiler inlined into it, so that profiles
+//    of any build compare.
+#include <chrono>
+#include <unordered_map>
+
+#include <protozero/pbf_writer.hpp>
+
+#include "profile/formats.h"
+#include "profile/symbolize.h"
+
+namespace stray::profile {
+
+namespace {
+
+// Field numbers of profile.proto.
+namespace field {
+namespace profile {
+enum : std::uint32_t { sample_type = 1, sample = 2, mapping = 3, location = 4, function = 5, string_table = 6, time_nanos = 9, duration_nanos = 10,
+                       period_type = 11, period = 12, default_sample_type = 14 };
+}
+namespace value_type {
+enum : std::uint32_t { type = 1, unit = 2 };
+}
+namespace sample {
+enum : std::uint32_t { location_id = 1, value = 2, label = 3 };
+}
+namespace label {
+enum : std::uint32_t { key = 1, str = 2, num = 3, num_unit = 4 };
+}
+namespace mapping {
+enum : std::uint32_t { id = 1, memory_start = 2, memory_limit = 3, file_offset = 4, filename = 5, build_id = 6, has_functions = 7, has_filenames = 8,
+                       has_line_numbers = 9, has_inline_frames = 10 };
+}
+namespace location {
+enum : std::uint32_t { id = 1, mapping_id = 2, address = 3, line = 4 };
+}
+namespace line {
+enum : std::uint32_t { function_id = 1, line = 2 };
+}
+namespace function {
+enum : std::uint32_t { id = 1, name = 2, system_name = 3, filename = 4, start_line = 5 };
+}
+}  // namespace field
+
+constexpr const char* park = "stray::runtime::park";
+
+class builder {
+ public:
+  builder() : maps_(mappings()), seen_(maps_.size()) { string(""); }
+
+  void value_type(std::uint32_t where, std::string_view type, std::string_view unit) {
+    protozero::pbf_writer w(out_, where);
+    w.add_int64(field::value_type::type, string(type));
+    w.add_int64(field::value_type::unit, string(unit));
+  }
+  void number(std::uint32_t where, std::int64_t value) { out_.add_int64(where, value); }
+  void default_type(std::string_view type) { out_.add_int64(field::profile::default_sample_type, string(type)); }
+
+  void sample(const profile::sample& s, bool leak_labels) {
+    std::vector<std::uint64_t> ids;
+    for (std::size_t i = 0; i < s.pcs.size(); ++i) ids.push_back(location(s.pcs[i] - 1, i == 0));
+    std::int64_t values[] = {s.count, s.bytes};
+    protozero::pbf_writer w(out_, field::profile::sample);
+    w.add_packed_uint64(field::sample::location_id, ids.begin(), ids.end());
+    w.add_packed_int64(field::sample::value, values, values + (leak_labels ? 2 : 1));
+    for (const auto& l : s.labels) text_label(w, l.key, l.value);
+    if (!leak_labels) return;
+    text_label(w, "wait_reason", s.wait_reason);
+    text_label(w, "tier", s.tier);
+    text_label(w, "created_by", s.created_by);
+    text_label(w, "cause", s.cause);
+    if (s.blocked_since == 0) return;
+    protozero::pbf_writer l(w, field::sample::label);
+    l.add_int64(field::label::key, string("blocked_since"));
+    l.add_int64(field::label::num, s.blocked_since);
+    l.add_int64(field::label::num_unit, string("seconds"));
+  }
+
+  std::string finish() {
+    for (std::size_t i = 0; i < maps_.size(); ++i) mapping(i);
+    out_bytes_ += tables_;
+    protozero::pbf_writer w(out_bytes_);
+    for (const std::string* s : strings_) w.add_string(field::profile::string_table, *s);
+    return std::move(out_bytes_);
+  }
+
+ private:
+  struct usage {
+    bool used = false, no_name = false, no_file = false, inlines = false;
+  };
+
+  std::int64_t string(std::string_view text) {
+    auto [at, fresh] = string_ids_.try_emplace(std::string(text), static_cast<std::int64_t>(string_ids_.size()));
+    if (fresh) strings_.push_back(&at->first);
+    return at->second;
+  }
+  void text_label(protozero::pbf_writer& w, std::string_view key, std::string_view value) {
+    if (value.empty()) return;
+    protozero::pbf_writer l(w, field::sample::label);
+    l.add_int64(field::label::key, string(key));
+    l.add_int64(field::label::str, string(value));
+  }
+
+  std::uint64_t function(const source_line& line) {
+    std::string key = line.function + '\0' + line.system_name + '\0' + line.file + '\0' + std::to_string(line.start_line);
+    auto [at, fresh] = function_ids_.try_emplace(std::move(key), function_ids_.size() + 1);
+    if (fresh) {
+      protozero::pbf_writer tables(tables_);
+      protozero::pbf_writer w(tables, field::profile::function);
+      w.add_uint64(field::function::id, at->second);
+      w.add_int64(field::function::name, string(line.function));
+      w.add_int64(field::function::system_name, string(line.system_name.empty() ? line.function : line.system_name));
+      w.add_int64(field::function::filename, string(line.file));
+      w.add_int64(field::function::start_line, line.start_line);
+    }
+    return at->second;
+  }
+
+  std::uint64_t location(std::uintptr_t pc, bool leaf) {
+    auto [at, fresh] = location_ids_.try_emplace(pc, location_ids_.size() + 1);
+    if (!fresh) return at->second;
+    const auto& lines = symbolize(pc);
+    std::size_t first = 0;
+    if (leaf)
+      for (std::size_t i = 0; i < lines.size(); ++i)
+        if (lines[i].function == park) first = i;
+    std::vector<std::uint64_t> functions;
+    for (std::size_t i = first; i < lines.size(); ++i) functions.push_back(function(lines[i]));
+
+    std::uint64_t mapping_id = 0;
+    for (std::size_t i = 0; i < maps_.size() && mapping_id == 0; ++i)
+      if (maps_[i].start <= pc && pc < maps_[i].limit) mapping_id = i + 1;
+    if (mapping_id != 0) note(seen_[mapping_id - 1], lines);
+
+    protozero::pbf_writer tables(tables_);
+    protozero::pbf_writer w(tables, field::profile::location);
+    w.add_uint64(field::location::id, at->second);
+    if (mapping_id != 0) w.add_uint64(field::location::mapping_id, mapping_id);
+    w.add_uint64(field::location::address, pc);
+    for (std::size_t i = first; i < lines.size(); ++i) {
+      protozero::pbf_writer l(w, field::location::line);
+      l.add_uint64(field::line::function_id, functions[i - first]);
+      l.add_int64(field::line::line, lines[i].line);
+    }
+    return at->second;
+  }
+
+  static void note(usage& u, const std::vector<source_line>& lines) {
+    u.used = true;
+    u.inlines |= lines.size() > 1;
+    for (const auto& line : lines) {
+      u.no_name |= line.system_name.empty() && line.file.empty();
+      u.no_file |= line.file.empty();
+    }
+  }
+
+  // The flags tell pprof that it need not symbolize again: set for the program, and for others when nothing was missing.
+  void mapping(std::size_t i) {
+    const auto& m = maps_[i];
+    const usage& u = seen_[i];
+    bool named = u.used ? !u.no_name : i == 0, filed = u.used ? !u.no_file : i == 0;
+    protozero::pbf_writer tables(tables_);
+    protozero::pbf_writer w(tables, field::profile::mapping);
+    w.add_uint64(field::mapping::id, i + 1);
+    w.add_uint64(field::mapping::memory_start, m.start);
+    w.add_uint64(field::mapping::memory_limit, m.limit);
+    w.add_uint64(field::mapping::file_offset, m.offset);
+    w.add_int64(field::mapping::filename, string(m.file));
+    w.add_int64(field::mapping::build_id, string(m.build_id));
+    if (named) w.add_bool(field::mapping::has_functions, true);
+    if (filed) w.add_bool(field::mapping::has_filenames, true);
+    if (filed) w.add_bool(field::mapping::has_line_numbers, true);
+    if (u.inlines) w.add_bool(field::mapping::has_inline_frames, true);
+  }
+
+  std::vector<profile::mapping> maps_;
+  std::vector<usage> seen_;
+  std::unordered_map<std::string, std::int64_t> string_ids_;
+  std::vector<const std::string*> strings_;
+  std::unordered_map<std::string, std::uint64_t> function_ids_;
+  std::unordered_map<std::uintptr_t, std::uint64_t> location_ids_;
+  std::string out_bytes_, tables_;
+  protozero::pbf_writer out_{out_bytes_};
+};
+
+}  // namespace
+
+std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels, std::int64_t duration_ns) {
+  builder b;
+  b.value_type(field::profile::sample_type, profile_name, "count");
+  if (leak_labels) b.value_type(field::profile::sample_type, "bytes_retained", "bytes");
+  b.value_type(field::profile::period_type, profile_name, "count");
+  b.number(field::profile::period, 1);
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  b.number(field::profile::time_nanos, std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  if (duration_ns != 0) b.number(field::profile::duration_nanos, duration_ns);
+  if (leak_labels) b.default_type(profile_name);
+  for (const sample& s : samples) b.sample(s, leak_labels);
+  return gzip(b.finish());
+}
+
+}  // namespace stray::profile

@@ -1,0 +1,173 @@
+// 1. Everything here is behind one lock; the results handed out stay where they are for the life of the process: an answer that a module's
+//    unloading made stale is set aside, not freed, since a caller may still hold it.
+// 2. Modules are reported again when the dynamic linker's counters moved; indices of modules that stayed are kept.
+// 3. No network: debug information comes from the file itself, or from files beside it and under /usr/lib/debug.
+// Rejected: dwfl_standard_find_debuginfo, which asks debuginfod servers when the environment names some: a scrape must not wait for them.
+#include "profile/symbolize.h"
+
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <memory>
+#include <mutex>
+#include <unistd.h>
+#include <unordered_map>
+
+#include <elfutils/libdwfl.h>
+
+#include "profile/dwarf_index.h"
+#include "profile/modules.h"
+#include "profile/names.h"
+
+namespace stray::profile {
+
+namespace {
+
+std::string program_path() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+}
+
+// The program's own file is opened through /proc/self/exe: the path may lead to a newer build by now.
+int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
+  static const std::string program = program_path();
+  if (name == program) {
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+      *file = strdup(name);
+      return fd;
+    }
+  }
+  return dwfl_linux_proc_find_elf(module, user, name, base, file, elf);
+}
+
+int open_debug_file(const std::string& path, char** name) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) *name = strdup(path.c_str());
+  return fd;
+}
+
+int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const char* file, const char* link, GElf_Word, char** found) {
+  const unsigned char* id = nullptr;
+  GElf_Addr where = 0;
+  int size = dwfl_module_build_id(module, &id, &where);
+  if (size > 2) {
+    std::string path = fmt::format("/usr/lib/debug/.build-id/{:02x}/", id[0]);
+    for (int i = 1; i < size; ++i) path += fmt::format("{:02x}", id[i]);
+    int fd = open_debug_file(path + ".debug", found);
+    if (fd >= 0) return fd;
+  }
+  if (file == nullptr || link == nullptr || std::strchr(link, '/') != nullptr) return -1;
+  std::string directory = std::filesystem::path(file).parent_path().string();
+  for (const std::string& path : {directory + "/.debug/" + link, "/usr/lib/debug" + directory + "/" + link, directory + "/" + link}) {
+    if (path == file) continue;
+    int fd = open_debug_file(path, found);
+    if (fd >= 0) return fd;
+  }
+  return -1;
+}
+
+class symbols {
+ public:
+  const std::vector<source_line>& at(std::uintptr_t pc) {
+    std::lock_guard guard(lock_);
+    module_counters now = count_modules();
+    if (dwfl_ == nullptr || now != modules_) report(now);
+    auto& slot = cache_[pc];
+    if (slot == nullptr) slot = std::make_unique<std::vector<source_line>>(look_up(pc));
+    return *slot;
+  }
+
+ private:
+  static int removed(Dwfl_Module* module, void*, const char*, Dwarf_Addr, void* self) {
+    static_cast<symbols*>(self)->indices_.erase(module);
+    return 0;
+  }
+
+  void report(const module_counters& now) {
+    static const Dwfl_Callbacks callbacks = {find_elf, find_debuginfo, nullptr, nullptr};
+    if (dwfl_ == nullptr) {
+      dwfl_ = dwfl_begin(&callbacks);
+      if (dwfl_ == nullptr) return;
+    } else {
+      dwfl_report_begin(dwfl_);
+    }
+    dwfl_linux_proc_report(dwfl_, getpid());
+    dwfl_report_end(dwfl_, removed, this);
+    // A new module only gives names to what had none; one that went may have left its addresses to another.
+    bool all = now.unloaded != modules_.unloaded;
+    for (auto at = cache_.begin(); at != cache_.end();) {
+      bool stale = all || at->second == nullptr || at->second->front().function.starts_with("unknown+");
+      if (stale) retired_.push_back(std::move(at->second));
+      at = stale ? cache_.erase(at) : std::next(at);
+    }
+    modules_ = now;
+  }
+
+  std::vector<source_line> look_up(std::uintptr_t pc) {
+    std::vector<source_line> lines;
+    Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, pc) : nullptr;
+    if (module == nullptr) {
+      source_line line;
+      line.function = fmt::format("unknown+{:#x}", pc);
+      return {line};
+    }
+    auto& index = indices_[module];
+    Dwarf_Addr bias = 0;
+    Dwarf* dwarf = dwfl_module_getdwarf(module, &bias);
+    if (index == nullptr) index = std::make_unique<dwarf_index>(dwarf);
+    if (dwarf != nullptr) index->lines_at(pc - bias, lines);
+    if (lines.empty()) lines.push_back(symbol(module, pc));
+    // The symbol table knows the mangled name of the physical function also where the DWARF does not.
+    source_line& physical = lines.back();
+    if (!physical.system_name.starts_with("_Z")) {
+      source_line named = symbol(module, pc);
+      if (physical.function.empty() || named.system_name.starts_with("_Z")) {
+        physical.function = named.function;
+        physical.system_name = named.system_name;
+      }
+    }
+    for (auto& line : lines)
+      if (line.function.empty()) line.function = "{unnamed}";
+    return lines;
+  }
+
+  source_line symbol(Dwfl_Module* module, std::uintptr_t pc) {
+    source_line line;
+    GElf_Off offset = 0;
+    GElf_Sym symbol;
+    const char* name = dwfl_module_addrinfo(module, pc, &offset, &symbol, nullptr, nullptr, nullptr);
+    // A symbol that ends before pc is a neighbour (a stripped library has only its exported ones).
+    if (name != nullptr && (offset < symbol.st_size || (symbol.st_size == 0 && offset < 4096))) {
+      line.system_name = name;
+      line.function = function_name(demangle(name));
+      line.offset = offset;
+      return line;
+    }
+    Dwarf_Addr start = 0;
+    const char* file = dwfl_module_info(module, nullptr, &start, nullptr, nullptr, nullptr, nullptr, nullptr);
+    line.function = fmt::format("{}+{:#x}", file != nullptr ? std::filesystem::path(file).filename().string() : "unknown", pc - start);
+    return line;
+  }
+
+  std::mutex lock_;
+  Dwfl* dwfl_ = nullptr;
+  module_counters modules_;
+  std::unordered_map<Dwfl_Module*, std::unique_ptr<dwarf_index>> indices_;
+  std::unordered_map<std::uintptr_t, std::unique_ptr<std::vector<source_line>>> cache_;
+  std::vector<std::unique_ptr<std::vector<source_line>>> retired_;
+};
+
+// Never destroyed, as the answers are not.
+symbols& instance() {
+  static symbols* it = new symbols;
+  return *it;
+}
+
+}  // namespace
+
+const std::vector<source_line>& symbolize(std::uintptr_t pc) { return instance().at(pc); }
+
+}  // namespace stray::profile

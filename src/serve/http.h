@@ -1,0 +1,40 @@
+// The door: an HTTP server on OS threads of its own, which works when every worker of the scheduler is stuck.
+//
+// 1. One listener and four request threads, named "stray-http"; all signals blocked in them but the synchronous ones and SIGPROF, so that
+//    they never take a signal meant for the program.
+// 2. Every wait ends by itself: a request's head has 10 s in all, each read and write 5 s, an idle connection 5 s, or none when others wait.
+// 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, further ones are closed.
+// 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
+// Any thread may construct and destroy it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "serve/routes.h"
+
+namespace stray::serve {
+
+struct request {
+  std::string_view method, target;
+  const wait_function& wait;
+};
+using handler = std::function<response(const request&)>;
+
+class http_server {
+ public:
+  // Throws std::system_error with a hint when it cannot bind. Warns on stderr when others than this machine can reach it.
+  http_server(std::string_view address, handler answer);
+  ~http_server();
+  http_server(const http_server&) = delete;
+  http_server& operator=(const http_server&) = delete;
+
+  int port() const noexcept;
+
+ private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace stray::serve

@@ -1,0 +1,140 @@
+#include "serve/routes.h"
+
+#include <fmt/format.h>
+#include <fstream>
+#include <iterator>
+
+#include "profile/formats.h"
+#include "profile/symbolize.h"
+#include "serve/delta.h"
+#include "serve/index_page.h"
+#include "serve/query.h"
+
+namespace stray::serve {
+
+namespace {
+
+constexpr std::string_view root = "/debug/pprof/";
+constexpr std::string_view text_type = "text/plain; charset=utf-8";
+constexpr std::int64_t most_seconds = 300;
+constexpr std::size_t most_symbols = 1000;
+
+response answer(std::string body, std::string_view type = text_type) {
+  response r;
+  r.headers = {{"Content-Type", std::string(type)}, {"X-Content-Type-Options", "nosniff"}};
+  r.body = std::move(body);
+  return r;
+}
+
+// An error of the profile handlers carries X-Go-Pprof, by which `go tool pprof` knows that the text is worth showing.
+response error(int status, std::string_view text, bool from_pprof = true) {
+  response r = answer(std::string(text) + "\n");
+  r.status = status;
+  if (from_pprof) r.headers.emplace_back("X-Go-Pprof", "1");
+  return r;
+}
+
+response not_found() { return error(404, "404 page not found", false); }
+
+response attachment(std::string body, std::string_view name) {
+  response r = answer(std::move(body), "application/octet-stream");
+  r.headers.emplace_back("Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
+  return r;
+}
+
+response delta(collector& source, std::string_view name, std::string_view seconds_text, std::int64_t debug, const wait_function& wait) {
+  auto seconds = whole_number(seconds_text);
+  if (!seconds || *seconds <= 0) return error(400, "invalid value for \"seconds\" - must be a positive integer");
+  if (debug != 0) return error(400, "seconds and debug params are incompatible");
+  if (*seconds > most_seconds) seconds = most_seconds;
+  auto started = std::chrono::steady_clock::now();
+  auto before = source.samples(name);
+  if (!wait(std::chrono::seconds(*seconds))) return error(503, "collection was interrupted");
+  auto grown = growth(before, source.samples(name));
+  auto took = std::chrono::steady_clock::now() - started;
+  auto duration_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
+  return attachment(profile::write_proto(name, grown, name == "goroutineleak", duration_ns), std::string(name) + "-delta");
+}
+
+response serve_profile(collector& source, std::string_view name, const query& q, const wait_function& wait) {
+  std::int64_t debug = q.number("debug");
+  if (!q.get("seconds").empty()) return delta(source, name, q.get("seconds"), debug, wait);
+  bool leaks = name == "goroutineleak";
+  if (debug == 0) return attachment(profile::write_proto(name, source.samples(name), leaks), name);
+  if (debug >= 3 && leaks)
+    if (auto text = source.explain()) return answer(std::move(*text));
+  if (debug >= 2) return answer(profile::write_stacks(source.stacks(name, leaks && q.number("leaked") != 0)));
+  return answer(profile::write_counts(name, source.samples(name)));
+}
+
+response cmdline() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (text.ends_with('\0')) text.pop_back();  // NULs stand between the arguments
+  return answer(std::move(text));
+}
+
+response symbol(std::string_view raw_query) {
+  std::string body = "num_symbols: 1\n";
+  for (std::size_t n = 0; n < most_symbols && !raw_query.empty(); ++n) {
+    std::size_t plus = raw_query.find('+');
+    std::string_view word = raw_query.substr(0, plus);
+    raw_query = plus == std::string_view::npos ? std::string_view() : raw_query.substr(plus + 1);
+    int base = word.starts_with("0x") || word.starts_with("0X") ? 16 : 10;
+    if (base == 16) word.remove_prefix(2);
+    std::uintptr_t pc = 0;
+    auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), pc, base);
+    if (failure != std::errc() || end != word.data() + word.size() || pc == 0) continue;
+    const profile::source_line& line = profile::symbolize(pc).back();
+    if (!line.system_name.empty()) body += fmt::format("{:#x} {}\n", pc, line.function);
+  }
+  return answer(std::move(body));
+}
+
+response dispatch(collector& source, std::string_view target, const wait_function& wait) {
+  target = target.substr(0, target.find('#'));
+  std::size_t mark = target.find('?');
+  std::string_view raw_path = target.substr(0, mark), raw_query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  auto path = unescape(raw_path, false);
+  if (!path) return error(400, "400 Bad Request", false);
+  if (*path == "/debug/pprof" || *path == "/debug/stray") {
+    response r = answer("");
+    r.status = 301;
+    r.headers.emplace_back("Location", *path + "/" + (raw_query.empty() ? "" : "?" + std::string(raw_query)));
+    return r;
+  }
+  if (*path == "/metrics") {
+    auto text = source.metrics();
+    return text ? answer(std::move(*text), "text/plain; version=0.0.4; charset=utf-8") : not_found();
+  }
+  if (*path == "/debug/stray/") {
+    auto page = source.page();
+    return page ? answer(std::move(*page), "text/html; charset=utf-8") : not_found();
+  }
+  if (!path->starts_with(root)) return not_found();
+  std::string_view name = std::string_view(*path).substr(root.size());
+  if (name.empty()) return answer(index_page(source), "text/html; charset=utf-8");
+  if (name == "cmdline") return cmdline();
+  if (name == "symbol") return symbol(raw_query);
+  if (name == "goroutine" || name == "goroutineleak") return serve_profile(source, name, query(raw_query), wait);
+  return error(404, "Unknown profile");
+}
+
+}  // namespace
+
+response route(collector& source, std::string_view method, std::string_view target, const wait_function& wait) {
+  if (method != "GET" && method != "HEAD") {
+    response r = error(405, "Method Not Allowed", false);
+    r.headers.emplace_back("Allow", "GET, HEAD");
+    return r;
+  }
+  try {
+    return dispatch(source, target, wait);
+  } catch (const std::exception& e) {
+    return error(500, e.what());
+  } catch (...) {
+    return error(500, "failed to collect profile");
+  }
+}
+
+}  // namespace stray::serve

@@ -1,0 +1,56 @@
+// The answers of /debug/pprof: a function from (method, target) to (status, headers, body). It knows no sockets and no channels.
+//
+// 1. Every answer carries X-Content-Type-Options: nosniff; every error is one line of text that ends with a newline.
+// 2. Statuses, headers and texts are Go's (docs/design.md, profile), so that every client of Go's endpoint reads ours.
+// 3. Safe to call from several threads at once, as far as the collector is.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "profile/sample.h"
+
+namespace stray::serve {
+
+struct response {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;  // of a HEAD request too: who sends it leaves the body out and keeps its length
+};
+
+// What the routes serve. src/leak implements it; an exception's text becomes the body of a 500.
+class collector {
+ public:
+  struct tally {
+    std::size_t count = 0;
+    std::int64_t taken_at = 0;  // unix seconds; 0: never taken yet
+    bool live = false;          // counted now: no need to say when
+  };
+
+  virtual ~collector() = default;
+  // profile is "goroutineleak" (runs a detection) or "goroutine".
+  virtual std::vector<profile::sample> samples(std::string_view profile) = 0;
+  // All goroutines, leaked ones first and marked; with leaked_only those alone. For "goroutineleak" a detection runs before.
+  virtual std::vector<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) = 0;
+  // The number for the index page: must be cheap, runs no detection.
+  virtual tally count(std::string_view profile) = 0;
+  // goroutineleak?debug=3: the explanation for people. Empty: not provided, then debug=3 is debug=2.
+  virtual std::optional<std::string> explain() { return std::nullopt; }
+  // /metrics (Prometheus text) and /debug/stray/ (HTML). Empty: 404.
+  virtual std::optional<std::string> metrics() { return std::nullopt; }
+  virtual std::optional<std::string> page() { return std::nullopt; }
+};
+
+// Waits that long; false when the answer is no longer wanted (the client left, the server stops).
+using wait_function = std::function<bool(std::chrono::seconds)>;
+
+// target is the raw request target, "/debug/pprof/goroutineleak?debug=1".
+response route(collector& source, std::string_view method, std::string_view target, const wait_function& wait);
+
+}  // namespace stray::serve

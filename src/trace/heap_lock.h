@@ -1,0 +1,22 @@
+// Takes glibc's arena locks for the time of the clone, as its own lll_lock does: 0 free, 1 held, 2 held and somebody sleeps.
+//
+// 1. The detector thread exists from start-up: a process with one thread skips these locks altogether.
+// 2. Whoever holds them calls nothing that allocates.
+// 3. Before the stop a lock is waited for (its holder runs); after the stop it is only tried (its holder may be stopped).
+// Figures (tracing.md 1.2, 8 threads doing nothing but malloc): merely looking at the locks never ends; locking first: 0 wrong of 800.
+#pragma once
+
+#include <cstdint>
+
+#include "trace/heap_source.h"
+
+namespace stray::trace {
+
+// Tries each lock once; true if all are held now.
+bool try_heap_locks(const heap_facts& facts) noexcept;
+// Waits for each, together at most until `deadline_ns`. True if all are held.
+bool wait_heap_locks(const heap_facts& facts, std::int64_t deadline_ns) noexcept;
+void drop_heap_locks() noexcept;
+slice<const std::uintptr_t> held_heap_locks() noexcept;
+
+}  // namespace stray::trace

@@ -1,0 +1,232 @@
+#include "trace/mark.h"
+
+namespace stray::trace {
+
+using strength = root_span::strength;
+
+marker::marker(image& in) noexcept
+    : in_(in), who_(*in.who), blocks_(in.blocks), interest_lo_(in.who->interest.lo), interest_size_(in.who->interest.size()) {
+  for (std::uintptr_t*& s : stack_) s = in.memory->array<std::uintptr_t>(blocks_.blocks() + 64);
+}
+
+// The next readable part of `rest`, which shrinks to what is behind it.
+bool marker::clip(range& rest, range& out) const noexcept {
+  rest.lo = (rest.lo + 7) & ~std::uintptr_t{7};
+  while (rest.lo + 8 <= rest.hi) {
+    const mapping* m = in_.map.after(rest.lo);
+    if (m == nullptr || m->lo >= rest.hi) return false;
+    out.lo = m->lo > rest.lo ? m->lo : rest.lo;
+    out.hi = m->hi < rest.hi ? m->hi : rest.hi;
+    rest.lo = out.hi;
+    if (m->readable && m->kind != mapping::special) return true;
+  }
+  return false;
+}
+
+// --- blocks ---------------------------------------------------------------------------------------------------------------------------
+
+// Colours a start; true if it was an in-use block without the colour.
+template <marker::colour c>
+bool marker::touch(std::uintptr_t start, block_table::segment* in) noexcept {
+  block_table::place p{in, start};
+  std::size_t w = p.word();
+  std::uint64_t mask = p.mask();
+  if ((in->at[w].mark & mask) != 0) return false;  // free starts are marked from the beginning
+  if constexpr (c == mark) {
+    in->at[w].mark |= mask;
+  } else {
+    if ((in->more[w].reach & mask) != 0) return false;
+    in->more[w].reach |= mask;
+  }
+  if (stack_[c] == nullptr) return false;
+  stack_[c][top_[c]++] = start;
+  return true;
+}
+
+template <marker::colour c>
+bool marker::touch_address(std::uintptr_t address) noexcept {
+  block_table::place p = blocks_.find(address);
+  bool fresh = p.block != 0 && touch<c>(p.block, p.in);
+  // In the header of the next one: that one as well.
+  std::uintptr_t behind = (address & ~std::uintptr_t{15}) + 16;
+  if (behind <= base::address_mask && blocks_.is_start(behind)) {
+    fresh |= touch<c>(behind, blocks_.find_segment(behind));
+  }
+  return fresh;
+}
+
+// --- the two queues -------------------------------------------------------------------------------------------------------------------
+
+template <marker::colour c>
+void marker::oldest_candidate() noexcept {
+  std::uintptr_t address = waiting_[waiting_at_];
+  waiting_at_ = (waiting_at_ + 1) % candidates;
+  waiting_count_--;
+  touch_address<c>(address);
+}
+
+template <marker::colour c>
+void marker::scan(const span& s) noexcept {
+  const std::uintptr_t interest_lo = interest_lo_;
+  const std::size_t interest_size = interest_size_;
+  std::uintptr_t bytes = s.bytes;
+  for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
+    std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
+    if (value - interest_lo < interest_size) {
+      word w = make_word({s.lo, s.hi}, at, bytes, s.from);
+      if constexpr (c == mark) {
+        who_.hit(who_.self, *this, w);
+      } else {
+        if (who_.reached != nullptr) who_.reached(who_.self, *this, w);
+      }
+      continue;
+    }
+    block_table::segment* in = blocks_.find_segment(value);
+    if (in == nullptr) continue;
+    __builtin_prefetch(&in->at[(value >> 10) & (block_table::words - 1)], 1);
+    if (waiting_count_ == candidates) oldest_candidate<c>();
+    waiting_[(waiting_at_ + waiting_count_) % candidates] = value;
+    waiting_count_++;
+  }
+}
+
+template <marker::colour c>
+void marker::run() noexcept {
+  std::uintptr_t open[opened];
+  unsigned open_at = 0, open_count = 0;
+  for (;;) {
+    while (open_count < opened && top_[c] != 0) {
+      std::uintptr_t block = stack_[c][--top_[c]];
+      __builtin_prefetch(reinterpret_cast<const void*>(block - 8));
+      __builtin_prefetch(reinterpret_cast<const void*>(block + 56));
+      open[(open_at + open_count) % opened] = block;
+      open_count++;
+    }
+    if (open_count != 0) {
+      std::uintptr_t block = open[open_at];
+      open_at = (open_at + 1) % opened;
+      open_count--;
+      std::uintptr_t end = block_table::end_of(block);
+      counts_[c].blocks++;
+      counts_[c].bytes += end - block;
+      if (c == mark && who_.covered != nullptr) who_.covered(who_.self, *this, {block, end});
+      scan<c>({block, end, block, origin::memory});
+    } else if (span s; spans_[c].pop(s)) {
+      if (c == mark && who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
+      scan<c>(s);
+    } else if (waiting_count_ != 0) {
+      oldest_candidate<c>();
+    } else {
+      return;
+    }
+  }
+}
+
+void marker::drain() noexcept {
+  do {
+    run<mark>();
+    run<second>();
+  } while (top_[mark] != 0 || spans_[mark].size() != 0);
+}
+
+// --- passes ---------------------------------------------------------------------------------------------------------------------------
+
+void marker::locate_words(const span& s) noexcept {
+  const std::uintptr_t interest_lo = interest_lo_;
+  const std::size_t interest_size = interest_size_;
+  std::uintptr_t bytes = s.bytes;
+  for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
+    std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
+    if (value - interest_lo < interest_size) who_.locate(who_.self, make_word({s.lo, s.hi}, at, bytes, s.from));
+  }
+}
+
+void marker::locate_span(range r, origin from) noexcept {
+  for (range part; clip(r, part);) locate_words({part.lo, part.hi, part.lo, from});
+}
+
+void marker::locate() noexcept {
+  for (const root_span& r : in_.roots) locate_words({r.lo, r.hi, r.bytes, r.from});
+  blocks_.each_in_use([&](std::uintptr_t user) { locate_words({user, block_table::end_of(user), user, origin::memory}); });
+}
+
+void marker::mark_roots() noexcept {
+  for (const root_span& r : in_.roots) {
+    span s{r.lo, r.hi, r.bytes, r.from};
+    if (r.how == strength::strong) {
+      if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
+      scan<mark>(s);
+      run<mark>();
+    } else if (r.how == strength::weak) {
+      // Frames are live memory, and the handles in them check themselves.
+      if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
+      std::uintptr_t bytes = s.bytes;
+      for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
+        std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
+        if (value - interest_lo_ < interest_size_) who_.hit(who_.self, *this, make_word({s.lo, s.hi}, at, bytes, s.from));
+      }
+      run<mark>();
+    }
+  }
+}
+
+void marker::mark_weak(void (*after)(void*, const word&), void* arg) noexcept {
+  for (const root_span& r : in_.roots) {
+    if (r.how != strength::weak) continue;
+    std::uintptr_t bytes = r.bytes;
+    for (std::uintptr_t at = r.lo; at + 8 <= r.hi; at += 8, bytes += 8) {
+      word w = make_word({r.lo, r.hi}, at, bytes, r.from);
+      if (w.value - interest_lo_ < interest_size_ || !touch_address<mark>(w.value)) continue;
+      run<mark>();
+      if (after != nullptr) after(arg, w);
+    }
+  }
+}
+
+void marker::reach(range r) noexcept {
+  reach_push(r);
+  run<second>();
+}
+
+void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
+  if (in_.is_off(root::orphans)) return;
+  blocks_.each_in_use([&](std::uintptr_t user) {
+    if (blocks_.reached(user) || !touch<mark>(user, blocks_.find_segment(user))) return;
+    run<mark>();
+    if (after != nullptr) after(arg, {user, block_table::end_of(user)});
+  });
+}
+
+// --- pushes ---------------------------------------------------------------------------------------------------------------------------
+
+void marker::add_span(colour c, range r, origin from) noexcept {
+  for (range part; clip(r, part);) spans_[c].push(*in_.memory, {part.lo, part.hi, part.lo, from});
+}
+void marker::push(range r, origin from) noexcept { add_span(mark, r, from); }
+void marker::reach_push(range r) noexcept { add_span(second, r, origin::memory); }
+
+bool marker::mark_block(std::uintptr_t address) noexcept {
+  range bytes;
+  if (!blocks_.block_of(address, bytes)) return false;
+  touch<mark>(bytes.lo, blocks_.find_segment(bytes.lo));
+  return true;
+}
+bool marker::reach_block(std::uintptr_t address) noexcept {
+  range bytes;
+  if (!blocks_.block_of(address, bytes)) return false;
+  touch<second>(bytes.lo, blocks_.find_segment(bytes.lo));
+  return true;
+}
+
+void marker::push_thread(int tid) noexcept {
+  for (const root_span& r : in_.roots) {
+    if (r.how == strength::parked && r.tid == tid) spans_[mark].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
+  }
+}
+void marker::reach_thread(int tid) noexcept {
+  for (const root_span& r : in_.roots) {
+    if (r.how == strength::parked && r.tid == tid) spans_[second].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
+  }
+}
+
+}  // namespace stray::trace

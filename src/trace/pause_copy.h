@@ -1,0 +1,59 @@
+// Copies, while all threads are stopped, what the snapshot's child would not see as it was: MAP_SHARED memory (not frozen by clone),
+// MADV_DONTFORK memory (not in the child) and MADV_WIPEONFORK memory (zero in the child).
+//
+// 1. Only pages that are present in our page table are read, and only through /proc/self/mem: past the end of a truncated file it
+//    answers an error, not SIGBUS; a file page that is not there yet might be served by a thread that we have stopped.
+// 2. Device mappings (VM_IO, VM_PFNMAP) are never touched.
+// 3. At most 20 ms; what is not read by then is blind, with a note.
+// Runs in the parent: look() before the stop, take() in the pause; the child reads the answers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "trace/bump.h"
+#include "trace/image.h"
+
+namespace stray::trace {
+
+class pause_copy {
+ public:
+  // Reads the VmFlags of all mappings (11 ms a GB, hence before the stop). False when smaps cannot be read: then flags are unknown.
+  bool look(bump& memory, note_log& notes) noexcept;
+  // `skip`: ranges never read. The map of the pause is kept, for the child to compare its own with.
+  bool take(bump& memory, slice<const range> skip, unsigned off, note_log& notes) noexcept;
+
+  struct flagged {
+    std::uintptr_t lo, hi;
+    bool dontfork, wipeonfork, device, never_written;  // never_written: a shared mapping of a file opened for reading
+  };
+  slice<saved_span> saved() const noexcept { return {saved_.begin(), saved_.size()}; }
+  slice<flagged> flags() const noexcept { return {flags_.begin(), flags_.size()}; }
+  // Inline: the child asks, too, and nothing else of this file's code is its business.
+  const flagged* flags_of(std::uintptr_t address) const noexcept {
+    std::size_t lo = 0, hi = flags_.size();
+    while (lo < hi) {
+      std::size_t mid = (lo + hi) / 2;
+      if (flags_[mid].hi <= address) {
+        lo = mid + 1;
+      } else {
+        hi = mid;
+      }
+    }
+    return lo < flags_.size() && flags_[lo].lo <= address ? &flags_[lo] : nullptr;
+  }
+  const memory_map& map() const noexcept { return map_; }
+  unsigned blind() const noexcept { return blind_; }
+
+ private:
+  void copy(bump& memory, range r, root what, note_log& notes) noexcept;
+  memory_map map_;
+  page_scan pages_;
+  list<flagged> flags_;
+  list<saved_span> saved_;
+  int mem_ = -1;
+  std::int64_t deadline_ns_ = 0;
+  unsigned blind_ = 0;
+};
+
+}  // namespace stray::trace

@@ -1,0 +1,295 @@
+#include "trace/roots.h"
+
+#include "base/arch.h"
+#include "base/syscalls.h"
+
+namespace stray::trace {
+namespace {
+
+using strength = root_span::strength;
+constexpr std::size_t red_zone_bytes = 128;
+
+std::uintptr_t load(std::uintptr_t at) noexcept { return *reinterpret_cast<const std::uintptr_t*>(at); }
+
+class root_finder {
+ public:
+  root_finder(image& in, const thread_layout& layout, const native_stacks& stacks, const pause_copy& pause) noexcept
+      : in_(in), layout_(layout), stacks_(stacks), pause_(pause) {}
+
+  void run(std::uintptr_t caller_fs) noexcept {
+    for (const range& r : in_.ours) cut(r);
+    for (const range& r : in_.claimed) cut(r);
+    cut(in_.who->interest);
+    for (const stopped_thread& t : in_.threads) thread(t);
+    caller(caller_fs);
+    for (const native_stack& s : stacks_.all()) {
+      if (s.tid != 0) continue;
+      // Exited: what is left of it is the result that a join may still ask for.
+      cut({s.lo, s.hi});
+      add({s.tcb, s.hi}, root::tls, strength::strong, origin::memory, 0);
+    }
+    for (const saved_span& s : in_.saved) {
+      in_.roots.push(*in_.memory, {s.lo, s.hi, s.copy, s.what, strength::strong, origin::memory, 0});
+    }
+    mappings();
+    vanished();
+  }
+
+ private:
+  void cut(range r) noexcept {
+    if (r.hi > r.lo) cut_.push(*in_.memory, r);
+  }
+
+  // A span of words, clipped to what can be read.
+  void add(range r, root what, strength how, origin from, int tid) noexcept {
+    if (in_.is_off(what) || (how == strength::weak && in_.is_off(root::weak))) return;
+    r.lo = (r.lo + 7) & ~std::uintptr_t{7};
+    for (std::uintptr_t at = r.lo; at + 8 <= r.hi;) {
+      const mapping* m = in_.map.after(at);
+      if (m == nullptr || m->lo >= r.hi) return;
+      if (m->lo > at) at = m->lo;
+      std::uintptr_t stop = m->hi < r.hi ? m->hi : r.hi;
+      if (m->readable && m->kind != mapping::special) in_.roots.push(*in_.memory, {at, stop, at, what, how, from, tid});
+      at = stop;
+    }
+  }
+
+  // --- threads ------------------------------------------------------------------------------------------------------------------------
+
+  void registers(const stopped_thread& t, bool all, strength how, origin from) noexcept {
+    auto regs = reinterpret_cast<std::uintptr_t>(&t.context->uc_mcontext.gregs[0]);
+    auto one = [&](int from_reg, int to_reg) {  // [from_reg, to_reg)
+      if (in_.is_off(root::registers) || (how == strength::weak && in_.is_off(root::weak))) return;
+      in_.roots.push(*in_.memory, {0, static_cast<std::uintptr_t>(to_reg - from_reg) * 8, regs + static_cast<std::uintptr_t>(from_reg) * 8,
+                                   root::registers, how, from, t.tid});
+    };
+    if (all) {
+      one(REG_R8, REG_RSP + 1);
+    } else {
+      one(REG_R12, REG_R15 + 1);
+      one(REG_RBP, REG_RBX + 1);
+    }
+    if (!all || in_.is_off(root::vector_registers)) return;
+    auto state = reinterpret_cast<std::uintptr_t>(t.context->uc_mcontext.fpregs);
+    if (state == 0 || !in_.map.readable(state, 512)) return;
+    std::size_t bytes = 512;
+    // struct _fpx_sw_bytes at 464: magic, extended size
+    if (*reinterpret_cast<const std::uint32_t*>(state + 464) == 0x46505853) {
+      std::size_t size = *reinterpret_cast<const std::uint32_t*>(state + 468);
+      if (size >= bytes && size <= 65536 && in_.map.readable(state, size)) bytes = size;
+    }
+    in_.roots.push(*in_.memory, {0, bytes & ~std::size_t{7}, state, root::vector_registers, how, from, t.tid});
+  }
+
+  bool has_signal_frame(range r) const noexcept {
+    if (layout_.signal_return == 0) return false;
+    for (std::uintptr_t at = (r.lo + 7) & ~std::uintptr_t{7}; at + 8 <= r.hi; at += 8) {
+      if (load(at) == layout_.signal_return) return true;
+    }
+    return false;
+  }
+
+  void running(const stopped_thread& t, range frames, strength how, origin from) noexcept {
+    registers(t, true, how, from);
+    if (!in_.is_off(root::red_zone)) add({t.sp - red_zone_bytes, t.sp}, root::red_zone, how, from, t.tid);
+    add(frames, root::stacks, how, from, t.tid);
+  }
+
+  void asleep(const stopped_thread& t, range frames, strength how) noexcept {
+    registers(t, false, how, origin::memory);
+    add(frames, root::stacks, how, origin::memory, t.tid);
+  }
+
+  void thread(const stopped_thread& t) noexcept {
+    const native_stack* own = t.stopped ? stacks_.by_fs(t.fs_base) : stacks_.by_tid(t.tid);
+    range native{}, tls{};
+    if (own != nullptr) {
+      native = {own->lo, own->tcb - layout_.tls_below};
+      tls = {own->tcb - layout_.tls_below, own->hi};
+    } else if (const mapping* m = t.stopped ? main_stack() : nullptr; m != nullptr && t.tid == main_tid()) {
+      native = {m->lo, m->hi};
+    }
+    if (!t.stopped && !t.skipped) {  // its stack stays what it is by default: a root as a whole
+      in_.unstopped++;
+      return;
+    }
+    thread_rule rule = t.skipped ? thread_rule{thread_rule::ours, 0} : in_.who->rule(in_.who->self, t.tid, t.sp);
+    bool at_home = native.holds(t.sp);
+    if (native.hi != 0) {
+      cut({native.lo, tls.hi != 0 ? tls.hi : native.hi});
+      add(tls, root::tls, strength::strong, origin::memory, t.tid);
+    }
+    range frames{t.sp, native.hi};
+    switch (rule.what) {
+      case thread_rule::ours:
+      case thread_rule::idle: return;
+      case thread_rule::busy:
+        if (rule.stack_top != 0) {
+          frames.hi = rule.stack_top;
+        } else if (!at_home) {
+          frames = elsewhere(t, native, strength::strong);
+        }
+        running(t, frames, strength::strong, origin::running);
+        return;
+      case thread_rule::parked:
+        if (!at_home) frames = elsewhere(t, native, strength::parked);
+        if (t.in_syscall) {
+          asleep(t, frames, strength::parked);
+        } else {
+          running(t, frames, strength::parked, origin::running);
+        }
+        return;
+      case thread_rule::foreign: break;
+    }
+    if (!at_home) {
+      running(t, elsewhere(t, native, strength::strong), strength::strong, origin::running);
+    } else if (!t.in_syscall) {
+      running(t, frames, strength::strong, origin::running);
+    } else {
+      asleep(t, frames, has_signal_frame(frames) ? strength::strong : strength::weak);
+    }
+  }
+
+  // sp is on a stack of the user's own making: its whole native stack counts, and so does what sp points into.
+  range elsewhere(const stopped_thread& t, range native, strength how) noexcept {
+    add(native, root::stacks, how, origin::memory, t.tid);
+    const mapping* m = in_.map.find(t.sp);
+    if (m == nullptr) return {0, 0};
+    if (in_.who->interest.holds(t.sp)) return {t.sp, m->hi};
+    range block;
+    if (in_.blocks.block_of(t.sp, block)) return {t.sp, block.hi};
+    if (m->kind != mapping::plain || m->shared) return {t.sp, m->hi};
+    for (const range& r : cut_) {
+      if (r.holds(t.sp)) return {t.sp, m->hi < r.hi ? m->hi : r.hi};  // somebody's stack
+    }
+    return {0, 0};  // the mapping is a root anyway
+  }
+
+  void caller(std::uintptr_t fs) noexcept {
+    const native_stack* own = stacks_.by_fs(fs);
+    if (own != nullptr) {
+      cut({own->lo, own->hi});
+      add({own->tcb - layout_.tls_below, own->hi}, root::tls, strength::strong, origin::memory, 0);
+    } else if (const mapping* m = main_stack(); m != nullptr && in_.caller_is_main) {
+      cut({m->lo, m->hi});
+    }
+  }
+
+  const mapping* main_stack() const noexcept {
+    for (const mapping& m : in_.map.all()) {
+      if (m.kind == mapping::stack) return &m;
+    }
+    return nullptr;
+  }
+  int main_tid() const noexcept { return in_.parent_pid; }
+
+  // --- memory -------------------------------------------------------------------------------------------------------------------------
+
+  void mappings() noexcept {
+    sort(cut_.begin(), cut_.size(), [](const range& a, const range& b) { return a.lo < b.lo; });
+    std::size_t next = 0;
+    std::uintptr_t covered = 0;  // everything below is cut away or done
+    for (const mapping& m : in_.map.all()) {
+      if (m.shared || m.kind == mapping::special) continue;
+      const pause_copy::flagged* f = pause_.flags_of(m.lo);
+      if (f != nullptr && f->device) {
+        in_.blind++;
+        text line = in_.notes->add();
+        line << "device mapping ";
+        line.hex(m.lo) << "-";
+        line.hex(m.hi) << " is not read";
+        continue;
+      }
+      if (f != nullptr && (f->wipeonfork || f->dontfork)) continue;  // saved in the pause
+      root what = m.file ? root::data : m.kind == mapping::heap ? root::heap_pages : root::anonymous;
+      if (in_.is_off(what)) continue;
+      std::uintptr_t at = m.lo > covered ? m.lo : covered;
+      while (at < m.hi) {
+        while (next < cut_.size() && cut_[next].hi <= at) next++;
+        std::uintptr_t stop = m.hi;
+        if (next < cut_.size() && cut_[next].lo < m.hi) {
+          if (cut_[next].lo <= at) {
+            at = cut_[next].hi;
+            continue;
+          }
+          stop = cut_[next].lo;
+        }
+        pages(m, {at, stop}, what);
+        at = stop;
+      }
+      if (at > covered) covered = at;
+    }
+  }
+
+  void pages(const mapping& m, range r, root what) noexcept {
+    constexpr std::uintptr_t page_mask = base::page_size - 1;
+    std::uintptr_t from = r.lo & ~page_mask;
+    const std::uintptr_t hi = (r.hi + page_mask) & ~page_mask;
+    if (in_.pages.how() == page_scan::means::none && m.file && !m.writable) return;  // never written, as far as anyone can tell
+    if (in_.pages.how() == page_scan::means::none && !m.readable) {
+      in_.blind++;
+      text line = in_.notes->add();
+      line << "mapping ";
+      line.hex(m.lo) << "-";
+      line.hex(m.hi) << " cannot be read, and /proc/self/pagemap is not accessible";
+      return;
+    }
+    range run;
+    bool readable = m.readable;
+    while (in_.pages.next(from, hi, m.file, run)) {
+      if (!readable) {
+        long refused = base::sys::call(SYS_mprotect, static_cast<long>(m.lo), static_cast<long>(m.hi - m.lo), 1 /* PROT_READ */);
+        if (refused != 0) {
+          in_.blind++;
+          text line = in_.notes->add();
+          line << "mapping ";
+          line.hex(m.lo) << "-";
+          line.hex(m.hi) << " cannot be made readable";
+          return;
+        }
+        readable = true;
+      }
+      std::uintptr_t lo = run.lo < r.lo ? r.lo : run.lo, end = run.hi > r.hi ? r.hi : run.hi;
+      lo = (lo + 7) & ~std::uintptr_t{7};
+      if (lo + 8 <= end) in_.roots.push(*in_.memory, {lo, end, lo, what, strength::strong, origin::memory, 0});
+    }
+  }
+
+  // Mappings of the pause that the child does not have: marked MADV_DONTFORK after we looked.
+  void vanished() noexcept {
+    for (const mapping& p : pause_.map().all()) {
+      if (p.shared || p.kind == mapping::special) continue;
+      std::uintptr_t at = p.lo;
+      while (at < p.hi) {
+        const mapping* m = in_.map.after(at);
+        std::uintptr_t lo = m == nullptr || m->lo > p.hi ? p.hi : m->lo;
+        if (lo > at) {
+          const pause_copy::flagged* f = pause_.flags_of(at);
+          if (f == nullptr || !f->dontfork) {
+            in_.blind++;
+            text line = in_.notes->add();
+            line << "mapping ";
+            line.hex(at) << "-";
+            line.hex(lo) << " is not in the snapshot (MADV_DONTFORK?)";
+          }
+        }
+        at = m == nullptr ? p.hi : m->hi;
+      }
+    }
+  }
+
+  image& in_;
+  const thread_layout& layout_;
+  const native_stacks& stacks_;
+  const pause_copy& pause_;
+  list<range> cut_;  // not roots by default
+};
+
+}  // namespace
+
+void find_roots(image& in, const thread_layout& layout, const native_stacks& stacks, const pause_copy& pause,
+                std::uintptr_t caller_fs) noexcept {
+  root_finder{in, layout, stacks, pause}.run(caller_fs);
+}
+
+}  // namespace stray::trace

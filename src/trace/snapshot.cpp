@@ -1,0 +1,267 @@
+#include "trace/snapshot.h"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <new>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "base/arch.h"
+#include "base/clock.h"
+#include "base/syscalls.h"
+#include "trace/heap_lock.h"
+#include "trace/snapshot_child.h"
+#include "trace/stop.h"
+
+namespace stray::trace {
+namespace {
+
+namespace sys = base::sys;
+constexpr std::int64_t ms = 1'000'000;
+constexpr long clone_untraced = 0x00800000, wait_all = 0x40000000;
+
+struct tracer {
+  bool ready = false;
+  const char* refusal = nullptr;  // init_snapshot failed for ever
+  stop_setup stop;
+  heap_facts heap;
+  thread_layout layout;
+  bump memory;  // parent's: flags and maps of the pause, copies
+  pause_copy* pause = nullptr;
+  snapshot_page* page = nullptr;
+};
+constinit tracer the_tracer;
+constinit std::atomic<bool> in_use{false};
+
+void nap(std::int64_t ns) noexcept {
+  timespec t = base::to_timespec(ns);
+  sys::call(SYS_nanosleep, sys::arg(&t), 0);
+}
+
+// An open userfaultfd may ask to be told of forks: the clone would wait for a thread that we have stopped.
+bool has_userfaultfd() noexcept {
+  int fd = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return false;
+  alignas(8) char buffer[8192];
+  char target[64];
+  bool found = false;
+  long n;
+  while (!found && (n = sys::call(SYS_getdents64, fd, sys::arg(buffer), sizeof buffer)) > 0) {
+    for (long at = 0; at < n && !found;) {
+      const char* entry = buffer + at;
+      at += *reinterpret_cast<const std::uint16_t*>(entry + 16);
+      if (entry[19] == '.') continue;
+      long length = sys::call(SYS_readlinkat, fd, sys::arg(entry + 19), sys::arg(target), sizeof target - 1);
+      if (length <= 0) continue;
+      target[length] = 0;
+      found = starts_with(target, "anon_inode:[userfaultfd]");
+    }
+  }
+  sys::close(fd);
+  return found;
+}
+
+const char* clone_refusal(long error) noexcept {
+  switch (error) {
+    case -EPERM: return "clone was refused (EPERM): a seccomp filter forbids it; allow clone for this service";
+    case -ENOSYS: return "clone was refused (ENOSYS): a sandbox forbids it";
+    case -EAGAIN: return "clone was refused (EAGAIN): a limit of processes is reached; raise pids.max or ulimit -u";
+    case -ENOMEM: return "clone was refused (ENOMEM): no memory for the snapshot's page tables, or vm.overcommit_memory=2";
+    default: return "clone was refused";
+  }
+}
+
+// Stops all threads at a moment when nobody is inside malloc, or as near to that as can be had.
+bool stop_quietly(const heap_facts& heap, note_log& notes, snapshot_outcome& out, std::int64_t& pause_start) noexcept {
+  for (int round = 0; round < 4; round++) {
+    bool last = round == 3;
+    if (last) wait_heap_locks(heap, base::now_ns() + 50 * ms);
+    pause_start = base::now_ns();
+    out.stops++;
+    note_log& log = notes;
+    std::uint32_t notes_before = log.used;
+    if (stop_threads(log) != stop_result::done) {
+      drop_heap_locks();
+      return false;
+    }
+    if (try_heap_locks(heap) || last) return true;
+    drop_heap_locks();
+    release_threads();
+    log.used = notes_before;  // the next stop says it again
+    nap(ms);
+  }
+  return false;
+}
+
+// Waits for the child, kills it when its time is over. True if it ended by itself with an answer.
+bool wait_child(long pid, std::int64_t time_limit_ns, snapshot_outcome& out) noexcept {
+  snapshot_page& page = *the_tracer.page;
+  std::int64_t deadline = base::now_ns() + time_limit_ns;
+  int status = 0;
+  bool killed = false;
+  for (;;) {
+    if (page.done.load() == 0 && !killed) {
+      timespec t{0, 20'000'000};
+      sys::call(SYS_futex, sys::arg(&page.done), FUTEX_WAIT, 0, sys::arg(&t));
+    }
+    bool done = page.done.load() != 0 || killed;
+    long r = sys::call(SYS_wait4, pid, sys::arg(&status), wait_all | (done ? 0 : WNOHANG), 0);
+    if (r == -EINTR) continue;
+    if (r == pid || r < 0) break;  // r < 0: somebody else's wait(__WALL) took it
+    if (base::now_ns() > deadline) {
+      killed = true;
+      sys::call(SYS_kill, pid, SIGKILL);
+    }
+  }
+  text why(out.why, sizeof out.why);
+  if (page.done.load() == 0) {
+    if (killed) {
+      why << "the snapshot took longer than its time limit of ";
+      why.dec(static_cast<std::uint64_t>(time_limit_ns / ms)) << " ms and was ended";
+    } else {
+      why << "the snapshot's process ended early";
+      if (WIFSIGNALED(status)) {
+        why << " (signal ";
+        why.dec(static_cast<std::uint64_t>(WTERMSIG(status))) << ")";
+      }
+    }
+    return false;
+  }
+  if (page.failed == failed_memory) why << "the snapshot's process ran out of memory (ulimit -v, overcommit)";
+  if (page.failed == failed_maps) why << "/proc/self/maps cannot be read";
+  return page.failed == 0;
+}
+
+void refuse(snapshot_outcome& out, const char* why) noexcept { text(out.why, sizeof out.why) << why; }
+
+// The part with threads stopped. The child's process id, or < 0 with out.why.
+long freeze_and_clone(const snapshot_request& request, child_input& input, snapshot_outcome& out) noexcept {
+  tracer& t = the_tracer;
+  note_log& notes = t.page->notes;
+  std::int64_t pause_start = 0;
+  if (!stop_quietly(t.heap, notes, out, pause_start)) {
+    refuse(out, notes.used != 0 ? notes.notes[notes.used - 1].line : "threads cannot be stopped");
+    return -1;
+  }
+  out.stop_ns = base::now_ns() - pause_start;
+  long pid = -1;
+  if (!t.pause->take(t.memory, input.ours[1], request.off, notes)) {
+    refuse(out, "/proc/self/maps cannot be read");
+  } else {
+    input.threads = stopped_threads();
+    input.held_locks = held_heap_locks();
+    pid = sys::call(SYS_clone, CLONE_FILES | clone_untraced, 0, 0, 0, 0);
+    if (pid == 0) run_child(input);
+    if (pid < 0) refuse(out, clone_refusal(pid));
+  }
+  bool void_stop = !still_stopped();
+  drop_heap_locks();
+  release_threads();
+  out.pause_ns = base::now_ns() - pause_start;
+  if (pid > 0 && void_stop) {
+    sys::call(SYS_kill, pid, SIGKILL);
+    sys::call(SYS_wait4, pid, 0, wait_all, 0);
+    refuse(out, "the pause took longer than 5 s: threads ran on");
+    return -1;
+  }
+  return pid;
+}
+
+}  // namespace
+
+bool init_snapshot() noexcept {
+  tracer& t = the_tracer;
+  if (t.ready || t.refusal != nullptr) return t.ready;
+  auto map = [](std::size_t bytes, int flags) {
+    return sys::mmap(0, (bytes + base::page_size - 1) & ~(base::page_size - 1), PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS);
+  };
+  long page = map(sizeof(snapshot_page), MAP_SHARED), pause = map(sizeof(pause_copy), MAP_PRIVATE);
+  if ((page < 0 && page > -4096) || (pause < 0 && pause > -4096) || !t.memory.reserve(std::size_t{1} << 30) || !t.memory.commit(std::size_t{32} << 20)) {
+    t.refusal = "no memory for the tracer";
+    return false;
+  }
+  t.page = reinterpret_cast<snapshot_page*>(page);
+  t.pause = new (reinterpret_cast<void*>(pause)) pause_copy;
+  if (!init_stop(t.stop)) {
+    t.refusal = "no real-time signal is free for stopping threads";
+    return false;
+  }
+  find_heap(t.heap);
+  find_thread_layout(t.layout);
+  t.layout.signal_return = t.stop.signal_return;
+  t.ready = true;
+  return true;
+}
+
+int stop_signal() noexcept { return the_tracer.stop.signal; }
+
+snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
+  snapshot_outcome out;
+  tracer& t = the_tracer;
+  if (!init_snapshot()) {
+    refuse(out, t.refusal);
+    return out;
+  }
+  if (in_use.exchange(true)) {
+    refuse(out, "another snapshot is being taken");
+    return out;
+  }
+  snapshot_page& page = *t.page;
+  page.notes.used = page.notes.dropped = 0;
+  page.done.store(0);
+  page.failed = page.unstopped = page.blind = 0;
+  out.notes = &page.notes;
+  asm("mov %%fs:0, %0" : "=r"(t.heap.caller_fs));
+
+  const auto page_at = reinterpret_cast<std::uintptr_t>(t.page);
+  const auto pause_at = reinterpret_cast<std::uintptr_t>(t.pause);
+  range own[3] = {{page_at, page_at + sizeof(snapshot_page)}, {pause_at, pause_at + sizeof(pause_copy)}, t.memory.where()};
+  range never[67];  // own and the caller's: also left out of the copies made in the pause
+  std::size_t nevers = 0;
+  for (const range& r : own) never[nevers++] = r;
+  for (const range& r : request.hidden) {
+    if (nevers < 67) never[nevers++] = r;
+  }
+  child_input input{};
+  input.request = &request;
+  input.heap = &t.heap;
+  input.layout = &t.layout;
+  input.pause = t.pause;
+  input.page = t.page;
+  input.parent_pid = sys::getpid();
+  input.caller_is_main = sys::gettid() == input.parent_pid;
+  input.ours[1] = {never, nevers};
+  input.ours[2] = request.hidden;
+
+  t.pause->look(t.memory, page.notes);
+  long pid = -1;
+  if (has_userfaultfd()) {
+    refuse(out, "a userfaultfd is open: a clone might wait for it for ever");
+  } else if (!prepare_stop(request.skip, request.skip_arg, page.notes)) {
+    refuse(out, page.notes.used != 0 ? page.notes.notes[page.notes.used - 1].line : "the list of threads cannot be read");
+  } else {
+    input.ours[0] = stop_memory();
+    pid = freeze_and_clone(request, input, out);
+  }
+  if (pid > 0) {
+    for (const stopped_thread& x : stopped_threads()) out.threads += x.stopped ? 1 : 0;
+    std::int64_t cloned = base::now_ns();
+    out.ok = wait_child(pid, request.time_limit_ns, out);
+    out.child_ns = base::now_ns() - cloned;
+    out.walk_ns = page.walk_ns;
+    out.decide_ns = page.decide_ns;
+    out.unstopped = page.unstopped;
+    out.blind = page.blind;
+    out.blocks = page.blocks;
+  }
+  t.memory.reset();
+  in_use.store(false);
+  return out;
+}
+
+}  // namespace stray::trace

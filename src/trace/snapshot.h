@@ -1,0 +1,57 @@
+// Freezes the process for some milliseconds, clones it, and lets a pure function decide in the clone.
+//
+// 1. One snapshot at a time, by one thread (the detector's). Never throws, never aborts the host; what cannot be done is an answer with
+//    a reason.
+// 2. While threads are stopped nothing here calls malloc or takes a lock, other than malloc's own arena locks.
+// 3. The child shares descriptors (CLONE_FILES: epoll, flock and end-of-file behave as if it were not there), is not traced
+//    (CLONE_UNTRACED), sends no signal at its end, dies with its parent's thread, leaves no core, is first in line for the OOM killer, and
+//    has a time limit.
+// 4. Child code is pure: no malloc, lock, libc, exception, lazy binding; snapshot_objects.txt lists its objects for the test.
+//
+// The order (detector.md 5, 6): flags of all mappings, list of threads, up to 3 times (stop, all arena locks free?) 1 ms apart, else lock
+// for at most 50 ms and stop; copies of what the clone would not show; clone; unlock; release; wait for the child.
+// Figures: pause 16 ms a GB of 4K pages (page tables), 0.3 with huge pages. Rejected: process_vm_readv 200 ms a GB; mprotect 17.
+#pragma once
+
+#include <cstdint>
+
+#include "trace/image.h"
+
+namespace stray::trace {
+
+struct snapshot_request {
+  // Runs in the child; pure. Results go into MAP_SHARED memory of the caller's own, reachable through arg.
+  void (*decide)(void* arg, image& in) noexcept = nullptr;
+  void* arg = nullptr;
+  client who{};
+  slice<const range> hidden;                         // more memory never to be scanned: the caller's result pages, reports, buffers
+  bool (*skip)(void* arg, int tid) = nullptr;        // threads that are not stopped and hold nothing of the user's
+  void* skip_arg = nullptr;
+  unsigned off = 0;                                  // bits of `root`: for ablation tests only
+  std::int64_t time_limit_ns = 60'000'000'000;
+};
+
+struct snapshot_outcome {
+  bool ok = false;
+  char why[200] = {};       // when not ok
+  const note_log* notes = nullptr;  // until the next snapshot
+  std::int64_t pause_ns = 0;        // from the last stop to the release
+  std::int64_t stop_ns = 0;         // of that, until every thread had stopped
+  std::int64_t child_ns = 0;        // from the clone to the child's end
+  std::int64_t walk_ns = 0;         // in the child: maps, heap, roots
+  std::int64_t decide_ns = 0;
+  unsigned threads = 0;             // stopped
+  unsigned unstopped = 0;           // > 0: nothing may be proven
+  unsigned blind = 0;
+  unsigned stops = 0;               // tries until malloc was quiet
+  std::uint64_t blocks = 0;
+};
+
+// At start-up, on a thread that may allocate: finds the arenas, learns the layout of threads, takes a signal. False when no snapshot will
+// ever be possible; the reason is then every snapshot's answer. Calling it again does nothing.
+bool init_snapshot() noexcept;
+int stop_signal() noexcept;  // 0 before init_snapshot
+
+snapshot_outcome take_snapshot(const snapshot_request& request) noexcept;
+
+}  // namespace stray::trace

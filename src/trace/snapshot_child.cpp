@@ -1,0 +1,100 @@
+// The child's side of a snapshot. Pure: the process around it may be in any state.
+#include "trace/snapshot_child.h"
+
+#include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <linux/futex.h>
+
+#include "base/syscalls.h"
+#include "trace/roots.h"
+
+namespace stray::trace {
+namespace {
+
+namespace sys = base::sys;
+
+std::int64_t now_ns() noexcept {
+  timespec t{};
+  sys::call(SYS_clock_gettime, CLOCK_MONOTONIC, sys::arg(&t));
+  return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+
+// Nothing of the program's may run here: not its handlers (a crash reporter), not its signals.
+void detach(int parent_pid) noexcept {
+  std::uint64_t all = ~std::uint64_t{0};
+  sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::arg(&all), 0, 8);
+  struct {
+    std::uintptr_t handler;
+    unsigned long flags;
+    std::uintptr_t restorer;
+    std::uint64_t mask;
+  } plain{0, 0, 0, 0};
+  for (int signal = 1; signal <= 64; signal++) sys::call(SYS_rt_sigaction, signal, sys::arg(&plain), 0, 8);
+  std::uint64_t no_core[2] = {0, 0};
+  sys::call(SYS_prlimit64, 0, 4 /* RLIMIT_CORE */, sys::arg(no_core), 0);
+  sys::call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL);
+  if (static_cast<int>(sys::call(SYS_getppid)) != parent_pid) sys::exit_group(1);
+  int fd = sys::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    sys::write(fd, "1000", 4);
+    sys::close(fd);
+  }
+}
+
+// Pages that the program guards with protection keys are readable here.
+void open_protection_keys() noexcept {
+  unsigned a = 7, b = 0, c = 0, d = 0;
+  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  if ((c >> 4 & 1) == 0) return;  // OSPKE
+  asm volatile("wrpkru" : : "a"(0), "c"(0), "d"(0));
+}
+
+}  // namespace
+
+void run_child(const child_input& input) noexcept {
+  detach(input.parent_pid);
+  open_protection_keys();
+  std::int64_t begin = now_ns();
+  snapshot_page& page = *input.page;
+  const snapshot_request& request = *input.request;
+  bump memory;
+  memory.reserve(std::size_t{1} << 38);
+  image in;
+  in.who = &request.who;
+  in.off = request.off;
+  in.memory = &memory;
+  in.notes = &page.notes;
+  in.threads = input.threads;
+  in.saved = input.pause->saved();
+  in.parent_pid = input.parent_pid;
+  in.caller_is_main = input.caller_is_main;
+  in.blind = input.pause->blind();
+  in.ours.push(memory, memory.where());
+  for (const slice<const range>& some : input.ours) {
+    for (const range& r : some) in.ours.push(memory, r);
+  }
+  if (!in.blocks.init(memory) || !in.map.read(memory)) {
+    page.failed = memory.exhausted() ? failed_memory : failed_maps;
+  } else {
+    in.pages.open();
+    heap_sources[input.heap->source].walk(in, *input.heap, input.held_locks);
+    native_stacks stacks;
+    stacks.find(in, *input.layout);
+    find_roots(in, *input.layout, stacks, *input.pause, input.heap->caller_fs);
+    in.pages.close();
+    std::int64_t walked = now_ns();
+    page.walk_ns = walked - begin;
+    page.blocks = in.blocks.blocks();
+    page.unstopped = in.unstopped;
+    page.blind = in.blind;
+    if (!memory.exhausted()) request.decide(request.arg, in);
+    page.decide_ns = now_ns() - walked;
+    if (memory.exhausted()) page.failed = failed_memory;
+  }
+  page.done.store(1);
+  sys::call(SYS_futex, sys::arg(&page.done), FUTEX_WAKE, 1);
+  sys::exit_group(0);
+}
+
+}  // namespace stray::trace

@@ -1,0 +1,52 @@
+// The top floor: what low floors call upwards, and the start of the endpoint by STRAY_PPROF.
+#include "base/upcalls.h"
+
+#include <cstdlib>
+#include <exception>
+#include <string>
+
+#include "base/check.h"
+#include "base/syscalls.h"
+#include "leak/findings.h"
+#include "profile/formats.h"
+#include <stray/pprof.hpp>
+
+namespace stray::upcall {
+
+void dump_goroutines(int fd) noexcept {
+  try {
+    std::string text = profile::write_stacks(leak::all_stacks(nullptr, false));
+    for (std::size_t at = 0; at < text.size();) {
+      long n = base::sys::write(fd, text.data() + at, text.size() - at);
+      if (n <= 0) break;
+      at += static_cast<std::size_t>(n);
+    }
+  } catch (const std::exception& e) {
+    base::say("stray: the goroutines cannot be dumped: %s", e.what());
+  }
+}
+
+void runtime_started() noexcept { leak::start_detector(); }
+
+}  // namespace stray::upcall
+
+namespace stray {
+
+namespace {
+
+// STRAY_PPROF=host:port serves without a change of code; the only thing of ours that starts before main.
+[[gnu::constructor]] void serve_by_environment() noexcept {
+  const char* address = std::getenv("STRAY_PPROF");
+  if (address == nullptr || *address == '\0') return;
+  try {
+    pprof::server server = pprof::serve(address);
+    base::say("stray: serving http://localhost:%d/debug/pprof/", server.port());
+    server.detach();
+  } catch (const std::exception& e) {
+    base::say("%s", e.what());
+  }
+}
+
+}  // namespace
+
+}  // namespace stray

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Runs one case and compares what it reports with the head of its source.
+
+The head has lines `// expect: COUNT SITE [REASON] TIER`, or `// expect: nothing`. `@tag` at the end also asserts the line: that of the
+source which carries the comment `// here: tag`. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
+stray's on stderr is a failure. Status 77 is passed through: skipped, and stdout says why.
+"""
+import argparse
+import collections
+import difflib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+LIMIT_S = 60
+LINE = re.compile(r"^(?P<count>\d+) (?P<what>\S+ \[[^\]]+\] (?:proven|cycle|likely|suspected))(?: @(?P<at>\w+))?$")
+
+
+def parse(lines, what):
+    """{(site and wait and tier, line or tag): count}, and the lines that are no report lines."""
+    groups, other = collections.Counter(), []
+    for line in lines:
+        if match := LINE.match(line):
+            groups[match["what"], match["at"]] += int(match["count"])
+        elif line != "nothing":
+            other.append(f"{what}: {line}")
+    return groups, other
+
+
+def expected(source):
+    text = source.read_text().splitlines()
+    lines = [m[1].strip() for line in text if (m := re.match(r"// expect: (.*)", line))]
+    if not lines:
+        sys.exit(f"{source}: no line `// expect: ...`")
+    groups, other = parse(lines, "cannot read")
+    if other:
+        sys.exit(f"{source}: " + "; ".join(other))
+    tags = {m[1]: str(n) for n, line in enumerate(text, 1) if (m := re.search(r"// here: (\w+)", line))}
+    result = collections.Counter()
+    for (what, tag), count in groups.items():
+        if tag is not None and tag not in tags:
+            sys.exit(f"{source}: no line carries the comment `// here: {tag}`")
+        result[what, tags[tag] if tag else None] += count
+    return result
+
+
+def as_text(groups):
+    return sorted(f"{n} {what}" + (f" @{at}" if at else "") for (what, at), n in groups.items()) or ["nothing"]
+
+
+def run(exe, procs, show):
+    env = dict(os.environ)
+    env.pop("STRAY_SHOW", None)
+    if show:
+        env["STRAY_SHOW"] = "1"
+    if procs:
+        env["STRAY_MAXPROCS"] = procs
+    try:
+        return subprocess.run([exe], env=env, capture_output=True, text=True, errors="replace", timeout=LIMIT_S)
+    except subprocess.TimeoutExpired as late:
+        out, err = (s.decode(errors="replace") if isinstance(s, bytes) else s or "" for s in (late.stdout, late.stderr))
+        return subprocess.CompletedProcess([exe], None, out, err)
+
+
+def judge(done, want):
+    """The list of what is wrong with this run."""
+    _, bar, after = done.stdout.rpartition("\n----\n")
+    got, wrong = parse((after if bar else done.stdout).splitlines(), "unexpected output")
+    tagged = {what for what, line in want if line}
+    merged = collections.Counter()
+    for (what, line), count in got.items():
+        merged[what, line if what in tagged else None] += count
+    if done.returncode is None:
+        wrong.append(f"still running after {LIMIT_S} s")
+    elif done.returncode < 0:
+        wrong.append(f"killed by signal {-done.returncode}")
+    elif done.returncode != 0:
+        wrong.append(f"status {done.returncode}")
+    wrong += [f"stderr: {line}" for line in done.stderr.splitlines() if re.search(r"\bstray: |^fatal error: |^panic: ", line)]
+    if merged != want:
+        wrong += difflib.unified_diff(as_text(want), as_text(merged), "expected", "reported", lineterm="", n=9)
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exe", type=pathlib.Path)
+    parser.add_argument("source", type=pathlib.Path)
+    parser.add_argument("--repeat", type=int, default=1, metavar="N")
+    parser.add_argument("--procs", default="", metavar="1,2,4,8", help="run with each STRAY_MAXPROCS; default: leave it as it is")
+    parser.add_argument("--show", action="store_true", help="print the full report next to what is expected")
+    options = parser.parse_args()
+    want = expected(options.source)
+    exe = str(options.exe.resolve())
+    failures, runs = collections.Counter(), 0
+    for procs in options.procs.split(","):
+        for _ in range(options.repeat):
+            done = run(exe, procs, options.show)
+            runs += 1
+            if done.returncode == 77:
+                print("skipped: " + (done.stdout.strip() or done.stderr.strip() or "no reason given"))
+                return 77
+            wrong = judge(done, want)
+            if options.show:
+                print(done.stdout.rpartition("\n----\n")[0] or done.stdout)
+                print("expected:", *as_text(want), sep="\n  ")
+            if wrong:
+                where = f" at STRAY_MAXPROCS={procs}" if procs else ""
+                message = "\n  ".join([f"{options.source.stem}{where}:", *wrong, *(["stderr:"] + done.stderr.splitlines() if done.stderr else [])])
+                failures[message] += 1
+    for message, count in failures.items():
+        print(f"FAILED in {count} of {runs} runs: {message}")
+    if not failures:
+        print(f"{options.source.stem}: as expected" + (f", {runs} of {runs} runs" if runs > 1 else ""))
+    return 1 if failures else 0
+
+
+sys.exit(main())
