@@ -25,7 +25,7 @@ class recv_chan;
 // A new channel with room for `capacity` elements; 0: unbuffered, a send waits for its receiver.
 // T may be move-only and over-aligned; chan<void> carries no value. Throws std::bad_alloc.
 template <class T>
-[[nodiscard]] chan<T> make_chan(std::size_t capacity = 0);
+[[nodiscard, gnu::always_inline]] inline chan<T> make_chan(std::size_t capacity = 0);
 
 namespace detail {
 
@@ -224,8 +224,9 @@ class recv_chan<void> : public detail::handle<detail::handle_kind::recv> {
 #undef STRAY_CHAN_VOID_SEND
 #undef STRAY_CHAN_VOID_RECV
 
+// always_inline: the return address of chan_make is then a line of the user's, "made at".
 template <class T>
-chan<T> make_chan(std::size_t capacity) {
+[[gnu::always_inline]] inline chan<T> make_chan(std::size_t capacity) {
   return chan<T>(detail::adopt_core{detail::chan_make(detail::ops_of<T>, capacity)});
 }
 

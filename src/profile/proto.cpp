@@ -162,7 +162,7 @@ class builder {
   void mapping(std::size_t i) {
     const auto& m = maps_[i];
     const usage& u = seen_[i];
-    bool named = u.used ? !u.no_name : i == 0, filed = u.used ? !u.no_file : i == 0;
+    bool named = i == 0 || (u.used && !u.no_name), filed = i == 0 || (u.used && !u.no_file);
     protozero::pbf_writer tables(tables_);
     protozero::pbf_writer w(tables, field::profile::mapping);
     w.add_uint64(field::mapping::id, i + 1);

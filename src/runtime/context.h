@@ -41,19 +41,19 @@ extern "C" {
 void stray_switch_context(std::uintptr_t* save, std::uintptr_t to) noexcept;
 // Stores the caller's callee-saved registers, stack pointer and return address: what a switch would have saved.
 void stray_capture_context(saved_frame* frame, std::uintptr_t* sp) noexcept;
-// The return address of a fresh stack: calls stray_goroutine_main(rbx). Ends the call frame information.
-void stray_goroutine_entry() noexcept;
-[[noreturn]] void stray_goroutine_main(task* t);
 }
+// The return address of a fresh stack: calls goroutine_main(rbx). Ends the call frame information.
+[[gnu::visibility("hidden")]] void goroutine_entry() noexcept;
+[[noreturn, gnu::visibility("hidden")]] void goroutine_main(task* t);
 
-// Prepares a fresh stack so that switching to the result enters stray_goroutine_main(t).
+// Prepares a fresh stack so that switching to the result enters goroutine_main(t).
 inline std::uintptr_t prepare_stack(std::uintptr_t stack_hi, task* t) noexcept {
   // After the entry is returned to, rsp is stack_hi - 16: 16-byte aligned, as a caller must have it.
   auto* frame = reinterpret_cast<saved_frame*>(stack_hi - 72);
   static_assert(sizeof(saved_frame) == 56);
   *frame = {};
   frame->rbx = reinterpret_cast<std::uintptr_t>(t);
-  frame->pc = reinterpret_cast<std::uintptr_t>(&stray_goroutine_entry);
+  frame->pc = reinterpret_cast<std::uintptr_t>(&goroutine_entry);
   return reinterpret_cast<std::uintptr_t>(frame);
 }
 

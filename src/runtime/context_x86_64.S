@@ -1,4 +1,4 @@
-// See context.h. The layout of the pushes is struct saved_frame.
+// See context.h. The layout of the pushes is struct saved_frame. The entry carries its C++ name: stray::runtime::goroutine_entry().
     .text
 
     .globl stray_switch_context
@@ -69,19 +69,20 @@ stray_capture_context:
     .cfi_endproc
     .size stray_capture_context, . - stray_capture_context
 
-    .globl stray_goroutine_entry
-    .hidden stray_goroutine_entry
-    .type stray_goroutine_entry, @function
+    .globl _ZN5stray7runtime15goroutine_entryEv
+    .hidden _ZN5stray7runtime15goroutine_entryEv
+    .hidden _ZN5stray7runtime14goroutine_mainEPNS0_4taskE
+    .type _ZN5stray7runtime15goroutine_entryEv, @function
     .p2align 4
     nop
-stray_goroutine_entry:
+_ZN5stray7runtime15goroutine_entryEv:
     .cfi_startproc
     .cfi_undefined %rip
     xorl %ebp, %ebp
     movq %rbx, %rdi
-    call stray_goroutine_main
+    call _ZN5stray7runtime14goroutine_mainEPNS0_4taskE
     ud2
     .cfi_endproc
-    .size stray_goroutine_entry, . - stray_goroutine_entry
+    .size _ZN5stray7runtime15goroutine_entryEv, . - _ZN5stray7runtime15goroutine_entryEv
 
     .section .note.GNU-stack, "", @progbits

@@ -72,7 +72,7 @@ namespace runtime {
 
 // Runs on the goroutine's own stack. There is no handler between user code and the end of the stack: an exception that leaves the closure
 // finds none and reaches std::terminate with the whole stack in place.
-extern "C" void stray_goroutine_main(task* t) {
+[[gnu::visibility("hidden")]] void goroutine_main(task* t) {
   after_switch(current_worker());
   *current_worker()->exceptions = {};
   t->run(t->closure_at);

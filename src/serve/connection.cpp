@@ -40,8 +40,8 @@ bool connection::linger(std::chrono::seconds time) noexcept {
   for (;;) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
     if (left <= 0) return true;
-    // POLLRDHUP alone does not mean that the client is gone: it may have closed its sending half only.
-    pollfd fds[2] = {{fd_, 0, 0}, {stop_fd_, POLLIN, 0}};
+    // A client that closed its sending half counts as gone, as in Go's net/http.
+    pollfd fds[2] = {{fd_, POLLRDHUP, 0}, {stop_fd_, POLLIN, 0}};
     int n = ::poll(fds, 2, static_cast<int>(left));
     if (n < 0 && errno != EINTR) return false;
     if (n > 0) return false;

@@ -201,13 +201,14 @@ class http_server::impl {
     }
   }
 
-  // Waits for a request on a connection, but not when other connections wait for this thread.
+  // Waits for a request on a connection: 5 s, but when other connections wait for this thread 1 s for the first and no time for the next.
   bool next_request(connection& client, bool first) {
     using namespace std::chrono;
-    auto deadline = steady_clock::now() + 5s;
+    auto start = steady_clock::now();
     while (!client.wait_for_bytes(50ms)) {
       std::lock_guard guard(lock_);
-      if (stopping_ || steady_clock::now() >= deadline || (!first && !waiting_.empty())) return false;
+      auto patience = waiting_.empty() ? 5s : first ? 1s : 0s;
+      if (stopping_ || steady_clock::now() - start >= patience) return false;
     }
     return true;
   }

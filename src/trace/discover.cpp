@@ -51,6 +51,8 @@ struct probe {
   std::uintptr_t words[512] = {};  // of the TCB
   std::size_t count = 0;
   int tid = 0;
+  std::uint32_t list_at = 0;
+  std::uintptr_t ring = 0;  // head of the ring of live stacks
   // tcache
   std::int64_t tcache_at = 0;
   std::uint32_t counts = 0, entries = 0, bins = 0, chunk = 0, counted = 0;
@@ -86,6 +88,32 @@ void find_tcache(probe& p) noexcept {
   }
 }
 
+// The head of the ring that a TCB is in: the one member that is no TCB. 0 when the words at list_at are no ring.
+std::uintptr_t ring_head(const peeker& peek, std::uintptr_t tcb, std::uint32_t list_at) noexcept {
+  std::uintptr_t at = tcb + list_at, head = 0;
+  for (int n = 0; n < 1 << 20; n++) {
+    std::uintptr_t next = 0, back = 0, self = 0;
+    if (!peek.word(at, next) || (next & 7) != 0 || !peek.word(next + 8, back) || back != at) return 0;
+    if (next == tcb + list_at) return head;
+    if (!peek.word(next - list_at, self) || self != next - list_at) {
+      if (head != 0) return 0;
+      head = next;
+    }
+    at = next;
+  }
+  return 0;
+}
+
+void find_ring(probe& p) noexcept {
+  peeker peek;
+  for (std::size_t i = 3; i + 1 < p.count && p.ring == 0; i++) {
+    std::uintptr_t next = p.words[i], self = p.tcb + 8 * i;
+    if (next == self || next < base::page_size || (next & 7) != 0) continue;
+    p.ring = ring_head(peek, p.tcb, static_cast<std::uint32_t>(8 * i));
+    p.list_at = static_cast<std::uint32_t>(8 * i);
+  }
+}
+
 void* run_probe(void* arg) noexcept {
   probe& p = *static_cast<probe*>(arg);
   p.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
@@ -104,6 +132,7 @@ void* run_probe(void* arg) noexcept {
     if (p.count > 512) p.count = 512;
     std::memcpy(p.words, reinterpret_cast<const void*>(p.tcb), p.count * 8);
     find_tcache(p);
+    find_ring(p);
   }
   return nullptr;
 }
@@ -291,6 +320,16 @@ void find_thread_layout(thread_layout& layout) noexcept {
   }
   layout.tcb_to_end = static_cast<std::uint32_t>(p[0].stack_end - p[0].tcb);
   layout.tls_below = static_cast<std::uint32_t>(p[0].tcb - p[0].frame);
+  if (p[0].ring != 0 && p[0].ring == p[1].ring && p[0].list_at == p[1].list_at) {
+    layout.list_at = p[0].list_at;
+    layout.rings[0] = p[0].ring;
+    // The probes' own stacks are in the cache now; unless another thread has just taken one of them.
+    peeker peek;
+    for (const probe& q : p) {
+      std::uintptr_t head = ring_head(peek, q.tcb, layout.list_at);
+      if (head != 0 && head != layout.rings[0]) layout.rings[1] = head;
+    }
+  }
   layout.known = tid_found && block_found && p[1].stack_end - p[1].tcb == layout.tcb_to_end;
 }
 

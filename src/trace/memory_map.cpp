@@ -137,7 +137,8 @@ void page_scan::open() noexcept {
 
 void page_scan::close() noexcept {
   if (fd_ >= 0) sys::close(fd_);
-  fd_ = -1;
+  if (mem_fd_ >= 0) sys::close(mem_fd_);
+  fd_ = mem_fd_ = -1;
   how_ = means::none;
 }
 
@@ -155,10 +156,11 @@ bool page_scan::fill_pagemap(std::uintptr_t from, std::uintptr_t hi, bool anonym
       bool data = (e >> 62 & 3) != 0;                       // present or swapped; the zero page cannot be told apart here
       if (data && anonymous_only && (e >> 61 & 1) != 0) data = false;  // of a file
       if (!data) continue;
-      if (count_ != 0 && found_[count_ - 1].end == at) {
+      std::uint64_t kind = (e >> 63 & 1) != 0 ? is_present : is_swapped;
+      if (count_ != 0 && found_[count_ - 1].end == at && found_[count_ - 1].categories == kind) {
         found_[count_ - 1].end += base::page_size;
       } else if (count_ < 256) {
-        found_[count_++] = {at, at + base::page_size, 0};
+        found_[count_++] = {at, at + base::page_size, kind};
       } else {
         walked_to_ = at;
         return true;
@@ -202,6 +204,15 @@ bool page_scan::fill(std::uintptr_t from, std::uintptr_t hi, bool anonymous_only
   return true;
 }
 
+// A guard page (MADV_GUARD_INSTALL) shows as swapped and faults when touched. The kernel reads for us, whatever the protection: a page that
+// it cannot read holds nothing.
+bool page_scan::is_guard(std::uintptr_t page) noexcept {
+  if (mem_fd_ == -1) mem_fd_ = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  if (mem_fd_ < 0) return false;
+  std::uint64_t word;
+  return sys::pread(mem_fd_, &word, sizeof word, page) != static_cast<long>(sizeof word);
+}
+
 bool page_scan::next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_only, range& run) noexcept {
   while (from < hi) {
     if (asked_hi_ != hi || asked_anonymous_ != anonymous_only || from < asked_from_ || (at_ == count_ && from >= walked_to_)) {
@@ -211,6 +222,12 @@ bool page_scan::next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_onl
     if (at_ < count_) {
       run.lo = found_[at_].start < from ? from : found_[at_].start;
       run.hi = found_[at_].end > hi ? hi : found_[at_].end;
+      if ((found_[at_].categories & is_present) == 0) {  // page by page: it may be a guard
+        run.hi = run.lo + base::page_size;
+        from = run.hi;
+        if (is_guard(run.lo)) continue;
+        return true;
+      }
       at_++;
       from = run.hi;
       return true;

@@ -55,7 +55,8 @@ class page_scan {
   };
   bool fill(std::uintptr_t from, std::uintptr_t hi, bool anonymous_only) noexcept;
   bool fill_pagemap(std::uintptr_t from, std::uintptr_t hi, bool anonymous_only) noexcept;
-  int fd_ = -1;
+  bool is_guard(std::uintptr_t page) noexcept;
+  int fd_ = -1, mem_fd_ = -1;
   means how_ = means::none;
   region found_[256];
   std::size_t count_ = 0, at_ = 0;

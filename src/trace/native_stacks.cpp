@@ -31,6 +31,14 @@ void native_stacks::find(image& in, const thread_layout& layout) noexcept {
     if (m.file || m.shared || !m.readable || !m.writable || m.kind != mapping::plain || m.hi - m.lo < layout.tcb_to_end) continue;
     look(in, layout, m.hi - layout.tcb_to_end);
   }
+  for (std::uintptr_t head : layout.rings) {
+    if (head == 0 || !in.map.readable(head, 16)) continue;
+    std::uintptr_t at = load(head);
+    for (std::size_t n = 0; at != head && n < (std::size_t{1} << 22) && (at & 7) == 0 && in.map.readable(at, 16); n++) {
+      look(in, layout, at - layout.list_at);
+      at = load(at);
+    }
+  }
   // Blocks without a guard touch each other, and the kernel makes one mapping of them.
   for (std::size_t i = 0; i < items_.size(); i++) look(in, layout, items_[i].lo - layout.tcb_to_end);
 }

@@ -3,8 +3,9 @@
 //
 // 1. Offsets are found by comparing two probe threads with what pthread_getattr_np and gettid say; if they do not agree, `known` is
 //    false and no native stack is recognised: its whole mapping is a root.
-// 2. A TCB's words 0 and 2 are its own address. A mapping whose end carries one with thread id 0 is the stack of a thread that has
-//    exited (glibc keeps it for the next one): its frames are dead, but the result it leaves for pthread_join lies in the TCB and counts.
+// 2. A TCB's words 0 and 2 are its own address. One with thread id 0 is that of a thread that has exited (glibc keeps it for the next one): its frames are dead, but the result it leaves for pthread_join lies in the TCB and counts.
+// 3. glibc links all TCBs in two rings, of stacks in use and of cached ones; both are followed from their heads. A mapping's end alone
+//    would not do: the kernel merges a stack with an anonymous neighbour above it.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +21,8 @@ struct thread_layout {
   std::uint32_t tid_at = 0;          // offset in the TCB
   std::uint32_t block_at = 0;        // stackblock; its size follows
   std::uint32_t tcb_to_end = 0;      // distance from the TCB to the end of a stack block that libc made
+  std::uint32_t list_at = 0;         // the ring's links, next and previous; 0: not found
+  std::uintptr_t rings[2] = {};      // heads: stacks in use, cached ones; 0: not found
   std::uint32_t tls_below = 0;       // static TLS lies in [tcb - tls_below, tcb)
   std::uintptr_t signal_return = 0;  // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
 };

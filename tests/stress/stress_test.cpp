@@ -29,7 +29,13 @@ using steady = std::chrono::steady_clock;
 
 int rounds(int quick) { return std::getenv("STRAY_TEST_LONG") != nullptr ? quick * 20 : quick; }
 
+stray::wait_group everyone;
+template <class F>
+void start(F&& f) {
+  everyone.go(std::forward<F>(f));
+}
 void all_ended() {
+  everyone.wait();
   while (stray::num_goroutine() != 0) stray::yield();
 }
 
@@ -68,7 +74,7 @@ void pump(std::size_t capacity, int senders, int receivers, int n, bool on_threa
   stray::wait_group sending, receiving;
   std::atomic<std::int64_t> sum{0}, count{0};
   std::vector<std::thread> threads;
-  auto start = [&](stray::wait_group& group, auto body, bool thread) {
+  auto run_on = [&](stray::wait_group& group, auto body, bool thread) {
     group.add(1);
     auto run = [&group, body]() {
       body();
@@ -77,7 +83,7 @@ void pump(std::size_t capacity, int senders, int receivers, int n, bool on_threa
     if (thread) {
       threads.emplace_back(run);
     } else {
-      stray::go(run);
+      start(run);
     }
   };
   for (int r = 0; r < receivers; r++) {
@@ -87,13 +93,13 @@ void pump(std::size_t capacity, int senders, int receivers, int n, bool on_threa
       sum += mine;
       count += seen;
     };
-    start(receiving, receive, on_threads && r % 2 == 0);
+    run_on(receiving, receive, on_threads && r % 2 == 0);
   }
   for (int s = 0; s < senders; s++) {
     auto send = [ch, n] {
       for (int i = 1; i <= n; i++) ch.send(i);
     };
-    start(sending, send, on_threads && s % 2 == 1);
+    run_on(sending, send, on_threads && s % 2 == 1);
   }
   sending.wait();
   ch.close();
@@ -125,7 +131,7 @@ TEST_P(stress, threads_and_goroutines) {
 TEST_P(stress, order_is_kept_between_one_sender_and_one_receiver) {
   auto ch = stray::make_chan<int>(3);
   int n = rounds(5000);
-  stray::go([ch, n] {
+  start([ch, n] {
     for (int i = 0; i < n; i++) ch.send(i);
     ch.close();
   });
@@ -159,7 +165,7 @@ void ownership(int n) {
         }
       });
     }
-    stray::go([&sending, ch] {
+    start([&sending, ch] {
       sending.wait();
       ch.close();
     });
@@ -180,7 +186,7 @@ TEST_P(stress, move_only_and_over_aligned_values) {
   auto ch = stray::make_chan<wide>(3);
   int n = rounds(1000);
   std::atomic<bool> aligned{true};
-  stray::go([ch, n, &aligned] {
+  start([ch, n, &aligned] {
     for (int i = 0; i < n; i++) {
       wide w{std::make_unique<int>(i)};
       aligned = aligned && reinterpret_cast<std::uintptr_t>(&w) % 128 == 0;
@@ -202,7 +208,7 @@ TEST_P(stress, select_mix) {
     std::atomic<std::int64_t> sent{0}, received{0}, operations{0};
     const std::int64_t limit = rounds(4000);
     for (int g = 0; g < 12; g++) {
-      stray::go([=, &sent, &received, &operations] {
+      start([=, &sent, &received, &operations] {
         std::int64_t value = g + 1;
         bool stop = false;
         auto take = [&](std::optional<std::int64_t> v) { received += *v; };
@@ -246,7 +252,7 @@ TEST_P(stress, dynamic_select) {
   for (int i = 0; i < channels; i++) in.push_back(stray::make_chan<int>(i % 3));
   int n = rounds(50);
   for (int i = 0; i < channels; i++) {
-    stray::go([ch = in[i], n, i] {
+    start([ch = in[i], n, i] {
       for (int k = 0; k < n; k++) ch.send(i);
     });
   }
@@ -266,7 +272,7 @@ TEST_P(stress, close_in_the_middle) {
     std::atomic<std::int64_t> sent{0}, received{0};
     std::atomic<int> refused{0}, closed_by{0};
     for (int s = 0; s < 6; s++) {
-      stray::go([=, &sent, &refused] {
+      start([=, &sent, &refused] {
         try {
           for (int i = 1;; i++) {
             if (s % 2 == 0) {
@@ -282,7 +288,7 @@ TEST_P(stress, close_in_the_middle) {
       });
     }
     for (int r = 0; r < 4; r++) {
-      stray::go([=, &received] {
+      start([=, &received] {
         if (r % 2 == 0) {
           for (int v : ch) received += v;
         } else {
@@ -295,7 +301,7 @@ TEST_P(stress, close_in_the_middle) {
       });
     }
     for (int c = 0; c < 2; c++) {
-      stray::go([=, &closed_by] {
+      start([=, &closed_by] {
         for (int i = 0; i < 20 + round; i++) stray::yield();
         try {
           ch.close();
@@ -473,7 +479,7 @@ TEST_P(stress, condition_variable_wakes_all) {
 TEST_P(stress, timed_wait_without_notify_times_out) {
   std::atomic<int> early{0}, missed{0};
   for (int g = 0; g < 200; g++) {
-    stray::go([&, g] {
+    start([&, g] {
       stray::mutex m;
       stray::condition_variable never;
       std::unique_lock lock(m);
@@ -493,7 +499,7 @@ TEST_P(stress, many_sleepers) {
   std::atomic<std::int64_t> latest_ns{0};
   int n = rounds(3000);
   for (int g = 0; g < n; g++) {
-    stray::go([&, g] {
+    start([&, g] {
       auto d = (g * 7919 % 50) * 1ms;
       auto began = steady::now();
       stray::sleep_for(d);
@@ -515,10 +521,10 @@ TEST_P(stress, timeouts_race_with_senders) {
   std::atomic<int> sent{0}, received{0}, timed_out{0};
   for (int i = 0; i < n; i++) {
     auto ch = stray::make_chan<int>();
-    stray::go([=, &received, &timed_out] {
+    start([=, &received, &timed_out] {
       stray::select(stray::on_recv(ch, [&] { received++; }), stray::on_timeout(50us * (i % 4), [&] { timed_out++; }));
     });
-    stray::go([=, &sent] {
+    start([=, &sent] {
       stray::select(stray::on_send(ch, i, [&] { sent++; }), stray::on_timeout(50us * (i % 5)));
     });
   }
@@ -535,7 +541,7 @@ TEST_P(stress, threads_come_and_go) {
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; t++) threads.emplace_back([ch, &sum] { sum += *ch.recv(); });
     for (int t = 0; t < 4; t++) {
-      stray::go([ch, t] { ch.send(t + 1); });
+      start([ch, t] { ch.send(t + 1); });
     }
     for (auto& t : threads) t.join();
     EXPECT_EQ(sum.load(), 10);
@@ -588,7 +594,7 @@ TEST_P(stress, exceptions_migrate_with_their_goroutine) {
   int n = rounds(200);
   auto ch = stray::make_chan<int>();
   std::atomic<int> right{0};
-  for (int g = 0; g < n; g++) stray::go([=, &right] { throw_and_park(ch, g, right); });
+  for (int g = 0; g < n; g++) start([=, &right] { throw_and_park(ch, g, right); });
   std::vector<std::thread> feeders;
   for (int f = 0; f < 2; f++) {
     feeders.emplace_back([ch, n] {
@@ -623,14 +629,14 @@ template <class F>
 void start_some(std::atomic<int>& ran, int n) {
   bool armed = false;
   F f(&armed, &ran);
+  int before = ran;
   for (int i = 0; i < n; i++) {
     armed = false;
     stray::go(f);
     armed = true;
     EXPECT_THROW(stray::go(f), failure);
+    while (ran != before + i + 1) stray::yield();  // it is moved, by a copy, until it runs
   }
-  armed = false;
-  all_ended();
 }
 
 TEST_P(stress, closures_of_every_kind) {
@@ -666,7 +672,7 @@ TEST_P(stress, deep_chain) {
   auto in = first;
   for (int i = 0; i < n; i++) {
     auto out = stray::make_chan<int>();
-    stray::go([in, out] { out.send(*in.recv() + 1); });
+    start([in, out] { out.send(*in.recv() + 1); });
     in = out;
   }
   first.send(0);
@@ -686,7 +692,7 @@ TEST_P(stress, workers_come_and_go) {
   pump(4, 8, 8, rounds(500), true);
   std::atomic<int> slept{0};
   for (int g = 0; g < 200; g++) {
-    stray::go([&slept, g] {
+    start([&slept, g] {
       stray::sleep_for((g % 10) * 1ms);
       slept++;
     });

@@ -1,0 +1,91 @@
+#include "profile/names.h"
+
+#include <gtest/gtest.h>
+
+#include "profile/symbolize.h"
+
+using namespace stray::profile;
+
+TEST(names, return_types_parameters_and_suffixes_go) {
+  struct { const char *demangled, *name; } cases[] = {
+      {"main", "main"},
+      {"user(stray::chan<int>)", "user"},
+      {"bool stray::recv<int>(stray::chan<int>&) [clone .isra.0]", "stray::recv<int>"},
+      {"std::vector<int, std::allocator<int> > const& app::f<int>(int)", "app::f<int>"},
+      {"unsigned long app::g<(app::kind)1>(unsigned long)", "app::g<(app::kind)1>"},
+      {"create_leaked()::{lambda()#1}::operator()() const", "create_leaked()::{lambda()#1}::operator()"},
+      {"auto f<int>(int)::{lambda(int, char)#2}::operator()(int, char) const", "f<int>(int)::{lambda(int, char)#2}::operator()"},
+      {"app::t::m() const::{lambda()#1}::operator()() const", "app::t::m() const::{lambda()#1}::operator()"},
+      {"(anonymous namespace)::f(int)", "(anonymous namespace)::f"},
+      {"void (anonymous namespace)::f<int>(int)", "(anonymous namespace)::f<int>"},
+      {"app::operator<<(std::ostream&, app::x const&)", "app::operator<<"},
+      {"bool app::operator< <int>(app::x<int> const&, app::x<int> const&)", "app::operator< <int>"},
+      {"app::x::operator->() const", "app::x::operator->"},
+      {"app::x::operator bool() const", "app::x::operator bool"},
+      {"app::x::operator unsigned long() const", "app::x::operator unsigned long"},
+      {"app::x::operator new(unsigned long)", "app::x::operator new"},
+      {"std::function<void (int)>::operator()(int) const", "std::function<void (int)>::operator()"},
+      {"void (*app::handler<int>(int))(char)", "app::handler<int>"},
+      {"decltype (((forward<int>)({parm#1}))->go()) app::call<int>(int&&)", "app::call<int>"},
+      {"app::f[abi:cxx11](int)", "app::f[abi:cxx11]"},
+      {"app::x::~x()", "app::x::~x"},
+      {"libfoo.so+0x1234", "libfoo.so+0x1234"},
+      {"", ""},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(function_name(c.demangled), c.name) << c.demangled;
+    EXPECT_EQ(function_name(c.name), c.name) << "not idempotent: " << c.name;
+  }
+}
+
+TEST(names, nonsense_is_cut_without_harm) {
+  for (const char* text : {"(", ")", "<", ">", "operator", "operator()", "a(((", ")))b", "a b c", "::", " ", "operator<", "->", "x [clone"}) {
+    function_name(text);
+    without_template_arguments(text);
+  }
+}
+
+TEST(names, template_arguments_go) {
+  EXPECT_EQ(without_template_arguments("std::function<void (int)>::operator()"), "std::function::operator()");
+  EXPECT_EQ(without_template_arguments("std::thread::_Invoker<std::tuple<a<b> > >::_M_invoke<0>"), "std::thread::_Invoker::_M_invoke");
+  EXPECT_EQ(without_template_arguments("a::operator<"), "a::operator<");
+  EXPECT_EQ(without_template_arguments("a::operator-><int>"), "a::operator->");
+}
+
+TEST(names, runtime_is_decided_by_the_function_alone) {
+  auto runtime = [](const char* demangled) {
+    source_line line;
+    line.function = demangled;
+    return is_runtime(line);
+  };
+  EXPECT_TRUE(runtime("stray::runtime::park"));
+  EXPECT_TRUE(runtime("void stray::go<main::{lambda()#1}>(main::{lambda()#1}&&)"));
+  EXPECT_TRUE(runtime("stray::go<main::{lambda()#1}>(main::{lambda()#1}&&)::{lambda()#1}::operator()"));
+  EXPECT_TRUE(runtime("auto stray::f<int>(int)::{lambda()#1}::operator()() const"));
+  EXPECT_FALSE(runtime("user(stray::chan<int>)"));
+  EXPECT_FALSE(runtime("stray::chan<int> user()"));
+  EXPECT_FALSE(runtime("user<stray::chan<int> >"));
+  EXPECT_FALSE(runtime("stray::chan<int> user<int>(stray::chan<int>)"));
+  EXPECT_FALSE(runtime("stray_dog::bark"));
+  EXPECT_FALSE(runtime("app::stray::f"));
+}
+
+TEST(names, invoke_helpers) {
+  auto helper = [](const char* demangled) {
+    source_line line;
+    line.function = demangled;
+    line.system_name = "x";
+    return is_invoke_helper(line);
+  };
+  EXPECT_TRUE(helper("std::invoke<f&>"));
+  EXPECT_TRUE(helper("std::__invoke_impl<void, f&>"));
+  EXPECT_TRUE(helper("std::__apply_impl<f, std::tuple<int>, 0ul>"));
+  EXPECT_TRUE(helper("std::function<void ()>::operator()"));
+  EXPECT_TRUE(helper("std::_Function_handler<void (), f>::_M_invoke"));
+  EXPECT_TRUE(helper("std::thread::_State_impl<std::thread::_Invoker<std::tuple<f> > >::_M_run"));
+  EXPECT_TRUE(helper("std::__1::__invoke<f>"));
+  EXPECT_TRUE(helper("start_thread"));
+  EXPECT_FALSE(helper("std::sort<int*>"));
+  EXPECT_FALSE(helper("app::invoke"));
+  EXPECT_FALSE(helper("std::vector<int>::push_back"));
+}

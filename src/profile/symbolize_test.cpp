@@ -1,0 +1,165 @@
+#include "profile/symbolize.h"
+
+#include <chrono>
+#include <cstdio>
+#include <dlfcn.h>
+#include <fstream>
+#include <functional>
+#include <gtest/gtest.h>
+#include <thread>
+
+#include "profile/unwind.h"
+
+using stray::profile::mapping;
+using stray::profile::source_line;
+
+namespace {
+std::vector<std::uintptr_t> stack;
+}
+namespace stray::runtime {
+[[gnu::noinline]] void park(int) {
+  stack.resize(64);
+  stack.resize(profile::unwind_here(stack.data(), stack.size()));
+  asm volatile("");
+}
+}  // namespace stray::runtime
+namespace stray {
+template <class T>
+struct chan {
+  [[gnu::always_inline]] bool recv(T&) {
+    runtime::park(1);
+    asm volatile("");
+    return true;
+  }
+};
+template <class F>
+[[gnu::noinline]] void enter(F&& f) {
+  std::invoke(f);
+  asm volatile("");
+}
+}  // namespace stray
+
+namespace app {
+int line_of_recv, line_of_call;
+[[gnu::noinline]] void worker(stray::chan<int> c) {
+  int v = 0;
+  c.recv(v); line_of_recv = __LINE__;
+  asm volatile("");
+}
+[[gnu::always_inline]] inline void inlined(stray::chan<int> c) {
+  worker(c); line_of_call = __LINE__;
+  asm volatile("");
+}
+int line_of_lambda;
+[[gnu::noinline]] void create() {
+  line_of_lambda = __LINE__ + 1;
+  stray::enter([] {
+    inlined({});
+    asm volatile("");
+  });
+  asm volatile("");
+}
+}  // namespace app
+
+using namespace stray::profile;
+
+namespace {
+bool ends_with(const std::string& text, const char* end) { return text.ends_with(end); }
+const char* this_file = "src/profile/symbolize_test.cpp";
+}  // namespace
+
+TEST(symbolize, own_functions_with_inlined_ones) {
+  app::create();
+  ASSERT_GE(stack.size(), 4U);
+  const auto& park = symbolize(stack[0] - 1);
+  EXPECT_EQ(park.back().function, "stray::runtime::park");
+  EXPECT_EQ(park.back().system_name, "_ZN5stray7runtime4parkEi");
+
+  std::vector<source_line> lines;  // all lines from the channel operation on
+  for (std::size_t i = 1; i < stack.size(); ++i)
+    for (const auto& l : symbolize(stack[i] - 1)) lines.push_back(l);
+  ASSERT_GE(lines.size(), 4U);
+  EXPECT_EQ(lines[0].function, "stray::chan<int>::recv");
+  EXPECT_EQ(lines[1].function, "app::worker");
+  EXPECT_EQ(lines[1].line, app::line_of_recv);
+  EXPECT_TRUE(ends_with(lines[1].file, this_file)) << lines[1].file;
+  EXPECT_TRUE(lines[1].file.starts_with("/")) << lines[1].file;
+  EXPECT_EQ(lines[1].start_line, app::line_of_recv - 2);
+  EXPECT_GT(lines[1].offset, 0U);
+  EXPECT_EQ(lines[0].offset, lines[1].offset) << "both count from the physical function";
+  EXPECT_EQ(lines[2].function, "app::inlined");
+  EXPECT_EQ(lines[2].line, app::line_of_call);
+  // Named by the mangled name, or after gcc's scopes; clang and gcc number alike.
+  EXPECT_EQ(lines[3].function, "app::create()::{lambda()#1}::operator()");
+  EXPECT_TRUE(lines[3].start_line == app::line_of_lambda) << lines[3].start_line;
+}
+
+TEST(symbolize, shown_lines_are_cut_by_line) {
+  std::thread(app::create).join();  // the thread's own start is cut, too
+  std::vector<std::string> names;
+  for (const auto& s : shown_lines(stack)) names.push_back(s.line->function);
+  ASSERT_GE(names.size(), 4U);
+  EXPECT_EQ(names.front(), "app::worker");
+  EXPECT_EQ(names[1], "app::inlined");
+  EXPECT_EQ(names[2], "app::create()::{lambda()#1}::operator()");
+  EXPECT_EQ(names.back(), "app::create");
+}
+
+TEST(symbolize, shows_all_when_nothing_would_remain) {
+  auto shown = shown_lines({stack[0]});
+  ASSERT_FALSE(shown.empty());
+  EXPECT_EQ(shown.back().line->function, "stray::runtime::park");
+  EXPECT_TRUE(shown_lines({}).empty());
+}
+
+TEST(symbolize, answers_are_never_empty) {
+  for (std::uintptr_t pc : {std::uintptr_t{0}, std::uintptr_t{1}, ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&stack)}) {
+    const auto& lines = symbolize(pc);
+    ASSERT_FALSE(lines.empty());
+    EXPECT_FALSE(lines[0].function.empty());
+  }
+  EXPECT_EQ(&symbolize(stack[1] - 1), &symbolize(stack[1] - 1)) << "cached";
+}
+
+TEST(symbolize, shared_library_by_symbol_or_module) {
+  void* handle = dlopen("libresolv.so.2", RTLD_NOW);
+  if (handle == nullptr) GTEST_SKIP() << dlerror();
+  void* function = dlsym(handle, "ns_name_ntop");
+  ASSERT_NE(function, nullptr);
+  auto pc = reinterpret_cast<std::uintptr_t>(function) + 4;
+  const source_line line = symbolize(pc).back();
+  EXPECT_NE(line.function.find("ns_name_ntop"), std::string::npos) << line.function;
+  EXPECT_EQ(line.offset, 4U);
+  dlclose(handle);
+  EXPECT_FALSE(symbolize(pc).empty());  // whatever lies there now
+}
+
+TEST(symbolize, mappings_start_with_the_program) {
+  auto maps = mappings();
+  ASSERT_GE(maps.size(), 2U);
+  auto here = reinterpret_cast<std::uintptr_t>(&app::create);
+  EXPECT_LE(maps[0].start, here);
+  EXPECT_GT(maps[0].limit, here);
+  EXPECT_NE(maps[0].file.find("test"), std::string::npos);
+  bool libc = false;
+  for (const mapping& m : maps) {
+    EXPECT_LT(m.start, m.limit);
+    EXPECT_FALSE(m.file.empty());
+    libc |= m.file.find("libc.so") != std::string::npos && m.build_id.size() == 40;
+  }
+  EXPECT_TRUE(libc);
+}
+
+TEST(symbolize, speed) {
+  using clock = std::chrono::steady_clock;
+  auto base = reinterpret_cast<std::uintptr_t>(&app::create);
+  auto seconds = [](clock::duration d) { return std::chrono::duration<double>(d).count(); };
+  symbolize(base + 1);  // the module's index is made once
+  auto t0 = clock::now();
+  for (std::uintptr_t i = 0; i < 1000; ++i) symbolize(base - 500 + i);
+  auto t1 = clock::now();
+  for (int round = 0; round < 100; ++round)
+    for (std::uintptr_t i = 0; i < 1000; ++i) symbolize(base - 500 + i);
+  auto t2 = clock::now();
+  std::printf("symbolize: %.2f us a new pc, %.0f ns a known one\n", seconds(t1 - t0) * 1e3, seconds(t2 - t1) * 1e4);
+}

@@ -1,0 +1,213 @@
+#include "serve/routes.h"
+
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+
+#include "serve/delta.h"
+#include "serve/query.h"
+
+using namespace stray;
+using namespace stray::serve;
+
+namespace {
+
+[[gnu::noinline]] void code() { asm volatile("nop; nop; nop; nop; nop; nop; nop; nop"); }
+
+struct fake_collector : collector {
+  int collections = 0, growing = 0;
+  bool broken = false, with_extras = false;
+  std::string asked;
+  tally leaks{0, 0, false};
+
+  std::vector<profile::sample> samples(std::string_view name) override {
+    asked = name;
+    if (broken) throw std::runtime_error("detection was refused: no memory");
+    ++collections;
+    profile::sample s;
+    s.pcs = {reinterpret_cast<std::uintptr_t>(&code) + 4};
+    s.count = 6 + growing * collections;
+    return {s};
+  }
+  std::vector<profile::stack_entry> stacks(std::string_view name, bool leaked_only) override {
+    asked = name;
+    std::vector<profile::stack_entry> all(leaked_only ? 1 : 2);
+    all[0].id = 5;
+    all[0].state = "chan send (leaked)";
+    all[0].pcs = {reinterpret_cast<std::uintptr_t>(&code) + 4};
+    if (!leaked_only) {
+      all[1].id = 1;
+      all[1].state = "running";
+      all[1].no_stack = "goroutine running on other thread; stack unavailable";
+    }
+    return all;
+  }
+  tally count(std::string_view name) override { return name == "goroutine" ? tally{19, 0, true} : leaks; }
+  std::optional<std::string> explain() override { return with_extras ? std::optional<std::string>("because\n") : std::nullopt; }
+  std::optional<std::string> metrics() override { return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt; }
+};
+
+std::string header(const response& r, std::string_view name) {
+  for (const auto& [key, value] : r.headers)
+    if (key == name) return value;
+  return "-";
+}
+
+struct routes : testing::Test {
+  fake_collector source;
+  std::vector<std::int64_t> waits;
+  bool interrupted = false;
+  response get(std::string_view target, std::string_view method = "GET") {
+    return route(source, method, target, [this](std::chrono::seconds s) {
+      waits.push_back(s.count());
+      return !interrupted;
+    });
+  }
+};
+
+}  // namespace
+
+TEST_F(routes, table) {
+  constexpr const char *text = "text/plain; charset=utf-8", *html = "text/html; charset=utf-8", *bytes = "application/octet-stream";
+  struct { const char* target; int status; const char *type, *pprof, *begin; } cases[] = {
+      {"/debug/pprof/", 200, html, "-", "<html>\n<head>\n<title>/debug/pprof/</title>\n"},
+      {"/debug/pprof", 301, text, "-", ""},
+      {"/debug/pprof/goroutineleak", 200, bytes, "-", "\x1f\x8b"},
+      {"/debug/pprof/goroutineleak?debug=0", 200, bytes, "-", "\x1f\x8b"},
+      {"/debug/pprof/goroutineleak?debug=x", 200, bytes, "-", "\x1f\x8b"},
+      {"/debug/pprof/goroutineleak?debug=1", 200, text, "-", "goroutineleak profile: total 6\n6 @ 0x"},
+      {"/debug/pprof/goroutineleak?debug=2", 200, text, "-", "goroutine 5 [chan send (leaked)]:\n"},
+      {"/debug/pprof/goroutineleak?debug=3", 200, text, "-", "goroutine 5 [chan send (leaked)]:\n"},
+      {"/debug/pprof/goroutine", 200, bytes, "-", "\x1f\x8b"},
+      {"/debug/pprof/goroutine?debug=1", 200, text, "-", "goroutine profile: total 6\n6 @ 0x"},
+      {"/debug/pprof/goroutine?debug=2", 200, text, "-", "goroutine 5 ["},
+      {"/debug/pprof/goroutineleak?seconds=2", 200, bytes, "-", "\x1f\x8b"},
+      {"/debug/pprof/goroutineleak?seconds=x", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
+      {"/debug/pprof/goroutineleak?seconds=0", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
+      {"/debug/pprof/goroutineleak?seconds=-1", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
+      {"/debug/pprof/goroutineleak?seconds=99999999999999999999", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
+      {"/debug/pprof/goroutineleak?seconds=1&debug=1", 400, text, "1", "seconds and debug params are incompatible\n"},
+      {"/debug/pprof/nonsense", 404, text, "1", "Unknown profile\n"},
+      {"/debug/pprof/heap?seconds=1", 404, text, "1", "Unknown profile\n"},
+      {"/debug/pprof/goroutineleak/", 404, text, "1", "Unknown profile\n"},
+      {"/debug/pprof/%67oroutine?debug=1", 200, text, "-", "goroutine profile: total 6\n"},
+      {"/debug/pprof/%zz", 400, text, "-", "400 Bad Request\n"},
+      {"/debug/pprof/cmdline", 200, text, "-", ""},
+      {"/debug/pprof/symbol", 200, text, "-", "num_symbols: 1\n"},
+      {"/", 404, text, "-", "404 page not found\n"},
+      {"/metrics", 404, text, "-", "404 page not found\n"},
+      {"/debug/stray/", 404, text, "-", "404 page not found\n"},
+      {"", 404, text, "-", "404 page not found\n"},
+  };
+  for (const auto& c : cases) {
+    response r = get(c.target);
+    EXPECT_EQ(r.status, c.status) << c.target;
+    EXPECT_EQ(header(r, "Content-Type"), c.type) << c.target;
+    EXPECT_EQ(header(r, "X-Content-Type-Options"), "nosniff") << c.target;
+    EXPECT_EQ(header(r, "X-Go-Pprof"), c.pprof) << c.target;
+    EXPECT_TRUE(r.body.starts_with(c.begin)) << c.target << ": " << r.body.substr(0, 100);
+    EXPECT_EQ(get(c.target, "HEAD").status, c.status) << c.target;
+    if (c.type == bytes) EXPECT_TRUE(header(r, "Content-Disposition").starts_with("attachment; filename=\"goroutine")) << c.target;
+    else EXPECT_EQ(header(r, "Content-Disposition"), "-") << c.target;
+  }
+}
+
+TEST_F(routes, file_names) {
+  EXPECT_EQ(header(get("/debug/pprof/goroutineleak"), "Content-Disposition"), "attachment; filename=\"goroutineleak\"");
+  EXPECT_EQ(header(get("/debug/pprof/goroutineleak?seconds=1"), "Content-Disposition"), "attachment; filename=\"goroutineleak-delta\"");
+  EXPECT_EQ(header(get("/debug/pprof?x=1"), "Location"), "/debug/pprof/?x=1");
+}
+
+TEST_F(routes, methods) {
+  for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get", ""}) {
+    response r = get("/debug/pprof/goroutineleak", method);
+    EXPECT_EQ(r.status, 405) << method;
+    EXPECT_EQ(r.body, "Method Not Allowed\n");
+    EXPECT_EQ(header(r, "Allow"), "GET, HEAD");
+  }
+  EXPECT_EQ(source.collections, 0);
+}
+
+TEST_F(routes, delta_collects_twice_and_caps_the_time) {
+  source.growing = 1;
+  EXPECT_EQ(get("/debug/pprof/goroutineleak?seconds=7").status, 200);
+  EXPECT_EQ(source.collections, 2);
+  EXPECT_EQ(waits, std::vector<std::int64_t>{7});
+  get("/debug/pprof/goroutine?seconds=1000000");
+  EXPECT_EQ(waits.back(), 300);
+  interrupted = true;
+  int before = source.collections;
+  EXPECT_EQ(get("/debug/pprof/goroutine?seconds=1").status, 503);
+  EXPECT_EQ(source.collections, before + 1);
+}
+
+TEST_F(routes, leaked_only) {
+  EXPECT_NE(get("/debug/pprof/goroutineleak?debug=2").body.find("goroutine 1 [running]"), std::string::npos);
+  EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=2&leaked=1").body.find("goroutine 1 [running]"), std::string::npos);
+  EXPECT_NE(get("/debug/pprof/goroutine?debug=2&leaked=1").body.find("goroutine 1 [running]"), std::string::npos);
+}
+
+TEST_F(routes, a_failing_collector_is_a_500_with_its_text) {
+  source.broken = true;
+  response r = get("/debug/pprof/goroutineleak?debug=1");
+  EXPECT_EQ(r.status, 500);
+  EXPECT_EQ(r.body, "detection was refused: no memory\n");
+  EXPECT_EQ(header(r, "X-Go-Pprof"), "1");
+  EXPECT_EQ(header(r, "Content-Disposition"), "-");
+}
+
+TEST_F(routes, index_says_when_leaks_were_counted) {
+  std::string page = get("/debug/pprof/").body;
+  EXPECT_NE(page.find("<tr><td>19</td><td><a href='goroutine?debug=1'>goroutine</a></td></tr>\n"), std::string::npos) << page;
+  EXPECT_NE(page.find("<tr><td>0</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (not yet taken"), std::string::npos) << page;
+  source.leaks = {11, 1700000000, false};
+  page = get("/debug/pprof/").body;
+  EXPECT_NE(page.find("<tr><td>11</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (taken 2023-11-14T22:13:20Z)</td></tr>\n"), std::string::npos) << page;
+  EXPECT_EQ(source.collections, 0);
+}
+
+TEST_F(routes, extras_are_served_when_provided) {
+  source.with_extras = true;
+  EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=3").body, "because\n");
+  EXPECT_EQ(get("/metrics").body, "stray_goroutines 1\n");
+}
+
+TEST_F(routes, cmdline_and_symbol) {
+  std::string body = get("/debug/pprof/cmdline").body;
+  EXPECT_NE(body.find("routes_test"), std::string::npos);
+  EXPECT_FALSE(body.ends_with('\0'));
+  char query[100];
+  std::snprintf(query, sizeof query, "/debug/pprof/symbol?%p+0x1+nonsense+%#zx", reinterpret_cast<void*>(&code),
+                reinterpret_cast<std::size_t>(&code) + 2);
+  body = get(query).body;
+  char expected[200];
+  std::snprintf(expected, sizeof expected, "num_symbols: 1\n%p (anonymous namespace)::code\n%#zx (anonymous namespace)::code\n",
+                reinterpret_cast<void*>(&code), reinterpret_cast<std::size_t>(&code) + 2);
+  EXPECT_EQ(body, expected);
+}
+
+TEST(query, reads_as_go_does) {
+  query q("debug=1&debug=2&a%41=%20x+y&flag&bad=%z&semi=1;2&=v&&");
+  EXPECT_EQ(q.number("debug"), 1);
+  EXPECT_EQ(q.get("aA"), " x y");
+  EXPECT_EQ(q.get("flag"), "");
+  EXPECT_EQ(q.get("bad"), "");
+  EXPECT_EQ(q.get("semi"), "");
+  EXPECT_EQ(whole_number("+5"), 5);
+  EXPECT_EQ(whole_number("5x"), std::nullopt);
+  EXPECT_EQ(whole_number(""), std::nullopt);
+}
+
+TEST(delta, only_growth_remains) {
+  profile::sample a, b, c;
+  a.pcs = {1}, a.count = 3, a.bytes = 100;
+  b.pcs = {2}, b.count = 5;
+  c.pcs = {1}, c.labels = {{"k", "v"}}, c.count = 1;
+  auto later = a;
+  later.count = 4, later.bytes = 150;
+  auto grown = growth({a, b}, {later, b, c});
+  ASSERT_EQ(grown.size(), 2U);
+  EXPECT_EQ(grown[0].count, 1);
+  EXPECT_EQ(grown[0].bytes, 50);
+  EXPECT_EQ(grown[1].labels.size(), 1U);
+}

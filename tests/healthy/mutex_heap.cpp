@@ -1,0 +1,17 @@
+// The mutex is unlocked in between.
+// expect: nothing
+#include <memory>
+
+#include "report.hpp"
+
+int main() {
+  for (int i = 0; i < 1000; i++) {
+    stray::go([m = std::make_unique<stray::mutex>()] {
+      m->lock();
+      m->unlock();
+      m->lock();
+    });
+  }
+  report::until_finished();
+  return report::print();
+}
