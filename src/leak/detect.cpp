@@ -174,6 +174,14 @@ std::shared_ptr<const findings> run(const ablation& without) {
     snapshot.hidden = {hidden, 2};
     snapshot.off = without.off;
     trace::snapshot_outcome outcome = trace::take_snapshot(snapshot);
+    // A thread that is just being created blocks all signals for a moment.
+    for (int again = 0; again < 3 && outcome.ok && outcome.unstopped != 0; again++) {
+      timespec nap{0, 2'000'000};
+      nanosleep(&nap, nullptr);
+      memory.log->count = memory.log->undecided = 0;
+      memory.log->finished = false;
+      outcome = trace::take_snapshot(snapshot);
+    }
     out->pause = std::chrono::nanoseconds(outcome.pause_ns);
     for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++) out->notes.push_back(outcome.notes->notes[i].line);
     if (!outcome.ok || !memory.log->finished) {

@@ -148,6 +148,7 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
     n.is_main = t.is_main;
     n.tid = t.tid;
     bool waits = now == state::waiting && runtime::eligible(t.reason);
+    n.blocked = now == state::waiting || now == state::parking;
     n.what = waits ? node::candidate : node::root;
     if (!t.is_thread && t.closure_live.load(std::memory_order_relaxed)) {  // order: frozen
       auto at = reinterpret_cast<std::uintptr_t>(t.closure_at);

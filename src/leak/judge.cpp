@@ -137,13 +137,6 @@ void hit(void* self, marker& m, const trace::word& w) noexcept {
   if (number != no_node) {
     const node& n = g.nodes[number];
     if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root)) enter(g, m, number);
-    return;
-  }
-  // A record in the hands of a thread that was stopped while it ran: it may be in the middle of waking it.
-  if (w.from == origin::running && g.task_slab.holds(w.value)) {
-    std::size_t record = (w.value - g.task_slab.lo) / g.task_size;
-    if (record < g.nodes.size && g.nodes[record].what == node::candidate) make_live(g, m, static_cast<std::uint32_t>(record));
-    return;
   }
   // An unstarted closure in its record, reached by a pointer into it: its task is runnable, a root already.
 }
@@ -178,9 +171,8 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
   for (int i = 0; i < r.view.worker_count; i++) {
     const runtime::worker& w = r.view.workers[i];
     if (w.tid.load(std::memory_order_relaxed) != tid) continue;                     // order: frozen
-    if (w.asleep.load(std::memory_order_relaxed)) return {trace::thread_rule::idle};  // order: frozen
     std::uint32_t number = node_at(g, sp);
-    if (number == no_node || g.nodes[number].what == node::none) return {trace::thread_rule::busy, 0};
+    if (number == no_node || g.nodes[number].what == node::none) return {trace::thread_rule::idle};  // rule 4
     node& n = g.nodes[number];
     for (unsigned k = 0; k < g.region_count; k++) {
       if (g.regions[k].where.holds(sp)) {
@@ -190,10 +182,13 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
         return {trace::thread_rule::busy, lo + g.regions[k].spacing};
       }
     }
-    return {trace::thread_rule::busy, 0};
+    return {trace::thread_rule::idle};
   }
   for (std::size_t i = 0; i < g.nodes.size; i++) {
-    if (g.nodes[i].is_thread && g.nodes[i].tid == tid && g.nodes[i].what == node::candidate) return {trace::thread_rule::parked};
+    const node& n = g.nodes[i];
+    if (n.what == node::none || !n.is_thread || n.tid != tid) continue;
+    if (n.what == node::candidate) return {trace::thread_rule::parked};
+    if (n.blocked) return {trace::thread_rule::settled};
   }
   return {};
 }

@@ -21,6 +21,7 @@ struct node {
   kind what = none;
   runtime::live_rule rule = runtime::live_rule::always;
   bool is_thread = false, is_main = false;
+  bool blocked = false;           // in state waiting or parking, for whatever reason
   bool on_cpu = false;            // a stopped thread's span covers its stack
   bool live = false, entered = false;
   bool uncounted = false;         // waits on a core with handles that were not located

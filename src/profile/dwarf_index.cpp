@@ -112,6 +112,12 @@ std::string dwarf_index::path(const unit& u, const char* file) const {
   return p.lexically_normal().string();
 }
 
+const source_line& dwarf_index::named(Dwarf_Die* function) {
+  auto [at, fresh] = names_.try_emplace(origin_of(*function).addr);
+  if (fresh) name_function(function, at->second);
+  return at->second;
+}
+
 void dwarf_index::call_site(const unit& u, Dwarf_Die* inlined, source_line& line) const {
   line.line = number_of(inlined, DW_AT_call_line);
   line.file.clear();
@@ -145,10 +151,9 @@ std::uintptr_t dwarf_index::lines_at(std::uintptr_t address, std::vector<source_
   }
   std::size_t first = lines.size();
   for (std::size_t i = chain.size(); i-- > 0;) {
-    source_line line;
+    source_line line = named(&chain[i]);
     line.file = at.file;
     line.line = at.line;
-    name_function(&chain[i], line);
     if (line.line == 0) line.line = line.start_line;  // code that the compiler gives no line
     lines.push_back(std::move(line));
     if (i > 0) call_site(u, &chain[i], at);

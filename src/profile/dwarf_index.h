@@ -39,6 +39,8 @@ class dwarf_index {
     std::vector<span> spans;
   };
 
+  // The line with its three fields of the name set.
+  const source_line& named(Dwarf_Die* function);
   void walk(unit& u, Dwarf_Die* parent, int depth);
   std::string path(const unit& u, const char* file) const;
   void call_site(const unit& u, Dwarf_Die* inlined, source_line& line) const;
@@ -47,6 +49,7 @@ class dwarf_index {
 
   std::vector<unit> units_;
   std::vector<span> unit_spans_;
+  std::unordered_map<const void*, source_line> names_;  // by the address of the function's origin
 };
 
 }  // namespace stray::profile

@@ -29,23 +29,6 @@ const char* linkage_name(Dwarf_Die* function) {
   return name != nullptr ? name : text_of(function, DW_AT_MIPS_linkage_name);
 }
 
-// The entry that stands inside its scopes.
-Dwarf_Die origin_of(Dwarf_Die die) {
-  Dwarf_Die next;
-  Dwarf_Attribute attribute;
-  for (int i = 0; i < 4; ++i) {
-    bool moved = false;
-    for (unsigned link : {DW_AT_abstract_origin, DW_AT_specification})
-      if (dwarf_formref_die(dwarf_attr(&die, link, &attribute), &next) != nullptr) {
-        die = next;
-        moved = true;
-        break;
-      }
-    if (!moved) break;
-  }
-  return die;
-}
-
 int parameters(Dwarf_Die* function) {
   int n = 0;
   Dwarf_Die child;
@@ -101,6 +84,22 @@ std::string function_scope(Dwarf_Die* function) {
 }
 
 }  // namespace
+
+Dwarf_Die origin_of(Dwarf_Die die) {
+  Dwarf_Die next;
+  Dwarf_Attribute attribute;
+  for (int i = 0; i < 4; ++i) {
+    bool moved = false;
+    for (unsigned link : {DW_AT_abstract_origin, DW_AT_specification})
+      if (dwarf_formref_die(dwarf_attr(&die, link, &attribute), &next) != nullptr) {
+        die = next;
+        moved = true;
+        break;
+      }
+    if (!moved) break;
+  }
+  return die;
+}
 
 void name_function(Dwarf_Die* function, source_line& line) {
   line.start_line = number_of(function, DW_AT_decl_line);

@@ -64,6 +64,11 @@ int line_of_lambda;
 using namespace stray::profile;
 
 namespace {
+// clang numbers the lambdas of functions that are not inline as $_0.
+std::string plain(std::string name) {
+  if (std::size_t at = name.find("$_0"); at != std::string::npos) name.replace(at, 3, "{lambda()#1}");
+  return name;
+}
 bool ends_with(const std::string& text, const char* end) { return text.ends_with(end); }
 const char* this_file = "src/profile/symbolize_test.cpp";
 }  // namespace
@@ -89,8 +94,7 @@ TEST(symbolize, own_functions_with_inlined_ones) {
   EXPECT_EQ(lines[0].offset, lines[1].offset) << "both count from the physical function";
   EXPECT_EQ(lines[2].function, "app::inlined");
   EXPECT_EQ(lines[2].line, app::line_of_call);
-  // Named by the mangled name, or after gcc's scopes; clang and gcc number alike.
-  EXPECT_EQ(lines[3].function, "app::create()::{lambda()#1}::operator()");
+  EXPECT_EQ(plain(lines[3].function), "app::create()::{lambda()#1}::operator()");
   EXPECT_TRUE(lines[3].start_line == app::line_of_lambda) << lines[3].start_line;
 }
 
@@ -101,7 +105,7 @@ TEST(symbolize, shown_lines_are_cut_by_line) {
   ASSERT_GE(names.size(), 4U);
   EXPECT_EQ(names.front(), "app::worker");
   EXPECT_EQ(names[1], "app::inlined");
-  EXPECT_EQ(names[2], "app::create()::{lambda()#1}::operator()");
+  EXPECT_EQ(plain(names[2]), "app::create()::{lambda()#1}::operator()");
   EXPECT_EQ(names.back(), "app::create");
 }
 

@@ -76,6 +76,14 @@ void make_worker(int number) {
   w->thread = start_thread(name, worker_body, w);
 }
 
+// A worker that has not come up yet would be a stranger to the detector, and cannot be stopped.
+void wait_for_workers() noexcept {
+  scheduler& s = sched();
+  for (int i = 0; i < s.made.load(); i++) {
+    while (s.workers[i].tid.load() == 0) base::sys::call(SYS_sched_yield);
+  }
+}
+
 // Keeps the coarse clock while work is done, and fires timers when every worker is busy in user code. Sleeps when all workers do.
 void* watcher_body(void*) {
   std::atomic<std::uint32_t> never{0};
@@ -126,6 +134,7 @@ void start() {
   install_failure_handlers();
   std::atexit(at_exit);
   for (int i = 0; i < n; i++) make_worker(i);
+  wait_for_workers();
   start_thread("stray-watch", watcher_body, nullptr);
 }
 
@@ -188,6 +197,7 @@ int maxprocs(int n) {
   if (n >= 1 && n != before) {
     for (int i = s.made.load(); i < n; i++) runtime::make_worker(i);
     s.procs.store(n);
+    runtime::wait_for_workers();
     for (int i = 0; i < s.made.load(); i++) {
       s.workers[i].wake.store(1);
       base::futex_wake(s.workers[i].wake, 1);

@@ -186,7 +186,7 @@ TEST(http, garbage_does_no_harm) {
     c.send(text);
     shutdown(c.fd, SHUT_WR);
     std::string answer = c.all();
-    if (!answer.empty()) EXPECT_TRUE(answer.starts_with("HTTP/1.1 ")) << answer.substr(0, 100);
+    EXPECT_TRUE(answer.empty() || answer.starts_with("HTTP/1.1 ")) << answer.substr(0, 100);
   }
   for (int round = 0; round < 300; ++round) {
     std::string noise(random() % 300, ' ');

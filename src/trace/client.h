@@ -36,6 +36,7 @@ struct thread_rule {
     idle,     // one of ours, asleep without work: neither registers nor stack are scanned
     busy,     // one of ours, at work: registers are roots; its stack from sp up to stack_top (client's knowledge), as origin::running
     parked,   // an OS thread blocked in a primitive: its registers and stack belong to a node; the client pushes them when the node is reached
+    settled,  // an OS thread in the client's own blocking code, on its way into the system call or there: as a foreign one asleep in it
     ours,     // a service thread of the library (detector): never scanned
   } what = foreign;
   std::uintptr_t stack_top = 0;  // busy: end of the stack that sp lies in; 0: sp is on the thread's native stack

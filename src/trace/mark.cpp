@@ -27,13 +27,11 @@ bool marker::clip(range& rest, range& out) const noexcept {
 
 // Colours a start; true if it was an in-use block without the colour.
 template <marker::colour c>
-bool marker::touch(std::uintptr_t start, block_table::segment* in) noexcept {
-  block_table::place p{in, start};
-  std::size_t w = p.word();
-  std::uint64_t mask = p.mask();
-  if ((in->at[w].mark & mask) != 0) return false;  // free starts are marked from the beginning
+inline bool marker::touch(block_table::segment* in, std::size_t w, std::uint64_t mask, std::uintptr_t start) noexcept {
+  block_table::pair& p = in->at[w];
+  if ((p.mark & mask) != 0) return false;  // free starts are marked from the beginning
   if constexpr (c == mark) {
-    in->at[w].mark |= mask;
+    p.mark |= mask;
   } else {
     if ((in->more[w].reach & mask) != 0) return false;
     in->more[w].reach |= mask;
@@ -44,13 +42,33 @@ bool marker::touch(std::uintptr_t start, block_table::segment* in) noexcept {
 }
 
 template <marker::colour c>
-bool marker::touch_address(std::uintptr_t address) noexcept {
-  block_table::place p = blocks_.find(address);
-  bool fresh = p.block != 0 && touch<c>(p.block, p.in);
+bool marker::touch_start(std::uintptr_t start) noexcept {
+  block_table::place p{blocks_.find_segment(start), start};
+  return p.in != nullptr && touch<c>(p.in, p.word(), p.mask(), start);
+}
+
+template <marker::colour c>
+inline bool marker::touch_address(std::uintptr_t address) noexcept {
+  block_table::segment* in = blocks_.find_segment(address);
+  if (in == nullptr) return false;
+  const std::size_t w = (address >> 10) & (block_table::words - 1);
+  const unsigned b = (address >> 4) & 63;
+  const std::uint64_t starts = in->at[w].start;
+  const std::uint64_t below = starts & (~std::uint64_t{0} >> (63 - b));
+  bool fresh = false;
+  if (below != 0) {
+    auto bit_at = static_cast<unsigned>(63 - __builtin_clzll(below));
+    fresh = touch<c>(in, w, std::uint64_t{1} << bit_at, (address & ~std::uintptr_t{1023}) + (std::uintptr_t{bit_at} << 4));
+  } else {
+    block_table::place p = blocks_.find(address);
+    fresh = p.block != 0 && touch<c>(p.in, p.word(), p.mask(), p.block);
+  }
   // In the header of the next one: that one as well.
-  std::uintptr_t behind = (address & ~std::uintptr_t{15}) + 16;
-  if (behind <= base::address_mask && blocks_.is_start(behind)) {
-    fresh |= touch<c>(behind, blocks_.find_segment(behind));
+  const std::uintptr_t behind = (address & ~std::uintptr_t{15}) + 16;
+  if (b != 63) {
+    if ((starts >> (b + 1) & 1) != 0) fresh |= touch<c>(in, w, std::uint64_t{1} << (b + 1), behind);
+  } else if (behind <= base::address_mask && blocks_.is_start(behind)) {
+    fresh |= touch_start<c>(behind);
   }
   return fresh;
 }
@@ -58,15 +76,7 @@ bool marker::touch_address(std::uintptr_t address) noexcept {
 // --- the two queues -------------------------------------------------------------------------------------------------------------------
 
 template <marker::colour c>
-void marker::oldest_candidate() noexcept {
-  std::uintptr_t address = waiting_[waiting_at_];
-  waiting_at_ = (waiting_at_ + 1) % candidates;
-  waiting_count_--;
-  touch_address<c>(address);
-}
-
-template <marker::colour c>
-void marker::scan(const span& s) noexcept {
+inline void marker::scan(const span& s, queue& waiting) noexcept {
   const std::uintptr_t interest_lo = interest_lo_;
   const std::size_t interest_size = interest_size_;
   std::uintptr_t bytes = s.bytes;
@@ -84,16 +94,22 @@ void marker::scan(const span& s) noexcept {
     block_table::segment* in = blocks_.find_segment(value);
     if (in == nullptr) continue;
     __builtin_prefetch(&in->at[(value >> 10) & (block_table::words - 1)], 1);
-    if (waiting_count_ == candidates) oldest_candidate<c>();
-    waiting_[(waiting_at_ + waiting_count_) % candidates] = value;
-    waiting_count_++;
+    if (waiting.count == candidates) {
+      touch_address<c>(waiting.address[waiting.at]);
+      waiting.address[waiting.at] = value;
+      waiting.at = (waiting.at + 1) % candidates;
+    } else {
+      waiting.address[(waiting.at + waiting.count++) % candidates] = value;
+    }
   }
 }
 
 template <marker::colour c>
-void marker::run() noexcept {
+void marker::run(const span* first) noexcept {
+  queue waiting;
   std::uintptr_t open[opened];
   unsigned open_at = 0, open_count = 0;
+  if (first != nullptr) scan<c>(*first, waiting);
   for (;;) {
     while (open_count < opened && top_[c] != 0) {
       std::uintptr_t block = stack_[c][--top_[c]];
@@ -110,12 +126,15 @@ void marker::run() noexcept {
       counts_[c].blocks++;
       counts_[c].bytes += end - block;
       if (c == mark && who_.covered != nullptr) who_.covered(who_.self, *this, {block, end});
-      scan<c>({block, end, block, origin::memory});
+      scan<c>({block, end, block, origin::memory}, waiting);
     } else if (span s; spans_[c].pop(s)) {
       if (c == mark && who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
-      scan<c>(s);
-    } else if (waiting_count_ != 0) {
-      oldest_candidate<c>();
+      scan<c>(s, waiting);
+    } else if (waiting.count != 0) {
+      std::uintptr_t address = waiting.address[waiting.at];
+      waiting.at = (waiting.at + 1) % candidates;
+      waiting.count--;
+      touch_address<c>(address);
     } else {
       return;
     }
@@ -155,8 +174,7 @@ void marker::mark_roots() noexcept {
     span s{r.lo, r.hi, r.bytes, r.from};
     if (r.how == strength::strong) {
       if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
-      scan<mark>(s);
-      run<mark>();
+      run<mark>(&s);
     } else if (r.how == strength::weak) {
       // Frames are live memory, and the handles in them check themselves.
       if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
@@ -191,7 +209,7 @@ void marker::reach(range r) noexcept {
 void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
   if (in_.is_off(root::orphans)) return;
   blocks_.each_in_use([&](std::uintptr_t user) {
-    if (blocks_.reached(user) || !touch<mark>(user, blocks_.find_segment(user))) return;
+    if (blocks_.reached(user) || !touch_start<mark>(user)) return;
     run<mark>();
     if (after != nullptr) after(arg, {user, block_table::end_of(user)});
   });
@@ -208,13 +226,13 @@ void marker::reach_push(range r) noexcept { add_span(second, r, origin::memory);
 bool marker::mark_block(std::uintptr_t address) noexcept {
   range bytes;
   if (!blocks_.block_of(address, bytes)) return false;
-  touch<mark>(bytes.lo, blocks_.find_segment(bytes.lo));
+  touch_start<mark>(bytes.lo);
   return true;
 }
 bool marker::reach_block(std::uintptr_t address) noexcept {
   range bytes;
   if (!blocks_.block_of(address, bytes)) return false;
-  touch<second>(bytes.lo, blocks_.find_segment(bytes.lo));
+  touch_start<second>(bytes.lo);
   return true;
 }
 

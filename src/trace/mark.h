@@ -60,6 +60,7 @@ class marker {
   std::size_t reached_bytes() const noexcept { return counts_[1].bytes; }
 
  private:
+  static constexpr unsigned candidates = 32, opened = 16;
   enum colour : unsigned { mark = 0, second = 1 };
   struct span {
     std::uintptr_t lo, hi, bytes;
@@ -77,19 +78,23 @@ class marker {
   }
   bool clip(range& rest, range& out) const noexcept;
   void add_span(colour c, range r, origin from) noexcept;
+  // Addresses whose bitmap line is on its way. Lives on run()'s frame, where callbacks cannot see it: its indices stay in registers.
+  struct queue {
+    std::uintptr_t address[candidates];
+    unsigned at = 0, count = 0;
+  };
   template <colour c>
-  bool touch(std::uintptr_t start, block_table::segment* in) noexcept;
+  bool touch(block_table::segment* in, std::size_t w, std::uint64_t mask, std::uintptr_t start) noexcept;
+  template <colour c>
+  bool touch_start(std::uintptr_t start) noexcept;
   template <colour c>
   bool touch_address(std::uintptr_t address) noexcept;
   template <colour c>
-  void scan(const span& s) noexcept;
+  void scan(const span& s, queue& waiting) noexcept;
   template <colour c>
-  void oldest_candidate() noexcept;
-  template <colour c>
-  void run() noexcept;
+  void run(const span* first = nullptr) noexcept;
   void locate_words(const span& s) noexcept;
 
-  static constexpr unsigned candidates = 32, opened = 16;
   image& in_;
   const client& who_;
   block_table& blocks_;
@@ -98,8 +103,6 @@ class marker {
   std::uintptr_t* stack_[2] = {};  // blocks to scan, by colour; room for every block
   std::size_t top_[2] = {};
   list<span> spans_[2];
-  std::uintptr_t waiting_[candidates];  // addresses whose bitmap line is on its way
-  unsigned waiting_at_ = 0, waiting_count_ = 0;
   counts counts_[2];
 };
 

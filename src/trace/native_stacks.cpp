@@ -9,7 +9,7 @@ namespace {
 std::uintptr_t load(std::uintptr_t at) noexcept { return *reinterpret_cast<const std::uintptr_t*>(at); }
 }  // namespace
 
-bool native_stacks::look(image& in, const thread_layout& layout, std::uintptr_t tcb) noexcept {
+bool native_stacks::look(image& in, const thread_layout& layout, std::uintptr_t tcb, bool cached) noexcept {
   if ((tcb & 15) != 0 || by_fs(tcb) != nullptr) return false;
   if (!in.map.readable(tcb, layout.block_at + 16) || load(tcb) != tcb || load(tcb + 16) != tcb) return false;
   native_stack s{};
@@ -17,30 +17,33 @@ bool native_stacks::look(image& in, const thread_layout& layout, std::uintptr_t 
   s.hi = s.lo + load(tcb + layout.block_at + 8);
   s.tcb = tcb;
   s.tid = *reinterpret_cast<const int*>(tcb + layout.tid_at);
+  s.cached = cached;
   if (s.lo == 0 || (s.lo & 15) != 0 || s.hi <= tcb || s.lo >= tcb) return false;  // the main thread's says 0
   items_.push(*in.memory, s);
   return true;
 }
 
-void native_stacks::find(image& in, const thread_layout& layout) noexcept {
+void native_stacks::find(image& in, const thread_layout& layout, std::uintptr_t caller_fs) noexcept {
   if (!layout.known) return;
+  look(in, layout, caller_fs, false);
   for (const stopped_thread& t : in.threads) {
-    if (t.stopped) look(in, layout, t.fs_base);
-  }
-  for (const mapping& m : in.map.all()) {
-    if (m.file || m.shared || !m.readable || !m.writable || m.kind != mapping::plain || m.hi - m.lo < layout.tcb_to_end) continue;
-    look(in, layout, m.hi - layout.tcb_to_end);
+    if (t.stopped) look(in, layout, t.fs_base, false);
   }
   for (std::uintptr_t head : layout.rings) {
     if (head == 0 || !in.map.readable(head, 16)) continue;
     std::uintptr_t at = load(head);
     for (std::size_t n = 0; at != head && n < (std::size_t{1} << 22) && (at & 7) == 0 && in.map.readable(at, 16); n++) {
-      look(in, layout, at - layout.list_at);
+      look(in, layout, at - layout.list_at, head == layout.rings[1]);
       at = load(at);
     }
   }
-  // Blocks without a guard touch each other, and the kernel makes one mapping of them.
-  for (std::size_t i = 0; i < items_.size(); i++) look(in, layout, items_[i].lo - layout.tcb_to_end);
+  if (layout.rings[0] != 0) return;
+  // Without rings: the stacks of threads that are not stopped. Dead ones are not looked for: the memory may have a new owner.
+  for (const mapping& m : in.map.all()) {
+    if (m.file || m.shared || !m.readable || !m.writable || m.kind != mapping::plain || m.hi - m.lo < layout.tcb_to_end) continue;
+    std::uintptr_t tcb = m.hi - layout.tcb_to_end;
+    if (*reinterpret_cast<const int*>(tcb + layout.tid_at) > 0) look(in, layout, tcb, false);
+  }
 }
 
 const native_stack* native_stacks::by_fs(std::uintptr_t fs_base) const noexcept {

@@ -23,10 +23,9 @@ class root_finder {
     for (const stopped_thread& t : in_.threads) thread(t);
     caller(caller_fs);
     for (const native_stack& s : stacks_.all()) {
-      if (s.tid != 0) continue;
-      // Exited: what is left of it is the result that a join may still ask for.
+      if (s.tid > 0) continue;
       cut({s.lo, s.hi});
-      add({s.tcb, s.hi}, root::tls, strength::strong, origin::memory, 0);
+      if (!s.cached) add({s.tcb, s.hi}, root::tls, strength::strong, origin::memory, 0);
     }
     for (const saved_span& s : in_.saved) {
       in_.roots.push(*in_.memory, {s.lo, s.hi, s.copy, s.what, strength::strong, origin::memory, 0});
@@ -133,20 +132,20 @@ class root_finder {
         return;
       case thread_rule::parked:
         if (!at_home) frames = elsewhere(t, native, strength::parked);
-        if (t.in_syscall) {
-          asleep(t, frames, strength::parked);
-        } else {
-          running(t, frames, strength::parked, origin::running);
-        }
+        asleep(t, frames, strength::parked);
+        return;
+      case thread_rule::settled:
+        if (!at_home) break;
+        asleep(t, frames, strength::weak);
         return;
       case thread_rule::foreign: break;
     }
     if (!at_home) {
       running(t, elsewhere(t, native, strength::strong), strength::strong, origin::running);
-    } else if (!t.in_syscall) {
+    } else if (!t.in_syscall || has_signal_frame(frames)) {  // what a handler interrupted was running
       running(t, frames, strength::strong, origin::running);
     } else {
-      asleep(t, frames, has_signal_frame(frames) ? strength::strong : strength::weak);
+      asleep(t, frames, strength::weak);
     }
   }
 

@@ -83,16 +83,13 @@ bool stop_quietly(const heap_facts& heap, note_log& notes, snapshot_outcome& out
     if (last) wait_heap_locks(heap, base::now_ns() + 50 * ms);
     pause_start = base::now_ns();
     out.stops++;
-    note_log& log = notes;
-    std::uint32_t notes_before = log.used;
-    if (stop_threads(log) != stop_result::done) {
+    if (stop_threads(notes) != stop_result::done) {
       drop_heap_locks();
       return false;
     }
     if (try_heap_locks(heap) || last) return true;
     drop_heap_locks();
     release_threads();
-    log.used = notes_before;  // the next stop says it again
     nap(ms);
   }
   return false;

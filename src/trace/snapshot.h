@@ -1,7 +1,7 @@
 // Freezes the process for some milliseconds, clones it, and lets a pure function decide in the clone.
 //
 // 1. One snapshot at a time, by one thread (the detector's). Never throws, never aborts the host; what cannot be done is an answer with
-//    a reason.
+//    a reason. The calling thread's stack is not scanned: it must hold nothing of the user's.
 // 2. While threads are stopped nothing here calls malloc or takes a lock, other than malloc's own arena locks.
 // 3. The child shares descriptors (CLONE_FILES: epoll, flock and end-of-file behave as if it were not there), is not traced
 //    (CLONE_UNTRACED), sends no signal at its end, dies with its parent's thread, leaves no core, is first in line for the OOM killer, and
@@ -25,7 +25,8 @@ struct snapshot_request {
   void* arg = nullptr;
   client who{};
   slice<const range> hidden;                         // more memory never to be scanned: the caller's result pages, reports, buffers
-  bool (*skip)(void* arg, int tid) = nullptr;        // threads that are not stopped and hold nothing of the user's
+  // Threads that are not stopped, start none and hold nothing of the user's (service threads of the library).
+  bool (*skip)(void* arg, int tid) = nullptr;
   void* skip_arg = nullptr;
   unsigned off = 0;                                  // bits of `root`: for ablation tests only
   std::int64_t time_limit_ns = 60'000'000'000;

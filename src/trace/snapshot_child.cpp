@@ -80,7 +80,7 @@ void run_child(const child_input& input) noexcept {
     in.pages.open();
     heap_sources[input.heap->source].walk(in, *input.heap, input.held_locks);
     native_stacks stacks;
-    stacks.find(in, *input.layout);
+    stacks.find(in, *input.layout, input.heap->caller_fs);
     find_roots(in, *input.layout, stacks, *input.pause, input.heap->caller_fs);
     in.pages.close();
     std::int64_t walked = now_ns();

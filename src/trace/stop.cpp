@@ -257,8 +257,9 @@ void classify(slot& x) noexcept {
   }
 }
 
-// Threads block all signals for a moment when they start and end: waits until each lets ours through, with a limit.
-void wait_unblocked() noexcept {
+// Threads block all signals for a moment when they start and end, and while they leave our handler: waits until each lets ours through,
+// with a limit; `runnable_ns` for one that merely waits for a processor.
+void wait_unblocked(std::int64_t runnable_ns) noexcept {
   table* t = s.where.load();
   std::int64_t start = base::now_ns();
   for (;;) {
@@ -272,7 +273,7 @@ void wait_unblocked() noexcept {
         x.set(gone);
       } else if (!blocks_signal(x.tid.load())) {
         x.blocked = false;
-      } else if (waited < (look.state == 'R' ? 4 * answer_limit : answer_limit)) {
+      } else if (waited < (look.state == 'R' ? runnable_ns : answer_limit)) {
         again = true;
       }
     }
@@ -329,17 +330,20 @@ void ask_all(note_log& notes) noexcept {
   }
 }
 
-// One look at a thread that has not answered yet; true while it is worth waiting.
-bool still_due(slot& x, note_log& notes) noexcept {
+// One look at a thread that has not answered yet; true while it is worth waiting. One that sleeps uninterruptibly may wait for a kernel
+// lock whose holder waits for a processor: as long as others are runnable it has their time, too.
+bool still_due(slot& x, bool others_runnable, bool& runnable, note_log& notes) noexcept {
   task_look look;
   std::int64_t waited = base::now_ns() - x.asked_ns;
   if (!look_at(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
     x.withdraw(gone);
     return false;
   }
+  runnable |= look.state == 'R';
   if (waited < answer_limit) return true;
   bool blocked = blocks_signal(x.tid.load());
-  if (!blocked && look.state != 'D' && look.state != 'T' && look.state != 't' && waited < runnable_limit) return true;
+  bool patient = look.state == 'D' ? others_runnable : look.state != 'T' && look.state != 't';
+  if (!blocked && patient && waited < runnable_limit) return true;
   if (!x.withdraw(given_up)) return false;  // it answered just now
   unstopped_note(notes, x, blocked ? "blocks the stop signal: it could not be stopped" : "did not answer: it could not be stopped");
   return false;
@@ -347,14 +351,20 @@ bool still_due(slot& x, note_log& notes) noexcept {
 
 void wait_answers(note_log& notes) noexcept {
   table* t = s.where.load();
+  bool runnable = true;
   for (;;) {
     std::uint32_t seen = s.answers.load();
-    bool due = false;
+    bool due = false, others = runnable;
+    runnable = false;
     std::int64_t now = base::now_ns();
     for (std::size_t i = 0; i < t->room; i++) {
       slot& x = t->slots[i];
       if (x.state() != asked) continue;
-      if (now - x.asked_ns < ms || still_due(x, notes)) due = true;
+      if (now - x.asked_ns < ms) {
+        due = runnable = true;
+      } else if (still_due(x, others, runnable, notes)) {
+        due = true;
+      }
     }
     if (!due) return;
     timespec one{0, ms};
@@ -440,7 +450,7 @@ bool prepare_stop(bool (*skip)(void*, int), void* arg, note_log& notes) noexcept
     notes.add() << "the list of threads cannot be read";
     return false;
   }
-  wait_unblocked();
+  wait_unblocked(1000 * ms);  // nobody is stopped yet
   return true;
 }
 
@@ -466,7 +476,7 @@ stop_result stop_threads(note_log& notes) noexcept {
       return stop_result::cannot;
     }
     if (!any) break;
-    wait_unblocked();
+    wait_unblocked(4 * answer_limit);
     ask_all(notes);
     wait_answers(notes);
   }

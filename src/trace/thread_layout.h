@@ -3,9 +3,11 @@
 //
 // 1. Offsets are found by comparing two probe threads with what pthread_getattr_np and gettid say; if they do not agree, `known` is
 //    false and no native stack is recognised: its whole mapping is a root.
-// 2. A TCB's words 0 and 2 are its own address. One with thread id 0 is that of a thread that has exited (glibc keeps it for the next one): its frames are dead, but the result it leaves for pthread_join lies in the TCB and counts.
+// 2. A TCB's words 0 and 2 are its own address. Thread id 0 or below: no thread runs on that stack, its frames are dead. In the ring of
+//    cached stacks all of it is; elsewhere the TCB counts: it holds the result for pthread_join, or the argument of a thread being made.
 // 3. glibc links all TCBs in two rings, of stacks in use and of cached ones; both are followed from their heads. A mapping's end alone
-//    would not do: the kernel merges a stack with an anonymous neighbour above it.
+//    would not do: the kernel merges a stack with an anonymous neighbour above it, and memory that a thread was given as its stack
+//    (pthread_attr_setstack) has a new owner after it.
 #pragma once
 
 #include <cstddef>
@@ -35,19 +37,20 @@ struct image;
 struct native_stack {
   std::uintptr_t lo, hi;  // the whole block, guard included
   std::uintptr_t tcb;
-  int tid;                // 0: its thread has exited
+  int tid;                // <= 0: no thread runs on it
+  bool cached;            // kept by glibc for the next thread
 };
 
 // The stacks of the frozen process, by address. Pure; runs in the snapshot.
 class native_stacks {
  public:
-  void find(image& in, const thread_layout& layout) noexcept;
+  void find(image& in, const thread_layout& layout, std::uintptr_t caller_fs) noexcept;
   const native_stack* by_fs(std::uintptr_t fs_base) const noexcept;
   const native_stack* by_tid(int tid) const noexcept;
   slice<native_stack> all() const noexcept { return {items_.begin(), items_.size()}; }
 
  private:
-  bool look(image& in, const thread_layout& layout, std::uintptr_t tcb) noexcept;
+  bool look(image& in, const thread_layout& layout, std::uintptr_t tcb, bool cached) noexcept;
   list<native_stack> items_;
 };
 

@@ -449,6 +449,43 @@ TEST_P(stress, condition_variable_ping_pong) { ping_pong(rounds(2000), false, fa
 TEST_P(stress, condition_variable_ping_pong_with_a_thread) { ping_pong(rounds(300), true, false); }
 TEST_P(stress, condition_variable_ping_pong_with_time_outs) { ping_pong(rounds(1000), false, true); }
 
+// Waits time out while the mutex is held, and are notified before they have it again: the notification must not pass for the mutex.
+TEST_P(stress, late_notifications) {
+  stray::mutex m;
+  stray::condition_variable changed;
+  int inside = 0, most = 0;
+  auto hold = [&](std::chrono::nanoseconds d) {
+    most = std::max(most, ++inside);
+    auto end = steady::now() + d;
+    while (steady::now() < end) {
+    }
+    inside--;
+  };
+  int n = rounds(100);
+  for (int w = 0; w < 3; w++) {
+    start([&, n] {
+      for (int i = 0; i < n; i++) {
+        std::unique_lock lock(m);
+        changed.wait_for(lock, 5us);
+        hold(1us);
+      }
+    });
+  }
+  start([&, n] {
+    for (int i = 0; i < n; i++) {
+      {
+        std::lock_guard lock(m);
+        hold(50us);
+        changed.notify_all();
+        hold(50us);
+      }
+      stray::yield();
+    }
+  });
+  all_ended();
+  EXPECT_EQ(most, 1);
+}
+
 TEST_P(stress, condition_variable_wakes_all) {
   stray::mutex m;
   stray::condition_variable changed;
@@ -633,9 +670,9 @@ void start_some(std::atomic<int>& ran, int n) {
   for (int i = 0; i < n; i++) {
     armed = false;
     stray::go(f);
+    while (ran != before + i + 1) stray::yield();  // before it runs it may still be moved, which copies
     armed = true;
     EXPECT_THROW(stray::go(f), failure);
-    while (ran != before + i + 1) stray::yield();  // it is moved, by a copy, until it runs
   }
 }
 
