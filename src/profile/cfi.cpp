@@ -1,8 +1,11 @@
+// From a pc to its rule: module, sorted table of .eh_frame_hdr, entry (FDE) with its common part (CIE), and their two programs.
 #include "profile/cfi.h"
 
+#include <algorithm>
 #include <link.h>
 
 #include "profile/cfi_read.h"
+#include "profile/cfi_sections.h"
 #include "profile/modules.h"
 
 namespace stray::profile {
@@ -206,25 +209,59 @@ struct segment {
   bool holds(std::uintptr_t a) const { return a >= lo && a < hi; }
 };
 
-std::optional<rule> rule_in_module(std::uintptr_t header, segment readable, std::uintptr_t pc) {
-  std::uintptr_t at = search_table(header, readable.hi, pc);
-  if (!readable.holds(at)) return std::nullopt;
+// What stands before the program of an FDE; false when it is none.
+struct description {
+  common shared;
+  std::uintptr_t start = 0, size = 0, program = 0, program_end = 0;
+};
+bool read_description(std::uintptr_t at, segment readable, std::uintptr_t data_base, description& d) {
+  if (!readable.holds(at)) return false;
   byte_reader fde = entry_at(at, readable.hi);
   std::uintptr_t field = fde.at();
   auto back = fde.get<std::uint32_t>();
-  common c;
-  if (!fde.ok() || back == 0 || !readable.holds(field - back) || !read_common(field - back, readable.hi, c)) return std::nullopt;
-  std::uintptr_t start = fde.pointer(c.pointer_encoding, header);
-  std::uintptr_t size = fde.pointer(c.pointer_encoding & 0x0f, 0);
-  if (c.has_augmentation) fde.skip(fde.uleb());
-  if (!fde.ok() || pc - start >= size) return std::nullopt;
+  if (!fde.ok() || back == 0 || !readable.holds(field - back) || !read_common(field - back, readable.hi, d.shared)) return false;
+  d.start = fde.pointer(d.shared.pointer_encoding, data_base);
+  d.size = fde.pointer(d.shared.pointer_encoding & 0x0f, 0);
+  if (d.shared.has_augmentation) fde.skip(fde.uleb());
+  d.program = fde.at();
+  d.program_end = fde.end();
+  return fde.ok();
+}
 
+// All FDEs of a table without index, sorted; made once, for the program itself.
+struct indexed_entry {
+  std::uintptr_t start, at;
+};
+struct own_table {
+  segment readable;
+  std::vector<indexed_entry> entries;
+};
+own_table make_own_table(std::uintptr_t bias) {
+  own_table t;
+  memory_range range = find_eh_frame(bias);
+  t.readable = {range.lo, range.hi};
+  std::uintptr_t at = range.lo;
+  while (at < range.hi) {
+    byte_reader entry = entry_at(at, range.hi);
+    if (!entry.ok() || entry.at() == entry.end()) break;  // the zero word at the end
+    description d;
+    if (read_description(at, t.readable, 0, d)) t.entries.push_back({d.start, at});
+    at = entry.end();
+  }
+  std::sort(t.entries.begin(), t.entries.end(), [](const indexed_entry& a, const indexed_entry& b) { return a.start < b.start; });
+  return t;
+}
+
+std::optional<rule> rule_of(std::uintptr_t at, segment readable, std::uintptr_t header, std::uintptr_t pc) {
+  description d;
+  if (!read_description(at, readable, header, d) || pc - d.start >= d.size) return std::nullopt;
+  const common& c = d.shared;
   rule out;
   program p(c, pc, header, out);
   // The CIE's own program holds at every pc of the function.
-  if (!p.run(c.program, c.program_end, start, nullptr)) return std::nullopt;
+  if (!p.run(c.program, c.program_end, d.start, nullptr)) return std::nullopt;
   row initial = p.now();
-  if (!p.run(fde.at(), fde.end(), start, &initial)) return std::nullopt;
+  if (!p.run(d.program, d.program_end, d.start, &initial)) return std::nullopt;
   const row& now = p.now();
   out.signal_frame = c.signal_frame;
   out.cfa_register = now.cfa_register;
@@ -240,6 +277,12 @@ struct query {
   std::optional<rule> result;
   std::exception_ptr failure;
 };
+
+std::optional<rule> rule_in_program(std::uintptr_t bias, std::uintptr_t pc) {
+  static const own_table* table = new own_table(make_own_table(bias));
+  auto after = std::upper_bound(table->entries.begin(), table->entries.end(), pc, [](std::uintptr_t a, const indexed_entry& e) { return a < e.start; });
+  return after == table->entries.begin() ? std::nullopt : rule_of(after[-1].at, table->readable, 0, pc);
+}
 
 int visit(dl_phdr_info* info, std::size_t, void* arg) {
   auto& q = *static_cast<query*>(arg);
@@ -257,9 +300,9 @@ int visit(dl_phdr_info* info, std::size_t, void* arg) {
     segment s{info->dlpi_addr + ph.p_vaddr, info->dlpi_addr + ph.p_vaddr + ph.p_memsz};
     if (ph.p_type == PT_LOAD && (ph.p_flags & PF_R) != 0 && header != 0 && s.holds(header)) readable = s;
   }
-  if (!readable.holds(header)) return 1;
   try {
-    q.result = rule_in_module(header, readable, q.pc);
+    if (readable.holds(header)) q.result = rule_of(search_table(header, readable.hi, q.pc), readable, header, q.pc);
+    else if (header == 0 && (info->dlpi_name == nullptr || info->dlpi_name[0] == 0)) q.result = rule_in_program(info->dlpi_addr, q.pc);
   } catch (...) {  // no exception may cross the dynamic linker's frame
     q.failure = std::current_exception();
   }

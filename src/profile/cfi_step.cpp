@@ -6,7 +6,7 @@ namespace stray::profile::cfi {
 
 // A stack under AddressSanitizer has poisoned gaps between its variables, and ThreadSanitizer would see races with a thread that is stopped:
 // both are none of our reading's business.
-[[gnu::no_sanitize("address"), gnu::no_sanitize("thread")]] bool window::read(std::uintptr_t at, std::uintptr_t& word) const noexcept {
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] bool window::read(std::uintptr_t at, std::uintptr_t& word) const noexcept {
   using stack_word [[gnu::may_alias, gnu::aligned(1)]] = std::uintptr_t;
   if (at < lo || at >= hi || hi - at < sizeof word) return false;
   word = *reinterpret_cast<const stack_word*>(at + static_cast<std::uintptr_t>(shift));

@@ -1,3 +1,4 @@
+// A range that begins at 0 is a function that the linker dropped: it describes nothing.
 #include "profile/dwarf_index.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Walks scopes and sums of siblings only where the linkage name is missing.
 #include "profile/dwarf_name.h"
 
 #include <cstdlib>

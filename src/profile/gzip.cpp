@@ -1,3 +1,4 @@
+// Bytes to gzip by zlib; the only use of zlib.
 #include <stdexcept>
 
 #include <zlib.h>

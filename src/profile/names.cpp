@@ -1,3 +1,4 @@
+// Cuts demangled text by brackets, with care for operators whose signs are brackets. Nonsense passes uncut, never out of bounds.
 #include "profile/names.h"
 
 #include <cctype>

@@ -53,9 +53,9 @@ TEST(names, template_arguments_go) {
 }
 
 TEST(names, runtime_is_decided_by_the_function_alone) {
-  auto runtime = [](const char* demangled) {
+  auto runtime = [](std::string demangled) {
     source_line line;
-    line.function = demangled;
+    line.function = std::move(demangled);
     return is_runtime(line);
   };
   EXPECT_TRUE(runtime("stray::runtime::park"));
@@ -71,10 +71,8 @@ TEST(names, runtime_is_decided_by_the_function_alone) {
 }
 
 TEST(names, invoke_helpers) {
-  auto helper = [](const char* demangled) {
-    source_line line;
-    line.function = demangled;
-    line.system_name = "x";
+  auto helper = [](std::string demangled) {
+    source_line line{.function = std::move(demangled), .system_name = "x", .file = {}};
     return is_invoke_helper(line);
   };
   EXPECT_TRUE(helper("std::invoke<f&>"));

@@ -16,9 +16,9 @@ bool is_runtime(const source_line& line) { return function_name(line.function).s
 
 bool is_invoke_helper(const source_line& line) {
   // How a thread begins, in C.
-  static constexpr std::array<std::string_view, 12> starts = {
-      "clone",  "clone3", "__clone", "__clone3", "start_thread", "execute_native_thread_routine", "_start", "__libc_start_main",
-      "__libc_start_main_impl", "__libc_start_call_main", "__libc_start_main@@GLIBC_2.34", "__GI___clone3"};
+  static constexpr std::array<std::string_view, 14> starts = {
+      "clone", "clone3", "__clone", "__clone3", "__GI___clone3", "start_thread", "execute_native_thread_routine", "_start", "__libc_start_main",
+      "__libc_start_main_impl", "__libc_start_main@@GLIBC_2.34", "__libc_start_call_main", "__tsan_thread_start_func", "asan_thread_start"};
   // How std calls what it was given; libc++ has an inline namespace more.
   static constexpr std::array<std::string_view, 17> helpers = {
       "invoke", "invoke_r", "apply", "__apply_impl", "__apply_tuple_impl", "function::operator()", "_Function_handler::_M_invoke",

@@ -1,3 +1,4 @@
+// Labels and positions as both text formats write them. Pure: runs anywhere.
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -65,13 +66,16 @@ std::string quote(std::string_view text) {
 
 std::string label_set(const std::vector<label>& labels, std::string_view colon) {
   std::vector<std::string> pairs;
-  for (const label& l : labels) pairs.push_back(fmt::format("{}{}{}", quote(l.key), colon, quote(l.value)));
+  for (const label& l : labels) pairs.push_back(quote(l.key).append(colon).append(quote(l.value)));
   std::sort(pairs.begin(), pairs.end());
-  return fmt::format("{{{}}}", fmt::join(pairs, ", "));
+  std::string out = "{";
+  for (const std::string& pair : pairs) out.append(out.size() > 1 ? ", " : "").append(pair);
+  return out.append("}");
 }
 
 std::string position(const source_line& line) {
-  return line.file.empty() ? std::string("??:0") : fmt::format("{}:{}", line.file, line.line);
+  if (line.file.empty()) return "??:0";
+  return (line.file + ':').append(std::to_string(line.line));
 }
 
 }  // namespace stray::profile

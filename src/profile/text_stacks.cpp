@@ -27,7 +27,7 @@ void write_header(std::string& out, const stack_entry& e) {
   if (e.minutes > 0) out += fmt::format(", {} minutes", e.minutes);
   if (e.locked_to_thread) out += ", locked to thread";
   out += ']';
-  if (!e.labels.empty()) out += " " + label_set(e.labels, ": ");
+  if (!e.labels.empty()) out.append(" ").append(label_set(e.labels, ": "));
   out += ":\n";
 }
 
@@ -53,7 +53,7 @@ void write_entry(std::string& out, const stack_entry& e) {
       creator = &line;
       break;
     }
-  out += "created by " + creator->function;
+  out.append("created by ").append(creator->function);
   if (e.creator_id != 0) out += fmt::format(" in goroutine {}", e.creator_id);
   out += '\n';
   write_position(out, *creator, is_inlined(pc, *creator));

@@ -1,3 +1,4 @@
+// Non-blocking calls with poll before them: each wait has a deadline and ends when the server stops.
 #include "serve/connection.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Samples are the same when stack, labels, reason and tier are. Pure.
 #include "serve/delta.h"
 
 #include <algorithm>

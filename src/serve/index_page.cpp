@@ -1,3 +1,4 @@
+// Go counts leaks as of the last request without saying so; ours says when they were counted.
 #include "serve/index_page.h"
 
 #include <array>

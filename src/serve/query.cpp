@@ -1,3 +1,4 @@
+// As Go: a broken escape or a semicolon drops the pair, the first value of a key counts. Pure.
 #include "serve/query.h"
 
 namespace stray::serve {

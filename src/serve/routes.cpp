@@ -1,3 +1,4 @@
+// One path, one function; texts and statuses are Go's net/http/pprof. seconds is capped: a request must end.
 #include "serve/routes.h"
 
 #include <fmt/format.h>
@@ -100,7 +101,7 @@ response dispatch(collector& source, std::string_view target, const wait_functio
   if (*path == "/debug/pprof" || *path == "/debug/stray") {
     response r = answer("");
     r.status = 301;
-    r.headers.emplace_back("Location", *path + "/" + (raw_query.empty() ? "" : "?" + std::string(raw_query)));
+    r.headers.emplace_back("Location", fmt::format("{}/{}{}", *path, raw_query.empty() ? "" : "?", raw_query));
     return r;
   }
   if (*path == "/metrics") {

@@ -258,6 +258,40 @@ bool malloc_is_glibc(const glibc_facts& g, std::uintptr_t user) noexcept {
   return false;
 }
 
+void compare_probes(const probe (&p)[2], thread_layout& layout) noexcept {
+  if (p[0].count == 0 || p[0].count != p[1].count) return;
+  if (p[0].tcb - p[0].frame != p[1].tcb - p[1].frame || p[0].tcb < p[0].frame) return;
+  bool tid_found = false, block_found = false;
+  for (std::size_t i = 0; i + 1 < p[0].count; i++) {
+    for (unsigned half = 0; half < 2 && !tid_found; half++) {
+      auto at = [&](const probe& q) { return static_cast<int>(q.words[i] >> (32 * half)); };
+      if (at(p[0]) != p[0].tid || at(p[1]) != p[1].tid) continue;
+      layout.tid_at = static_cast<std::uint32_t>(8 * i + 4 * half);
+      tid_found = true;
+    }
+    auto is_block = [&](const probe& q) {
+      return (q.words[i] & (base::page_size - 1)) == 0 && q.words[i] != 0 && q.words[i] < q.frame && q.words[i] + q.words[i + 1] == q.stack_end;
+    };
+    if (!block_found && is_block(p[0]) && is_block(p[1])) {
+      layout.block_at = static_cast<std::uint32_t>(8 * i);
+      block_found = true;
+    }
+  }
+  layout.tcb_to_end = static_cast<std::uint32_t>(p[0].stack_end - p[0].tcb);
+  layout.tls_below = static_cast<std::uint32_t>(p[0].tcb - p[0].frame);
+  if (p[0].ring != 0 && p[0].ring == p[1].ring && p[0].list_at == p[1].list_at) {
+    layout.list_at = p[0].list_at;
+    layout.rings[0] = p[0].ring;
+    // The probes' own stacks are in the cache now; unless another thread has just taken one of them.
+    peeker peek;
+    for (const probe& q : p) {
+      std::uintptr_t head = ring_head(peek, q.tcb, layout.list_at);
+      if (head != 0 && head != layout.rings[0]) layout.rings[1] = head;
+    }
+  }
+  layout.known = tid_found && block_found && p[1].stack_end - p[1].tcb == layout.tcb_to_end;
+}
+
 }  // namespace
 
 void find_heap(heap_facts& facts) noexcept {
@@ -292,6 +326,7 @@ void find_heap(heap_facts& facts) noexcept {
     g.tcache_entries = probes[0].entries;
     g.tcache_chunk = probes[0].chunk;
   }
+  probes[0] = probes[1] = {};  // copies of pointers would be roots
   facts.glibc = g;
   facts.source = heap_glibc;
 }
@@ -300,37 +335,8 @@ void find_thread_layout(thread_layout& layout) noexcept {
   layout = {};
   static probe p[2];
   p[0] = p[1] = {};
-  if (!run_probes(p) || p[0].count == 0 || p[0].count != p[1].count) return;
-  if (p[0].tcb - p[0].frame != p[1].tcb - p[1].frame || p[0].tcb < p[0].frame) return;
-  bool tid_found = false, block_found = false;
-  for (std::size_t i = 0; i + 1 < p[0].count; i++) {
-    for (unsigned half = 0; half < 2 && !tid_found; half++) {
-      auto at = [&](const probe& q) { return static_cast<int>(q.words[i] >> (32 * half)); };
-      if (at(p[0]) != p[0].tid || at(p[1]) != p[1].tid) continue;
-      layout.tid_at = static_cast<std::uint32_t>(8 * i + 4 * half);
-      tid_found = true;
-    }
-    auto is_block = [&](const probe& q) {
-      return (q.words[i] & (base::page_size - 1)) == 0 && q.words[i] != 0 && q.words[i] < q.frame && q.words[i] + q.words[i + 1] == q.stack_end;
-    };
-    if (!block_found && is_block(p[0]) && is_block(p[1])) {
-      layout.block_at = static_cast<std::uint32_t>(8 * i);
-      block_found = true;
-    }
-  }
-  layout.tcb_to_end = static_cast<std::uint32_t>(p[0].stack_end - p[0].tcb);
-  layout.tls_below = static_cast<std::uint32_t>(p[0].tcb - p[0].frame);
-  if (p[0].ring != 0 && p[0].ring == p[1].ring && p[0].list_at == p[1].list_at) {
-    layout.list_at = p[0].list_at;
-    layout.rings[0] = p[0].ring;
-    // The probes' own stacks are in the cache now; unless another thread has just taken one of them.
-    peeker peek;
-    for (const probe& q : p) {
-      std::uintptr_t head = ring_head(peek, q.tcb, layout.list_at);
-      if (head != 0 && head != layout.rings[0]) layout.rings[1] = head;
-    }
-  }
-  layout.known = tid_found && block_found && p[1].stack_end - p[1].tcb == layout.tcb_to_end;
+  if (run_probes(p)) compare_probes(p, layout);
+  p[0] = p[1] = {};  // copies of pointers would be roots
 }
 
 }  // namespace stray::trace

@@ -8,6 +8,8 @@
 // 4. A cached free whose links or count do not fit is taken as in use: its thread was stopped in the middle of put or get.
 // 5. An mmapped chunk is recognised by its header at a page's start; ordinary memory that looks just like one becomes a block instead of
 //    a root, which the ORPHAN rule covers.
+// 6. mmapped chunks have no lock. A thread stopped in realloc between mremap and the new size leaves a header that is too long; if
+//    another chunk was mapped there meanwhile, both are one block of the table: a pointer to either keeps and scans both.
 // Layouts tried: glibc 2.31, 2.36, 2.41. Pure; runs in the snapshot.
 #include "trace/heap_source.h"
 

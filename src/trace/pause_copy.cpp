@@ -144,9 +144,10 @@ bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_
     while (at < m.hi) {
       std::uintptr_t stop = m.hi, resume = m.hi;
       for (const range& r : skip) {
-        if (r.hi > at && r.lo < stop) {
-          stop = r.lo > at ? r.lo : at;
-          resume = r.hi;
+        std::uintptr_t lo = r.lo & ~(base::page_size - 1), hi = (r.hi + base::page_size - 1) & ~(base::page_size - 1);
+        if (hi > at && lo < stop) {
+          stop = lo > at ? lo : at;
+          resume = hi;
         }
       }
       if (stop > at) copy(memory, {at, stop}, what, notes);

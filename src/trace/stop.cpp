@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/syscalls.h"
+#include "trace/task_list.h"
 
 namespace stray::trace {
 namespace {
@@ -116,63 +117,6 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
   mine->word.compare_exchange_strong(word, (word & ~std::uint64_t{255}) | left);
 }
 
-// --- looking at threads ---------------------------------------------------------------------------------------------------------------
-
-// Reads /proc/self/task/<tid>/<file>; the number of bytes, or < 0.
-long read_task(int tid, const char* file, char* to, std::size_t room) noexcept {
-  char path[64];
-  text p(path, sizeof path);
-  p << "/proc/self/task/";
-  p.dec(static_cast<std::uint64_t>(tid)) << "/" << file;
-  int fd = sys::open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fd;
-  long n = sys::read(fd, to, room - 1);
-  sys::close(fd);
-  to[n > 0 ? n : 0] = 0;
-  return n;
-}
-
-struct task_look {
-  char state = 'X';
-  bool kernel_worker = false;
-  char name[16] = {};
-};
-
-bool look_at(int tid, task_look& out) noexcept {
-  char line[512];
-  if (read_task(tid, "stat", line, sizeof line) <= 0) return false;
-  const char* open = line;
-  while (*open != 0 && *open != '(') open++;
-  const char* close = nullptr;
-  for (const char* p = open; *p != 0; p++) {
-    if (*p == ')') close = p;
-  }
-  if (close == nullptr) return false;
-  std::size_t n = 0;
-  for (const char* p = open + 1; p < close && n + 1 < sizeof out.name; p++) out.name[n++] = *p;
-  out.name[n] = 0;
-  const char* p = close + 2;
-  out.state = *p;
-  for (int field = 3; field < 9 && *p != 0; field++) {  // to field 9, the flags
-    while (*p != 0 && *p != ' ') p++;
-    if (*p == ' ') p++;
-  }
-  std::uint64_t flags = take_dec(p);
-  out.kernel_worker = (flags & (0x10 | 0x4000)) != 0;  // PF_IO_WORKER, PF_USER_WORKER
-  return true;
-}
-
-bool blocks_signal(int tid) noexcept {
-  char status[4096];
-  if (read_task(tid, "status", status, sizeof status) <= 0) return false;
-  for (const char* p = status; *p != 0; p++) {
-    if (!starts_with(p, "\nSigBlk:\t")) continue;
-    p += 9;
-    return (take_hex(p) >> (s.signal - 1) & 1) != 0;
-  }
-  return false;
-}
-
 void nap(std::int64_t ns) noexcept {
   timespec t = base::to_timespec(ns);
   sys::call(SYS_nanosleep, sys::arg(&t), 0);
@@ -218,32 +162,11 @@ slot* add_slot(int tid) noexcept {
   }
 }
 
-// Calls f(tid) for every task of the process; false when the list cannot be read.
-template <class F>
-bool each_task(F f) noexcept {
-  int fd = sys::open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  alignas(8) char buffer[8192];
-  long n;
-  while ((n = sys::call(SYS_getdents64, fd, sys::arg(buffer), sizeof buffer)) > 0) {
-    for (long at = 0; at < n;) {
-      const char* entry = buffer + at;
-      auto length = *reinterpret_cast<const std::uint16_t*>(entry + 16);
-      const char* name = entry + 19;
-      int tid = static_cast<int>(take_dec(name));
-      if (tid != 0) f(tid);
-      at += length;
-    }
-  }
-  sys::close(fd);
-  return n == 0;
-}
-
 // A task seen for the first time: what is it?
 void classify(slot& x) noexcept {
   int tid = x.tid.load();
   task_look look;
-  if (!look_at(tid, look) || look.state == 'Z' || look.state == 'X') {
+  if (!look_at_task(tid, look) || look.state == 'Z' || look.state == 'X') {
     x.set(gone);
     return;
   }
@@ -253,7 +176,7 @@ void classify(slot& x) noexcept {
   } else if (s.skip != nullptr && s.skip(s.skip_arg, tid)) {
     x.set(skipped);
   } else {
-    x.blocked = blocks_signal(tid);
+    x.blocked = task_blocks(tid, s.signal);
   }
 }
 
@@ -269,9 +192,9 @@ void wait_unblocked(std::int64_t runnable_ns) noexcept {
       slot& x = t->slots[i];
       if (x.state() != listed || !x.blocked) continue;
       task_look look;
-      if (!look_at(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
+      if (!look_at_task(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
         x.set(gone);
-      } else if (!blocks_signal(x.tid.load())) {
+      } else if (!task_blocks(x.tid.load(), s.signal)) {
         x.blocked = false;
       } else if (waited < (look.state == 'R' ? runnable_ns : answer_limit)) {
         again = true;
@@ -335,13 +258,13 @@ void ask_all(note_log& notes) noexcept {
 bool still_due(slot& x, bool others_runnable, bool& runnable, note_log& notes) noexcept {
   task_look look;
   std::int64_t waited = base::now_ns() - x.asked_ns;
-  if (!look_at(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
+  if (!look_at_task(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
     x.withdraw(gone);
     return false;
   }
   runnable |= look.state == 'R';
   if (waited < answer_limit) return true;
-  bool blocked = blocks_signal(x.tid.load());
+  bool blocked = task_blocks(x.tid.load(), s.signal);
   bool patient = look.state == 'D' ? others_runnable : look.state != 'T' && look.state != 't';
   if (!blocked && patient && waited < runnable_limit) return true;
   if (!x.withdraw(given_up)) return false;  // it answered just now

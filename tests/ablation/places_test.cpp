@@ -1,0 +1,213 @@
+// Each place where the only pointer may lie keeps a goroutine silent, and reports it when its source of roots is switched off: so each
+// source is there for a reason, and each test can fail.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <sys/mman.h>
+#include <thread>
+
+#include "leak/findings.h"
+#include "trace/image_types.h"
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace {
+
+using stray::leak::tier;
+using stray::trace::bit;
+using stray::trace::root;
+
+struct holder {  // a heap block that owns the only sending handle
+  stray::chan<int> ch;
+};
+
+[[gnu::noinline]] void clear_dead_stack() {
+  volatile char room[16384];
+  for (char volatile& c : room) c = 0;
+}
+
+// Starts a goroutine that waits on a new channel; `put` stores the address of the holder. Nothing else keeps it.
+[[gnu::noinline]] void set_scene(const std::function<void(holder*)>& put) {
+  auto* h = new holder{stray::make_chan<int>()};
+  stray::go([ch = h->ch] { ch.recv(); });
+  put(h);
+}
+
+// The best tier of what is reported; none: silent.
+std::optional<tier> verdict(unsigned off = 0) {
+  std::optional<tier> best;
+  for (const stray::leak::finding& f : stray::leak::detect({.off = off})->list) {
+    if (!best || f.tier > *best) best = f.tier;
+  }
+  return best;
+}
+
+// take gives the holder back, so that the goroutine ends and the next test starts clean.
+void expect_root(root source, const std::function<void(holder*)>& put, const std::function<holder*()>& take) {
+  set_scene(put);
+  clear_dead_stack();
+  stray::testing::until_parked(1);
+  EXPECT_EQ(verdict(), std::nullopt) << "the place is not seen";
+  EXPECT_TRUE(verdict(bit(source)).has_value()) << "another root hides that the place is needed";
+  EXPECT_EQ(verdict(bit(source) | bit(root::orphans)), tier::proven);
+  holder* h = take();
+  h->ch.close();
+  delete h;
+  while (stray::num_goroutine() != 0) stray::yield();
+}
+
+holder* global_place;
+TEST(ablation, data) {
+  expect_root(root::data, [](holder* h) { global_place = h; }, [] { return std::exchange(global_place, nullptr); });
+}
+
+template <int Protection>
+void mapped(root source, int flags, int advice) {
+  static holder** page;
+  page = static_cast<holder**>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0));
+  if (advice != 0) {
+    ASSERT_EQ(madvise(page, 4096, advice), 0);
+  }
+  expect_root(
+      source,
+      [](holder* h) {
+        page[7] = h;
+        mprotect(page, 4096, Protection);
+      },
+      [] {
+        mprotect(page, 4096, PROT_READ | PROT_WRITE);
+        return page[7];
+      });
+  munmap(page, 4096);
+}
+constexpr int read_write = PROT_READ | PROT_WRITE;
+TEST(ablation, anonymous_mapping) { mapped<read_write>(root::anonymous, MAP_PRIVATE, 0); }
+TEST(ablation, page_made_read_only) { mapped<PROT_READ>(root::anonymous, MAP_PRIVATE, 0); }
+TEST(ablation, page_made_unreadable) { mapped<PROT_NONE>(root::anonymous, MAP_PRIVATE, 0); }
+TEST(ablation, shared_mapping) { mapped<read_write>(root::shared, MAP_SHARED, 0); }
+TEST(ablation, dontfork) { mapped<read_write>(root::dontfork, MAP_PRIVATE, MADV_DONTFORK); }
+TEST(ablation, wipeonfork) { mapped<read_write>(root::wipeonfork, MAP_PRIVATE, MADV_WIPEONFORK); }
+
+// A thread that does what it is told, and then spins or sleeps.
+struct helper_thread {
+  std::atomic<int> phase{0};
+  std::thread thread;
+  explicit helper_thread(void (*body)(helper_thread&)) : thread([this, body] { body(*this); }) {}
+  ~helper_thread() { thread.join(); }
+  void until(int n) {
+    while (phase.load() != n) std::this_thread::yield();
+  }
+};
+std::atomic<std::uintptr_t> handed{0};
+constexpr std::uintptr_t mask = 0x5a5a'5a5a'5a5a'5a5a;
+holder* unmask() { return reinterpret_cast<holder*>(handed.load() ^ mask); }
+void hand(holder* h) { handed = reinterpret_cast<std::uintptr_t>(h) ^ mask; }
+
+void in_thread(root source, void (*body)(helper_thread&)) {
+  std::optional<helper_thread> t;
+  expect_root(
+      source,
+      [&](holder* h) {
+        hand(h);
+        t.emplace(body);
+        t->until(1);
+      },
+      [&] {
+        t->phase = 2;
+        t.reset();
+        return unmask();
+      });
+}
+
+thread_local holder* volatile tls_place;
+TEST(ablation, tls_of_a_thread) {
+  in_thread(root::tls, [](helper_thread& t) {
+    tls_place = unmask();
+    clear_dead_stack();
+    t.phase = 1;
+    while (t.phase.load() != 2) __builtin_ia32_pause();
+    tls_place = nullptr;
+  });
+}
+
+TEST(ablation, stack_of_a_thread) {
+  in_thread(root::stacks, [](helper_thread& t) {
+    [[maybe_unused]] holder* volatile place = unmask();
+    clear_dead_stack();
+    t.phase = 1;
+    while (t.phase.load() != 2) __builtin_ia32_pause();
+    place = nullptr;
+  });
+}
+
+TEST(ablation, register_of_a_thread) {
+  in_thread(root::registers, [](helper_thread& t) {
+    clear_dead_stack();
+    std::uintptr_t masked = handed.load();
+    asm volatile(
+        "xorq %[mask], %%rbx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne 1b\n\txorl %%ebx, %%ebx"
+        : "+b"(masked), [phase] "+m"(t.phase)
+        : [mask] "r"(mask)
+        : "memory", "cc");
+  });
+}
+
+TEST(ablation, vector_register_of_a_thread) {
+  in_thread(root::vector_registers, [](helper_thread& t) {
+    clear_dead_stack();
+    std::uintptr_t masked = handed.load();
+    asm volatile(
+        "xorq %[mask], %%rbx\n\tmovq %%rbx, %%xmm9\n\txorl %%ebx, %%ebx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne 1b\n\t"
+        "pxor %%xmm9, %%xmm9"
+        : "+b"(masked), [phase] "+m"(t.phase)
+        : [mask] "r"(mask)
+        : "memory", "cc", "xmm9");
+  });
+}
+
+TEST(ablation, red_zone_of_a_thread) {
+  in_thread(root::red_zone, [](helper_thread& t) {
+    clear_dead_stack();
+    std::uintptr_t masked = handed.load();
+    asm volatile(
+        "xorq %[mask], %%rbx\n\tmovq %%rbx, -64(%%rsp)\n\txorl %%ebx, %%ebx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne "
+        "1b\n\tmovq $0, -64(%%rsp)"
+        : "+b"(masked), [phase] "+m"(t.phase)
+        : [mask] "r"(mask)
+        : "memory", "cc");
+  });
+}
+
+// ORPHAN: the pointer is nowhere to be seen.
+TEST(ablation, orphan) {
+  set_scene([](holder* h) { hand(h); });
+  clear_dead_stack();
+  stray::testing::until_parked(1);
+  EXPECT_EQ(verdict(), tier::likely);
+  EXPECT_EQ(verdict(bit(root::orphans)), tier::proven);
+  unmask()->ch.close();
+  delete unmask();
+  while (stray::num_goroutine() != 0) stray::yield();
+}
+
+// COUNT: a live frame keeps a stale copy of the channel's address; only a handle counts.
+TEST(ablation, count) {
+  struct stale {
+    void* core;
+  };
+  auto* keep = new stale{};
+  [[maybe_unused]] static stale* volatile global;
+  global = keep;
+  set_scene([&](holder* h) {
+    keep->core = h->ch.core();
+    delete h;
+  });
+  clear_dead_stack();
+  stray::testing::until_parked(1);
+  EXPECT_EQ(verdict(), tier::proven);
+  EXPECT_TRUE(stray::leak::detect({.count_rule = false})->list.empty());
+}
+
+}  // namespace

@@ -1,0 +1,323 @@
+// Every instruction of every waker: at none of them may the task that is being woken be called leaked (CLAIM, docs/design.md).
+//
+// The waker is stepped one instruction at a time; at each, the real detector takes a snapshot of the process. All that the waker has is a
+// reference into the waiter's own blocked frame (or the lock): the worst case there is. The control shows that without the waker the same
+// waiter is reported. Printed: instructions stepped.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "leak/findings.h"
+#include "runtime/park.h"
+#include "single_step.hpp"
+#include "sync/owner.h"
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace {
+
+constexpr std::uintptr_t mask = 0x5a5a'5a5a'5a5a'5a5a;  // pointers that the tracer must not see
+
+// What the waiter hands to the waker, hidden.
+std::atomic<std::uintptr_t> hidden{0};
+template <class T>
+void publish(T& object) {
+  hidden = reinterpret_cast<std::uintptr_t>(&object) ^ mask;
+}
+template <class T>
+[[gnu::noinline]] T& reveal() {
+  return *reinterpret_cast<T*>(hidden.load() ^ mask);
+}
+// From here on the waker has it, in a register and nowhere else, and every instruction counts.
+std::atomic<bool> armed{false};
+template <class T>
+[[gnu::always_inline]] inline T& fetch() {
+  T& object = reveal<T>();
+  armed = true;
+  return object;
+}
+
+bool reported_as_leaked() {
+  for (const stray::leak::finding& f : stray::leak::detect()->list) {
+    if (f.tier >= stray::leak::tier::cycle) return true;
+  }
+  return false;
+}
+
+// The stepped thread asks, the main thread answers.
+struct oracle {
+  std::atomic<int> asked{0}, answered{0};
+  std::atomic<bool> done{false};
+  int instructions = 0, wrong = 0;
+
+  void step() {  // in the trap handler of the waker: spins, so that it counts as running
+    if (!armed) return;
+    int n = asked.fetch_add(1) + 1;
+    while (answered.load() < n) __builtin_ia32_pause();
+  }
+  void answer_until_done() {
+    while (!done) {
+      if (asked.load() == answered.load()) {
+        std::this_thread::yield();
+        continue;
+      }
+      instructions++;
+      wrong += reported_as_leaked();
+      answered++;
+    }
+  }
+};
+
+struct scene {
+  std::size_t parked = 1;             // goroutines that block before the waker begins
+  bool on_thread = false;             // the waiter is an OS thread
+  void (*before)() = [] {};           // by the waker's thread, before the waiter starts
+  void (*after)() = [] {};            // the same, when the waiter is blocked
+};
+
+// waiter runs on a goroutine (or a thread) and blocks; waker runs stepped on a thread of its own.
+void expect_never_leaked(const char* name, std::function<void()> waiter, void (*waker)(), scene set = {}) {
+  hidden = 0;
+  armed = false;
+  oracle o;
+  std::atomic<int> phase{0};
+  std::thread stepped([&] {
+    set.before();
+    phase = 1;
+    while (phase.load() != 2) std::this_thread::yield();
+    set.after();
+    single_step::run([&o](const ucontext_t&) { o.step(); }, waker);
+    o.done = true;
+  });
+  while (phase.load() != 1) std::this_thread::yield();
+  std::thread blocked;
+  if (set.on_thread) {
+    blocked = std::thread(waiter);
+    while (hidden.load() == 0) std::this_thread::yield();
+  } else {
+    stray::go(waiter);
+    stray::testing::until_parked(set.parked);
+  }
+  waiter = nullptr;
+  std::uint64_t wrong_before = stray::runtime::wrong_verdicts();
+  phase = 2;
+  o.answer_until_done();
+  stepped.join();
+  if (blocked.joinable()) blocked.join();
+  while (stray::num_goroutine() != 0) stray::yield();
+  std::printf("%-48s %5d instructions, %d wrong\n", name, o.instructions, o.wrong);
+  EXPECT_GT(o.instructions, 20);
+  EXPECT_EQ(o.wrong, 0);
+  EXPECT_EQ(stray::runtime::wrong_verdicts(), wrong_before);
+}
+
+void settle() { stray::testing::until_parked(1); }
+
+TEST(wake, control_the_waiter_is_reported_when_there_is_no_waker) {
+  stray::go([] {
+    auto ch = stray::make_chan<int>();
+    publish(ch);
+    ch.recv();
+  });
+  settle();
+  EXPECT_TRUE(reported_as_leaked());
+  std::uint64_t before = stray::runtime::wrong_verdicts();
+  fetch<stray::chan<int>>().send(1);  // a wake through a pointer that nobody could see: the one way to be wrong
+  while (stray::num_goroutine() != 0) stray::yield();
+  EXPECT_EQ(stray::runtime::wrong_verdicts(), before + 1);
+}
+
+TEST(wake, send_wakes_a_receiver) {
+  expect_never_leaked(
+      "send -> receiver",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        ch.recv();
+      },
+      [] { fetch<stray::chan<int>>().send(7); });
+}
+
+TEST(wake, receive_wakes_a_sender) {
+  expect_never_leaked(
+      "receive -> sender",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        ch.send(1);
+      },
+      [] { fetch<stray::chan<int>>().recv(); });
+}
+
+TEST(wake, receive_from_a_full_buffer_wakes_a_sender) {
+  expect_never_leaked(
+      "receive from a full buffer -> sender",
+      [] {
+        auto ch = stray::make_chan<int>(1);
+        publish(ch);
+        ch.send(1);
+        ch.send(2);
+      },
+      [] { fetch<stray::chan<int>>().recv(); });
+}
+
+TEST(wake, close_wakes_a_receiver) {
+  expect_never_leaked(
+      "close -> receiver",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        ch.recv();
+      },
+      [] { fetch<stray::chan<int>>().close(); });
+}
+
+TEST(wake, close_wakes_a_sender) {
+  expect_never_leaked(
+      "close -> sender, which catches",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        EXPECT_THROW(ch.send(1), stray::panic);
+      },
+      [] { fetch<stray::chan<int>>().close(); });
+}
+
+TEST(wake, close_wakes_many) {
+  expect_never_leaked(
+      "close -> three receivers",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        for (int i = 0; i < 2; i++) stray::go([ch] { ch.recv(); });
+        ch.recv();
+      },
+      [] { fetch<stray::chan<int>>().close(); }, {.parked = 3});
+}
+
+TEST(wake, send_wakes_a_select) {
+  expect_never_leaked(
+      "send -> select over two",
+      [] {
+        auto a = stray::make_chan<int>(), b = stray::make_chan<int>();
+        publish(b);
+        stray::select(stray::on_recv(a), stray::on_recv(b));
+      },
+      [] { fetch<stray::chan<int>>().send(1); });
+}
+
+TEST(wake, a_select_wakes_a_receiver) {
+  expect_never_leaked(
+      "select with send -> receiver",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        ch.recv();
+      },
+      [] { stray::select(stray::on_send(fetch<stray::chan<int>>(), 1), stray::on_default()); });
+}
+
+TEST(wake, send_wakes_an_os_thread) {
+  expect_never_leaked(
+      "send -> receiver on an OS thread",
+      [] {
+        auto ch = stray::make_chan<int>();
+        publish(ch);
+        ch.recv();
+      },
+      [] { fetch<stray::chan<int>>().send(7); }, {.on_thread = true});
+}
+
+// The lock is taken by the waker before it is stepped: it is the owner.
+stray::mutex lock_of_the_test;
+TEST(wake, unlock_wakes_the_next) {
+  expect_never_leaked(
+      "unlock -> next owner, competing", [] { std::lock_guard hold(lock_of_the_test); },
+      [] {
+        armed = true;
+        lock_of_the_test.unlock();
+      },
+      {.before = [] { lock_of_the_test.lock(); }});
+}
+
+TEST(wake, unlock_hands_over_to_a_starving_waiter) {
+  expect_never_leaked(
+      "unlock -> next owner, handed over", [] { std::lock_guard hold(lock_of_the_test); },
+      [] {
+        armed = true;
+        lock_of_the_test.unlock();
+      },
+      {.before = [] { lock_of_the_test.lock(); },
+       .after =
+           [] {
+             // Wake it and take the lock before it can, until it has waited for 1 ms and asks for a hand-over.
+             std::uint64_t word = 0;
+             do {
+               auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+               while (std::chrono::steady_clock::now() < until) {
+               }
+               lock_of_the_test.unlock();
+               lock_of_the_test.lock();
+               settle();
+               std::memcpy(&word, &lock_of_the_test, sizeof word);
+             } while ((word & stray::sync::lock_word::handoff) == 0);
+           }});
+}
+
+TEST(wake, done_wakes_the_waiter) {
+  expect_never_leaked(
+      "done -> wait",
+      [] {
+        stray::wait_group group;
+        group.add(1);
+        publish(group);
+        group.wait();
+      },
+      [] { fetch<stray::wait_group>().done(); });
+}
+
+struct signal {
+  stray::mutex lock;
+  stray::condition_variable changed;
+  bool ready = false;
+};
+TEST(wake, notify_one_wakes_the_waiter) {
+  expect_never_leaked(
+      "notify_one -> wait",
+      [] {
+        signal s;
+        publish(s);
+        std::unique_lock hold(s.lock);
+        s.changed.wait(hold, [&s] { return s.ready; });
+      },
+      [] {
+        signal& s = fetch<signal>();
+        std::lock_guard hold(s.lock);
+        s.ready = true;
+        s.changed.notify_one();
+      });
+}
+
+TEST(wake, notify_all_wakes_the_waiter) {
+  expect_never_leaked(
+      "notify_all -> wait",
+      [] {
+        signal s;
+        publish(s);
+        std::unique_lock hold(s.lock);
+        s.changed.wait(hold, [&s] { return s.ready; });
+      },
+      [] {
+        signal& s = fetch<signal>();
+        std::lock_guard hold(s.lock);
+        s.ready = true;
+        s.changed.notify_all();
+      });
+}
+
+}  // namespace
