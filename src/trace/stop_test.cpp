@@ -91,7 +91,6 @@ TEST_F(stop_case, fifty_threads_stand_still) {
 
 TEST_F(stop_case, a_thread_that_blocks_the_signal_is_reported) {
   std::atomic<int> tid{0};
-  std::atomic<bool> quit{false};
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   std::thread blocker([&] {

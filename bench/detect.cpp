@@ -1,0 +1,100 @@
+// One detection on a given shape: how long threads stand still, how long the report takes. bench/detect.sh runs it beside Go's.
+//
+//   bench_detect chain MB        a linked list through MB of 40-byte blocks, in allocation order, and 10 leaked goroutines
+//   bench_detect graph MB        the same blocks with four random pointers each
+//   bench_detect leaked N        N leaked goroutines, each on its own channel
+//   bench_detect mixed N         N leaked ones and N live ones on a global channel
+// Rows: shape,n,metric,value. Medians of REPEAT (5) detections after the first.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace {
+
+struct block {  // 40 bytes
+  block* next[4];
+  std::int64_t value;
+};
+block* root;
+stray::chan<int> open_channel;
+
+[[gnu::noinline]] void build(std::size_t megabytes, bool random) {
+  std::size_t n = (megabytes << 20) / 48;
+  std::vector<block*> all(n);
+  for (std::size_t i = 0; i < n; i++) all[i] = static_cast<block*>(std::calloc(1, sizeof(block)));
+  std::uint64_t x = 88172645463325252u;
+  for (std::size_t i = 0; i < n; i++) {
+    if (i + 1 < n) all[i]->next[0] = all[i + 1];
+    for (int k = 1; k < 4 && random; k++) {
+      x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+      all[i]->next[k] = all[x % n];
+    }
+  }
+  root = all[0];
+}
+
+[[gnu::noinline]] void leak(std::size_t n) {
+  for (std::size_t i = 0; i < n; i++) {
+    auto ch = stray::make_chan<int>();
+    stray::go([ch] { ch.recv(); });
+  }
+}
+
+double ms(std::chrono::nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: %s chain|graph|leaked|mixed N\n", argv[0]);
+    return 2;
+  }
+  const char* shape = argv[1];
+  auto n = static_cast<std::size_t>(std::atoll(argv[2]));
+  std::size_t expected = 10;
+  open_channel = stray::make_chan<int>();
+  if (std::strcmp(shape, "chain") == 0 || std::strcmp(shape, "graph") == 0) {
+    build(n, shape[0] == 'g');
+    leak(expected);
+    stray::testing::until_parked(expected);
+  } else {
+    expected = n;
+    leak(n);
+    bool mixed = std::strcmp(shape, "mixed") == 0;
+    for (std::size_t i = 0; i < n && mixed; i++) {
+      stray::go([] { open_channel.recv(); });
+    }
+    stray::testing::until_parked(mixed ? 2 * n : n);
+  }
+  const char* repeat = std::getenv("REPEAT");
+  int rounds = repeat != nullptr ? std::atoi(repeat) : 5;
+  std::vector<double> pauses, totals;
+  for (int i = 0; i <= rounds; i++) {
+    auto began = std::chrono::steady_clock::now();
+    stray::leak::report r = stray::leak::find();
+    double total = ms(std::chrono::steady_clock::now() - began);
+    if (r.total() != expected || !r.complete()) {
+      std::printf("%s,%zu,wrong,%zu\n", shape, n, r.total());
+      for (const std::string& note : r.notes()) std::fprintf(stderr, "%s\n", note.c_str());
+      return 1;
+    }
+    if (i == 0) {
+      std::printf("%s,%zu,first_ms,%.2f\n", shape, n, total);
+      continue;
+    }
+    pauses.push_back(ms(r.pause()));
+    totals.push_back(total);
+  }
+  std::printf("%s,%zu,pause_ms,%.2f\n%s,%zu,total_ms,%.2f\n", shape, n, median(pauses), shape, n, median(totals));
+}
