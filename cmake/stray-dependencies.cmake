@@ -10,7 +10,6 @@ macro(stray_require_module variable module debian_package)
 endmacro()
 
 set(stray_missing)
-stray_require_module(STRAY_UNWIND libunwind libunwind-dev)
 stray_require_module(STRAY_DW libdw libdw-dev)
 stray_require_module(STRAY_ZLIB zlib zlib1g-dev)
 stray_require_module(STRAY_FMT fmt libfmt-dev)
@@ -27,5 +26,4 @@ if(stray_missing)
                       "In a checkout of stray, ./dev setup installs everything.")
 endif()
 
-set(STRAY_LINK_LIBRARIES PkgConfig::STRAY_UNWIND PkgConfig::STRAY_DW PkgConfig::STRAY_ZLIB PkgConfig::STRAY_FMT
-    PkgConfig::STRAY_HTTPLIB)
+set(STRAY_LINK_LIBRARIES PkgConfig::STRAY_DW PkgConfig::STRAY_ZLIB PkgConfig::STRAY_FMT PkgConfig::STRAY_HTTPLIB)

@@ -58,8 +58,10 @@ std::vector<std::uintptr_t> own_stack(std::size_t most) {
     profile::registers regs{reg(REG_RIP) + 1, reg(REG_RSP), reg(REG_RBP), reg(REG_RBX), reg(REG_R12), reg(REG_R13), reg(REG_R14), reg(REG_R15)};
     return walk(regs, {stack.lo + base::page_size, stack.hi}, most);
   }
+  profile::stack_bounds bounds;
+  if (runtime::task* t = runtime::current_task_or_null(); t != nullptr && !t->is_thread) bounds = {t->stack_lo, t->stack_hi};
   std::vector<std::uintptr_t> pcs(most);
-  pcs.resize(profile::unwind_here(pcs.data(), most));
+  pcs.resize(profile::unwind_here(pcs.data(), most, bounds));
   return pcs;
 }
 

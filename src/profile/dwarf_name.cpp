@@ -27,7 +27,12 @@ bool is_class(int tag) { return tag == DW_TAG_class_type || tag == DW_TAG_struct
 
 const char* linkage_name(Dwarf_Die* function) {
   const char* name = text_of(function, DW_AT_linkage_name);
-  return name != nullptr ? name : text_of(function, DW_AT_MIPS_linkage_name);
+  if (name == nullptr) name = text_of(function, DW_AT_MIPS_linkage_name);
+  if (name == nullptr) {  // assembly: the assembler knows only the symbol
+    name = dwarf_diename(function);
+    if (name != nullptr && !std::string_view(name).starts_with("_Z")) name = nullptr;
+  }
+  return name;
 }
 
 int parameters(Dwarf_Die* function) {

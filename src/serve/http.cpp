@@ -78,6 +78,7 @@ std::string date_now() {
 class protocol : public httplib::Server {
  public:
   explicit protocol(const handler& answer) {
+    set_keep_alive_max_count(requests_per_connection);  // what the Keep-Alive header says
     set_default_headers({{"X-Content-Type-Options", "nosniff"}});
     // Before routing, hence before a body would be read.
     set_pre_routing_handler([&answer](const httplib::Request& in, httplib::Response& out) {
@@ -87,6 +88,7 @@ class protocol : public httplib::Server {
       x.handled = true;
       out.status = r.status;
       out.set_header("Date", date_now());
+      if (in.method == "HEAD") out.set_header("Accept-Ranges", "none");  // else httplib promises them
       for (auto& [name, value] : r.headers)
         if (name != "X-Content-Type-Options") out.set_header(name, value);
       out.body = std::move(r.body);

@@ -105,6 +105,7 @@ TEST(http, head_has_the_length_without_the_body) {
   std::string answer = ask(server.port(), "HEAD /x HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
   EXPECT_HAS(answer, "\r\nContent-Length: 8\r\n");
+  EXPECT_HAS(answer, "\r\nAccept-Ranges: none\r\n");
   EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
 }
 

@@ -94,10 +94,13 @@ struct roots_case : ::testing::Test {
     request.arg = &*out;
     request.hidden = out.hidden();
     request.off = off;
-    snapshot_outcome outcome = take_snapshot(request);
-    if (!outcome.ok || outcome.unstopped != 0) test::print_notes(outcome);
-    EXPECT_TRUE(outcome.ok) << outcome.why;
-    EXPECT_EQ(outcome.unstopped, 0u);
+    for (;;) {  // on a loaded machine a thread may not get a processor in time: nothing is decided then
+      snapshot_outcome outcome = take_snapshot(request);
+      EXPECT_TRUE(outcome.ok) << outcome.why;
+      if (!outcome.ok || outcome.unstopped == 0) break;
+      out->marked_weak = false;
+      out->after_calls = 0;
+    }
     return out->marked;
   }
   // Runs `hide` in another thread; it must call spin() (or its like) with the pointer in place.

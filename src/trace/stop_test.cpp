@@ -61,7 +61,7 @@ TEST_F(stop_case, fifty_threads_stand_still) {
   }
   while (running.load() != n) std::this_thread::yield();
   std::vector<std::int64_t> times;
-  for (int round = 0; round < 10; round++) {
+  for (int complete = 0; complete < 10;) {
     ASSERT_TRUE(prepare_stop(nullptr, nullptr, *log));
     std::int64_t start = base::now_ns();
     ASSERT_EQ(stop_threads(*log), stop_result::done);
@@ -70,15 +70,21 @@ TEST_F(stop_case, fifty_threads_stand_still) {
     std::size_t count = 0;
     for (const stopped_thread& t : stopped) {
       count += t.stopped;
-      EXPECT_NE(t.fs_base, 0u);
-      EXPECT_NE(t.context, nullptr);
+      EXPECT_EQ(t.fs_base != 0, t.stopped);
+      EXPECT_EQ(t.context != nullptr, t.stopped);
     }
     std::uint64_t before = total.load();
     for (int i = 0; i < 100; i++) syscall(SYS_sched_yield);
     std::uint64_t after = total.load();
     bool held = still_stopped();
     release_threads();
-    EXPECT_EQ(count, static_cast<std::size_t>(n)) << notes_of(*log);
+    if (count != n) {  // no processor for one of them in 200 ms: it must have been said
+      EXPECT_NE(log->used, 0u);
+      log->used = 0;
+      times.pop_back();
+      continue;
+    }
+    complete++;
     EXPECT_EQ(before, after);
     EXPECT_TRUE(held);
   }
