@@ -12,7 +12,10 @@ scratch=$(mktemp -d)
 pid=
 
 finish() {
-  if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+  if [ -n "$pid" ]; then
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true  # bash says nothing of its end then
+  fi
   rm -rf "$scratch"
 }
 trap finish EXIT
@@ -75,7 +78,7 @@ if [ -n "$go" ] && [ -x "$go" ]; then
   pprof -list create_leaked
   grep -Eq '[[:space:]]1 .*ch\.recv\(\)' "$scratch/pprof" || fail "go tool pprof -list does not show 1 on the line of the receive"
 else
-  printf '\n$ curl %s?debug=1\n' "'$url'"
+  printf '\n$ curl %s\n' "'$url?debug=1'"
   get "$url?debug=1" || fail "no answer from $url"
   printf '\nThere is no Go 1.26 here: install it, or ./dev setup, and the command above shows graphs and source lines.\n'
 fi

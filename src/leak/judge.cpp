@@ -50,6 +50,13 @@ std::uint32_t node_at(const wait_graph& g, std::uintptr_t address) noexcept {
   return no_node;
 }
 
+std::size_t stack_size(const wait_graph& g, std::uintptr_t top) noexcept {
+  for (unsigned i = 0; i < g.region_count; i++) {
+    if (g.regions[i].where.holds(top - 1)) return g.regions[i].spacing;
+  }
+  return base::page_size;
+}
+
 // --- handle words -------------------------------------------------------------------------------------------------------------------
 
 core_state* core_of(wait_graph& g, std::uintptr_t value) noexcept {
@@ -84,7 +91,7 @@ void enter(wait_graph& g, marker& m, std::uint32_t number) noexcept {
   if (n.is_thread) {
     if (n.what == node::candidate) m.push_thread(n.tid);
   } else if (n.stack.size() != 0 && !n.on_cpu) {
-    m.push(n.stack, origin::memory);
+    m.push(n.stack, n.interrupted ? origin::running : origin::memory);
   }
 }
 
@@ -172,7 +179,13 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
     const runtime::worker& w = r.view.workers[i];
     if (w.tid.load(std::memory_order_relaxed) != tid) continue;                     // order: frozen
     std::uint32_t number = node_at(g, sp);
-    if (number == no_node || g.nodes[number].what == node::none) return {trace::thread_rule::idle};  // rule 4
+    if (number == no_node || g.nodes[number].what == node::none) {
+      if (w.native.holds(sp) || w.running == nullptr) return {trace::thread_rule::idle};  // rule 4
+      node& n = g.nodes[(reinterpret_cast<std::uintptr_t>(w.running) - g.task_slab.lo) / g.task_size];
+      n.interrupted = true;
+      n.stack.lo = n.stack.hi - stack_size(g, n.stack.hi) + base::page_size;
+      return {trace::thread_rule::busy, 0};
+    }
     node& n = g.nodes[number];
     for (unsigned k = 0; k < g.region_count; k++) {
       if (g.regions[k].where.holds(sp)) {

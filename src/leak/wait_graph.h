@@ -23,6 +23,7 @@ struct node {
   bool is_thread = false, is_main = false;
   bool blocked = false;           // in state waiting or parking, for whatever reason
   bool on_cpu = false;            // a stopped thread's span covers its stack
+  bool interrupted = false;       // it ran, and a signal handler on another stack has its registers: all of its stack may be live
   bool live = false, entered = false;
   bool uncounted = false;         // waits on a core with handles that were not located
   std::uint8_t cycle_mark = 0;

@@ -265,7 +265,6 @@ task* pick(worker* w) noexcept {
 }
 
 std::uintptr_t enter(worker* w, task* t) noexcept {
-  (void)w;
   if (t->stack_lo == 0) {
     if (!bind_stack(t, t->stack_class)) {
       base::say("stray: no memory for a stack of %zu bytes (goroutine %llu); lower STRAY_STACK_SIZE or the number of goroutines",
@@ -278,6 +277,7 @@ std::uintptr_t enter(worker* w, task* t) noexcept {
   std::uint64_t word = t->word.load(std::memory_order_relaxed);  // order: the queue's hand-over has acquired it
   t->word.store(word::with(word, state::running), std::memory_order_release);  // order: before the switch, for the snapshot
   set_current_task(t);
+  w->running = t;
   return t->sp;
 }
 
@@ -322,6 +322,7 @@ void switch_away(worker* w, task* self, handover left) noexcept {
     to = enter(w, next);
   } else {
     set_current_task(nullptr);
+    w->running = nullptr;
     to = w->scheduler_sp;
   }
   std::uintptr_t unused;

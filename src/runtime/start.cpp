@@ -60,6 +60,14 @@ int usable_cores() noexcept {
 void* worker_body(void* arg) {
   auto* w = static_cast<worker*>(arg);
   stray_tls_worker = w;
+  pthread_attr_t attributes;
+  void* lo = nullptr;
+  std::size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    pthread_attr_getstack(&attributes, &lo, &size);
+    pthread_attr_destroy(&attributes);
+  }
+  w->native = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
   w->tid.store(base::sys::gettid());
   use_alternate_stack();
   worker_main(w);

@@ -1,7 +1,7 @@
 // A worker: the OS thread that runs goroutines, and what it owns.
 //
 // 1. Fields up to the next comment are the worker's own; no other thread reads them, but the snapshot's child does.
-// 2. Its native stack never holds a user's byte: user code runs on goroutine stacks only. So a sleeping worker is not scanned.
+// 2. Its native stack never holds a user's byte: user code runs on goroutine stacks only. So it is not scanned.
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,8 @@ struct alignas(64) worker {
   task* previous = nullptr;         // switched away from; the next context on this worker completes it
   handover left = handover::nothing;
   std::uintptr_t scheduler_sp = 0;  // of the scheduler's own context while a goroutine runs
+  task* running = nullptr;          // set before the switch to it
+  base::range native;               // its own thread's stack
   exception_globals* exceptions = nullptr;
   std::uint32_t tick = 0;           // tasks started or resumed
   std::uint32_t next_streak = 0;    // run_next taken this often in a row

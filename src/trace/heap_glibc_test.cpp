@@ -105,7 +105,7 @@ void compare(void* arg, image& in) noexcept {
         continue;
       }
       range bytes;
-      if (in.blocks.block_of(user, bytes) && bytes.lo < user && user + table.size[i] <= bytes.hi &&
+      if (in.blocks.block_of(user, bytes) && bytes.lo < user &&
           (*reinterpret_cast<std::uintptr_t*>(bytes.lo - 8) & *reinterpret_cast<std::uintptr_t*>(user - 8) & 2) != 0) {
         f.merged++;  // invariant 6 of heap_glibc.cpp
       } else if (!in.blocks.block_of(user + table.size[i] / 2, bytes) || bytes.lo != user || !in.blocks.in_use(user)) {

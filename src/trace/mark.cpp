@@ -7,6 +7,14 @@ using strength = root_span::strength;
 marker::marker(image& in) noexcept
     : in_(in), who_(*in.who), blocks_(in.blocks), interest_lo_(in.who->interest.lo), interest_size_(in.who->interest.size()) {
   for (std::uintptr_t*& s : stack_) s = in.memory->array<std::uintptr_t>(blocks_.blocks() + 64);
+  std::uintptr_t hi = 0;
+  for (const root_span& r : in.roots) {
+    if (r.how != strength::parked || r.lo == 0) continue;
+    parked_.push(*in.memory, {r.lo, r.hi, r.tid, {}});
+    if (parked_lo_ == 0 || r.lo < parked_lo_) parked_lo_ = r.lo;
+    if (r.hi > hi) hi = r.hi;
+  }
+  parked_size_ = hi - parked_lo_;
 }
 
 // The next readable part of `rest`, which shrinks to what is behind it.
@@ -79,6 +87,7 @@ template <marker::colour c>
 inline void marker::scan(const span& s, queue& waiting) noexcept {
   const std::uintptr_t interest_lo = interest_lo_;
   const std::size_t interest_size = interest_size_;
+  const std::uintptr_t parked_lo = parked_lo_, parked_size = parked_size_;
   std::uintptr_t bytes = s.bytes;
   for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
     std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
@@ -91,6 +100,7 @@ inline void marker::scan(const span& s, queue& waiting) noexcept {
       }
       continue;
     }
+    if (value - parked_lo < parked_size) enter_parked(c, value);
     block_table::segment* in = blocks_.find_segment(value);
     if (in == nullptr) continue;
     __builtin_prefetch(&in->at[(value >> 10) & (block_table::words - 1)], 1);
@@ -182,6 +192,7 @@ void marker::mark_roots() noexcept {
       for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
         std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
         if (value - interest_lo_ < interest_size_) who_.hit(who_.self, *this, make_word({s.lo, s.hi}, at, bytes, s.from));
+        if (value - parked_lo_ < parked_size_) enter_parked(mark, value);
       }
       run<mark>();
     }
@@ -236,15 +247,26 @@ bool marker::reach_block(std::uintptr_t address) noexcept {
   return true;
 }
 
-void marker::push_thread(int tid) noexcept {
+// Once a thread and colour; registers and frames together.
+void marker::push_parked(colour c, int tid) noexcept {
+  bool first = false, any = false;
+  for (parked_stack& p : parked_) {
+    if (p.tid != tid) continue;
+    any = true;
+    first = first || !p.pushed[c];
+    p.pushed[c] = true;
+  }
+  if (any && !first) return;
   for (const root_span& r : in_.roots) {
-    if (r.how == strength::parked && r.tid == tid) spans_[mark].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
+    if (r.how == strength::parked && r.tid == tid) spans_[c].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
   }
 }
-void marker::reach_thread(int tid) noexcept {
-  for (const root_span& r : in_.roots) {
-    if (r.how == strength::parked && r.tid == tid) spans_[second].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
+void marker::enter_parked(colour c, std::uintptr_t address) noexcept {
+  for (const parked_stack& p : parked_) {
+    if (address - p.lo < p.hi - p.lo) return push_parked(c, p.tid);
   }
 }
+void marker::push_thread(int tid) noexcept { push_parked(mark, tid); }
+void marker::reach_thread(int tid) noexcept { push_parked(second, tid); }
 
 }  // namespace stray::trace

@@ -4,8 +4,9 @@
 //    time. Marking may go on into reached blocks later; then a block has both, and mark counts.
 // 2. Each block is scanned at most once per colour, each word of it as a possible address (masked to base::address_mask).
 // 3. A word into client.interest goes to the client (hit, reached, locate), every other one to the block table.
-// 4. Callbacks may push, never drain: work is done by the outermost call.
-// 5. The order that classify needs: locate, mark_roots, mark_weak, reach, mark_orphans.
+// 4. A word that points into the frames of a `parked` thread makes that thread's registers and frames live memory, as push_thread does.
+// 5. Callbacks may push, never drain: work is done by the outermost call.
+// 6. The order that classify needs: locate, mark_roots, mark_weak, reach, mark_orphans.
 // Figures (tracing.md 4): two-stage prefetch, 32 candidates waiting for their bitmap line and 16 blocks for their contents: 36 M blocks/s
 // on a random graph of 20 M blocks; a plain loop 5.6. A one-stage queue: a quarter of the speed.
 // Pure; runs in the snapshot, one thread.
@@ -94,6 +95,8 @@ class marker {
   template <colour c>
   void run(const span* first = nullptr) noexcept;
   void locate_words(const span& s) noexcept;
+  void push_parked(colour c, int tid) noexcept;
+  void enter_parked(colour c, std::uintptr_t address) noexcept;
 
   image& in_;
   const client& who_;
@@ -102,6 +105,14 @@ class marker {
   std::size_t interest_size_;
   std::uintptr_t* stack_[2] = {};  // blocks to scan, by colour; room for every block
   std::size_t top_[2] = {};
+  // Stacks of parked threads: a live pointer into one makes its contents live.
+  struct parked_stack {
+    std::uintptr_t lo, hi;
+    int tid;
+    bool pushed[2];
+  };
+  list<parked_stack> parked_;
+  std::uintptr_t parked_lo_ = 0, parked_size_ = 0;  // the range that holds them all
   list<span> spans_[2];
   counts counts_[2];
 };

@@ -173,6 +173,7 @@ bool page_scan::fill_pagemap(std::uintptr_t from, std::uintptr_t hi, bool anonym
 
 bool page_scan::fill(std::uintptr_t from, std::uintptr_t hi, bool anonymous_only) noexcept {
   at_ = count_ = 0;
+  returned_to_ = 0;
   asked_from_ = from;
   asked_hi_ = hi;
   asked_anonymous_ = anonymous_only;
@@ -215,7 +216,8 @@ bool page_scan::is_guard(std::uintptr_t page) noexcept {
 
 bool page_scan::next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_only, range& run) noexcept {
   while (from < hi) {
-    if (asked_hi_ != hi || asked_anonymous_ != anonymous_only || from < asked_from_ || (at_ == count_ && from >= walked_to_)) {
+    if (asked_hi_ != hi || asked_anonymous_ != anonymous_only || from < asked_from_ || from < returned_to_ ||
+        (at_ == count_ && from >= walked_to_)) {
       fill(from, hi, anonymous_only);
     }
     while (at_ < count_ && found_[at_].end <= from) at_++;
@@ -229,7 +231,7 @@ bool page_scan::next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_onl
         return true;
       }
       at_++;
-      from = run.hi;
+      from = returned_to_ = run.hi;
       return true;
     }
     from = walked_to_ > from ? walked_to_ : hi;

@@ -46,7 +46,7 @@ class page_scan {
   void close() noexcept;
   means how() const noexcept { return how_; }
   // Next run of pages with data in [from, hi): present or swapped, and not the shared zero page; with `anonymous_only` no page of a
-  // file. False at the end. `from` moves behind the run.
+  // file. False at the end. `from` moves behind the run. Asking for an earlier or another stretch in between is allowed.
   bool next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_only, range& run) noexcept;
 
  private:
@@ -60,7 +60,7 @@ class page_scan {
   means how_ = means::none;
   region found_[256];
   std::size_t count_ = 0, at_ = 0;
-  std::uintptr_t asked_from_ = 0, walked_to_ = 0, asked_hi_ = 0;
+  std::uintptr_t asked_from_ = 0, walked_to_ = 0, asked_hi_ = 0, returned_to_ = 0;
   bool asked_anonymous_ = false;
 };
 

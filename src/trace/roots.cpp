@@ -151,7 +151,8 @@ class root_finder {
 
   // sp is on a stack of the user's own making: its whole native stack counts, and so does what sp points into.
   range elsewhere(const stopped_thread& t, range native, strength how) noexcept {
-    add(native, root::stacks, how, origin::memory, t.tid);
+    // Code that was interrupted may have left its only copies in frames or in a signal frame on an alternate stack: all of it was running.
+    add(native, root::stacks, how, origin::running, t.tid);
     const mapping* m = in_.map.find(t.sp);
     if (m == nullptr) return {0, 0};
     if (in_.who->interest.holds(t.sp)) return {t.sp, m->hi};
@@ -161,7 +162,7 @@ class root_finder {
     for (const range& r : cut_) {
       if (r.holds(t.sp)) return {t.sp, m->hi < r.hi ? m->hi : r.hi};  // somebody's stack
     }
-    return {0, 0};  // the mapping is a root anyway
+    return {t.sp, m->hi};  // the mapping is a root anyway, but as memory
   }
 
   void caller(std::uintptr_t fs) noexcept {

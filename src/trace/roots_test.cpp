@@ -325,7 +325,8 @@ void fiber_with_pointer() {
 }
 TEST_F(roots_case, a_fiber_on_a_mapped_stack) {
   char* stack = static_cast<char*>(mmap(nullptr, fiber_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  with_thread([&] { run_on_fiber(stack, fiber_size, fiber_with_pointer); }, [&] { expect_only_by(root::anonymous); });
+  with_thread([&] { run_on_fiber(stack, fiber_size, fiber_with_pointer); },
+              [&] { expect_only_by(root::anonymous, bit(root::stacks)); });  // from sp up as a running one's, and the mapping
   munmap(stack, fiber_size);
 }
 TEST_F(roots_case, a_fiber_on_a_stack_in_the_heap) {
