@@ -35,12 +35,31 @@ void send_copy(chan_core* core, const T& value) {
   slot.emplace(value);
   chan_send(core, slot.raw());
 }
+// A value whose move may throw travels in a box, made before any lock; it goes back to its owner when nothing was sent.
+template <class T>
+class boxed_value {
+ public:
+  explicit boxed_value(T& from) : from_(from) { slot_.emplace(std::move_if_noexcept(from)); }
+  void* raw() noexcept { return slot_.raw(); }
+  void give_back() {
+    if constexpr (!std::is_copy_constructible_v<T>) from_ = std::move(*slot_.take());
+  }
+
+ private:
+  T& from_;
+  element_slot<T> slot_;
+};
+
 template <class T>
 void send_move(chan_core* core, T&& value) {
   if constexpr (carrier<T>::boxed) {
-    element_slot<T> slot;
-    slot.emplace(std::move_if_noexcept(value));
-    chan_send(core, slot.raw());
+    boxed_value<T> box(value);
+    try {
+      chan_send(core, box.raw());
+    } catch (...) {
+      box.give_back();
+      throw;
+    }
   } else {
     chan_send(core, std::addressof(value));
   }
@@ -53,16 +72,19 @@ bool try_send_copy(chan_core* core, const T& value) {
 }
 template <class T>
 bool try_send_move(chan_core* core, T&& value) {
-  if constexpr (!carrier<T>::boxed) {
-    return chan_try_send(core, std::addressof(value));
-  } else if constexpr (std::is_copy_constructible_v<T>) {
-    return try_send_copy<T>(core, value);
-  } else {
-    element_slot<T> slot;
-    slot.emplace(std::move(value));
-    bool sent = chan_try_send(core, slot.raw());
-    if (!sent) value = std::move(*slot.take());
+  if constexpr (carrier<T>::boxed) {
+    boxed_value<T> box(value);
+    bool sent = false;
+    try {
+      sent = chan_try_send(core, box.raw());
+    } catch (...) {
+      box.give_back();
+      throw;
+    }
+    if (!sent) box.give_back();
     return sent;
+  } else {
+    return chan_try_send(core, std::addressof(value));
   }
 }
 template <class T>

@@ -1,10 +1,13 @@
 // stray::condition_variable: waits on any Lockable, for goroutines and OS threads.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>  // std::cv_status
 #include <cstdint>
+
+#include <stray/detail/duration.hpp>
 
 namespace stray {
 
@@ -44,14 +47,14 @@ class condition_variable {
   }
   template <class Lock, class Rep, class Period>
   std::cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d) {
-    auto ns = std::chrono::ceil<std::chrono::nanoseconds>(d).count();
-    return wait_ns(lock, ns < 0 ? 0 : ns) ? std::cv_status::no_timeout : std::cv_status::timeout;
+    return wait_ns(lock, detail::wait_ns(d)) ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d, Predicate ready) {
-    auto end = std::chrono::steady_clock::now() + d;
+    using clock = std::chrono::steady_clock;
+    auto end = clock::now() + std::chrono::nanoseconds(std::min(detail::wait_ns(d), (clock::time_point::max() - clock::now()).count()));
     while (!ready()) {
-      if (wait_for(lock, end - std::chrono::steady_clock::now()) == std::cv_status::timeout) return ready();
+      if (wait_for(lock, end - clock::now()) == std::cv_status::timeout) return ready();
     }
     return true;
   }

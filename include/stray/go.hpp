@@ -1,6 +1,7 @@
 // Goroutines: go, yield, sleep, and what a goroutine knows of itself.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,8 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+
+#include <stray/detail/duration.hpp>
 
 namespace stray {
 
@@ -118,8 +121,9 @@ void sleep_until(time_point t);
 // Blocks the calling goroutine or thread for at least d.
 template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& d) {
-  if (d.count() <= 0) return yield();
-  sleep_until(std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::steady_clock::duration>(d));
+  if (!(d.count() > 0)) return yield();
+  auto now = std::chrono::steady_clock::now();
+  sleep_until(now + std::chrono::nanoseconds(std::min(detail::wait_ns(d), (time_point::max() - now).count())));
 }
 
 std::uint64_t goroutine_id() noexcept;  // 1, 2, ...; never reused; 0 on a plain OS thread

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <stray/chan.hpp>
+#include <stray/detail/duration.hpp>
 
 namespace stray {
 namespace detail {
@@ -203,7 +204,7 @@ auto on_send(const Ch& ch, Handler handler = {}) {
 // Chosen when no other case could go for d. The shortest counts when there are several.
 template <class Rep, class Period, class Handler = detail::no_handler>
 auto on_timeout(const std::chrono::duration<Rep, Period>& d, Handler handler = {}) {
-  return detail::timeout_case<Handler>(std::chrono::ceil<std::chrono::nanoseconds>(d).count(), std::move(handler));
+  return detail::timeout_case<Handler>(detail::wait_ns(d), std::move(handler));
 }
 // Chosen when no other case can go at once.
 template <class Handler = detail::no_handler>

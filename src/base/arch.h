@@ -16,5 +16,7 @@ inline constexpr std::size_t cache_line = 64;
 inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
 
 inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
+// A number that differs from call to call; for seeds only.
+inline std::uint64_t cycle_counter() noexcept { return __builtin_ia32_rdtsc(); }
 
 }  // namespace stray::base

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <cxxabi.h>
 #include <exception>
-#include <sys/mman.h>
 #include <typeinfo>
 #include <unistd.h>
 
@@ -99,12 +98,14 @@ void install_failure_handlers() noexcept {
   sigaction(SIGSEGV, &ours, &previous_segv);
 }
 
+// In the reservation, not in a mapping of its own: the signal frame of an idle worker that is stopped holds stale registers, and a plain
+// mapping would be a root.
 void use_alternate_stack() noexcept {
   constexpr std::size_t size = 512 << 10;  // the dump runs on it; untouched pages cost nothing
-  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) return;
+  base::range where = base::carve(size);
+  if (!base::commit(where.lo, size)) return;
   stack_t s{};
-  s.ss_sp = at;
+  s.ss_sp = reinterpret_cast<void*>(where.lo);
   s.ss_size = size;
   sigaltstack(&s, nullptr);
 }

@@ -8,6 +8,7 @@
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
+#include "runtime/switch_away.h"
 #include "runtime/timer.h"
 
 namespace stray::runtime {

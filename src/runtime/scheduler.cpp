@@ -313,26 +313,6 @@ void after_switch(worker* w) noexcept {
   }
 }
 
-void switch_away(worker* w, task* self, handover left) noexcept {
-  w->previous = self;
-  w->left = left;
-  task* next = pick(w);
-  std::uintptr_t to;
-  if (next != nullptr) {
-    to = enter(w, next);
-  } else {
-    set_current_task(nullptr);
-    w->running = nullptr;
-    to = w->scheduler_sp;
-  }
-  std::uintptr_t unused;
-  void* fake_stack = fiber::leave(next, w, left == handover::dead);
-  stray_switch_context(left == handover::dead ? &unused : &self->sp, to);
-  // Back, perhaps on another worker.
-  fiber::arrived(fake_stack);
-  after_switch(current_worker());
-}
-
 void worker_main(worker* w) noexcept {
   w->exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
   w->fiber = fiber::of_thread();

@@ -48,8 +48,6 @@ task* pick(worker* w) noexcept;
 std::uintptr_t enter(worker* w, task* t) noexcept;
 // On the new context after a switch: completes what the previous one left.
 void after_switch(worker* w) noexcept;
-// Switches from a goroutine to the next task or to the scheduler's context.
-void switch_away(worker* w, task* self, handover left) noexcept;
 
 // Records, through the worker's cache.
 task* alloc_task(worker* w);

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include <stray/go.hpp>
-#include "runtime/current.h"
 
 namespace stray::runtime {
 namespace {
@@ -124,10 +123,9 @@ struct parks_in_destructor {
 };
 TEST_P(scheduling, an_exception_stays_with_its_goroutine) {
   constexpr int n = 40;
-  std::atomic<int> wrong{0}, ended{0}, moved{0};
+  std::atomic<int> wrong{0}, ended{0};
   for (int g = 0; g < n; g++) {
     go([&, g] {
-      worker* first = current_worker();
       std::string mine = "goroutine " + std::to_string(g);
       for (int i = 0; i < 5; i++) {
         try {
@@ -158,15 +156,11 @@ TEST_P(scheduling, an_exception_stays_with_its_goroutine) {
         }
         wrong += std::current_exception() != nullptr;
       }
-      moved += current_worker() != first;
       ended++;
     });
   }
   until([&] { return ended == n; });
   EXPECT_EQ(wrong, 0);
-  if (GetParam() == 1) {
-    EXPECT_EQ(moved, 0);
-  }
 }
 
 TEST_P(scheduling, a_goroutine_started_while_an_exception_is_handled_has_none) {
@@ -262,10 +256,9 @@ TEST(procs, may_be_changed_by_a_goroutine) {
   maxprocs(before);
 }
 
-TEST(procs, idle_ones_burn_no_time) {
+TEST(procs, come_to_rest) {
   until([] { return num_goroutine() == 0; });
-  until([] { return sched().idle_count.load() >= sched().procs.load(); });
-  EXPECT_EQ(sched().searching, 0);
+  until([] { return sched().idle_count.load() == sched().procs.load() && sched().searching.load() == 0; });
 }
 
 }  // namespace

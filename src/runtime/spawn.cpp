@@ -7,6 +7,7 @@
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/switch_away.h"
 #include "runtime/stack.h"
 #include "runtime/start.h"
 #include "runtime/timer.h"

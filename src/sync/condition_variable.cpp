@@ -91,7 +91,7 @@ bool condition_wait::block(std::int64_t timeout_ns) {
   n->index = blocked;
   runtime::prepare_wait(self, timed ? runtime::wait_reason::timed_cond_wait : runtime::wait_reason::cond_wait, n, 1);
   bucket.lock.unlock();
-  if (timed) runtime::arm_timer(self, base::now_ns() + timeout_ns);
+  if (timed) runtime::arm_timer(self, base::after_ns(timeout_ns));
   runtime::park(self);
   if (timed) runtime::disarm_timer(self);
   return self->fired != nullptr;

@@ -9,6 +9,7 @@
 #include <new>
 #include <vector>
 
+#include "base/arch.h"
 #include "base/clock.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
@@ -61,7 +62,7 @@ bool looks_ready(const case_ref& c) noexcept {
 
 std::uint64_t random_word() noexcept {
   thread_local std::uint64_t x = 0;
-  if (x == 0) x = static_cast<std::uint64_t>(base::now_ns()) | 1;
+  if (x == 0) x = base::cycle_counter() | 1;
   x ^= x << 13, x ^= x >> 7, x ^= x << 17;
   return x * 0x2545'f491'4f6c'dd1dull >> 11;
 }
@@ -104,7 +105,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   bool timed = timeout_ns >= 0;
   if (n == 0 && !has_default && !timed) runtime::park_forever(wait_reason::select_no_cases);
   runtime::ensure_started();
-  std::int64_t deadline = timed ? base::now_ns() + timeout_ns : 0;
+  std::int64_t deadline = timed ? base::after_ns(timeout_ns) : 0;
   lock_order order(cases, n);
   order.lock();
   attempt a = try_cases(cases, n);

@@ -65,8 +65,8 @@ inline int print(const stray::leak::report& r) {
   std::map<std::string, std::size_t> lines;
   for (const stray::leak::group& g : r.groups()) {
     stray::leak::frame site = site_of(g);
-    lines[short_name(site.function) + " [" + g.wait_reason + "] " + stray::leak::to_string(g.tier) + " @" + std::to_string(site.line)] +=
-        g.count;
+    lines[short_name(site.function) + " [" + g.wait_reason + "] " + stray::leak::to_string(g.tier) + " @" +
+          std::to_string(site.line)] += g.count;
   }
   for (const auto& [line, count] : lines) std::cout << count << ' ' << line << '\n';
   if (lines.empty()) std::cout << "nothing\n";

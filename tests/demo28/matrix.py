@@ -15,16 +15,16 @@ import run
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-MODULES = ["libunwind", "libdw", "zlib", "fmt", "cpp-httplib"]  # what a static stray asks its users to link
+MODULES = ["libdw", "zlib", "fmt", "cpp-httplib"]  # what a static stray asks its users to link
 
 
 def link_flags():
     done = subprocess.run(["pkg-config", "--libs", *MODULES], capture_output=True, text=True)
-    return done.stdout.split() if done.returncode == 0 else ["-lunwind", "-ldw", "-lz", "-lfmt", "-lcpp-httplib"]
+    return done.stdout.split() if done.returncode == 0 else ["-ldw", "-lz", "-lfmt", "-lcpp-httplib"]
 
 
 def build(compiler, level, source, exe, options):
-    command = [compiler, "-std=c++20", level, "-g", "-fstack-clash-protection", f"-I{options.include}", str(source), "-o", str(exe),
+    command = [compiler, "-std=c++20", f"-O{level}", "-g", "-fstack-clash-protection", f"-I{options.include}", str(source), "-o", str(exe),
                *map(str, options.lib), *(options.link.split() if options.link else link_flags()), "-pthread"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each variation (3)")
     parser.add_argument("--demo-repeat", type=int, default=100, metavar="N", help="runs of the demo and of its healthy twin (100)")
     parser.add_argument("--compilers", nargs="+", default=["g++", "clang++-16"])
-    parser.add_argument("--levels", nargs="+", default=["-O0", "-O1", "-O2", "-O3"])
+    parser.add_argument("--levels", nargs="+", default=["0", "1", "2", "3"], metavar="N", help="of optimisation (0 1 2 3)")
     options = parser.parse_args()
     compilers = [c for c in options.compilers if shutil.which(c) or print(f"{c} is not installed: left out")]
     print("| compiler | variations, of 28 | the demo | its healthy twin |", "|---|---|---|---|", sep="\n", flush=True)
@@ -63,7 +63,7 @@ def main():
                     build(compiler, level, source, exe, options)
                     rows[source.stem] = run.measure(exe, options.repeat if source.stem[0] == "v" else options.demo_repeat)
                 demo, healthy = rows.pop("demo"), rows.pop("demo_healthy")
-                print(f"| {compiler} {level} | {cell(rows.values())} | found {demo['proven']} of {options.demo_repeat} | "
+                print(f"| {compiler} -O{level} | {cell(rows.values())} | found {demo['proven']} of {options.demo_repeat} | "
                       f"reported {healthy['proven'] + healthy['likely']} of {options.demo_repeat} |", flush=True)
                 for name, row in [*rows.items(), ("demo", demo), ("demo_healthy", healthy)]:
                     silent = name == "demo_healthy"
@@ -71,7 +71,7 @@ def main():
                     if row["errors"] or row["wrong"] or (reported if silent else row["missed"]):
                         failed = True
                     if row["errors"] or row["wrong"] or (reported if silent else row["missed"] or row["likely"]):
-                        details.append(f"{compiler} {level} {name}: proven {row['proven']}, likely {row['likely']}, missed {row['missed']} of "
+                        details.append(f"{compiler} -O{level} {name}: proven {row['proven']}, likely {row['likely']}, missed {row['missed']} of "
                                        f"{row['expected']}" + "".join(f"; {e}" for e in row["errors"][:1]))
     print(*details, sep="\n")
     return 1 if failed else 0

@@ -7,9 +7,7 @@
 void publish() {
   auto results = stray::make_chan<std::string>(1);
   std::string result = "a result that is too long for the string itself";
-  stray::go([results, result] {
-    results.send(result);
-  });
+  stray::go([results, result] { results.send(result); });
 }
 void publish_moved() {
   auto results = stray::make_chan<std::string>(1);

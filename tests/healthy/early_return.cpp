@@ -4,9 +4,7 @@
 
 int handle(bool refused) {
   auto result = stray::make_chan<int>(1);
-  stray::go([result] {
-    result.send(42);
-  });
+  stray::go([result] { result.send(42); });
   if (refused) return -1;
   return *result.recv();
 }

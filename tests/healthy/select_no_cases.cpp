@@ -3,9 +3,7 @@
 #include "report.hpp"
 
 int main() {
-  stray::go([] {
-    stray::select(stray::on_default());
-  });
+  stray::go([] { stray::select(stray::on_default()); });
   report::until_finished();
   return report::print();
 }

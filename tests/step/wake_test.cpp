@@ -87,6 +87,7 @@ void expect_never_leaked(const char* name, std::function<void()> waiter, void (*
   oracle o;
   std::atomic<int> phase{0};
   std::thread stepped([&] {
+    stray::mutex().try_lock();  // the thread gets its record before it is stepped
     set.before();
     phase = 1;
     while (phase.load() != 2) std::this_thread::yield();
@@ -252,17 +253,30 @@ TEST(wake, unlock_hands_over_to_a_starving_waiter) {
         armed = true;
         lock_of_the_test.unlock();
       },
-      {.before = [] { lock_of_the_test.lock(); },
+      {.before =
+           [] {
+             stray::maxprocs(1);
+             lock_of_the_test.lock();
+           },
        .after =
            [] {
-             // Wake it and take the lock before it can, until it has waited for 1 ms and asks for a hand-over.
+             // Wake the waiter while the only worker is busy and take the lock again, until it has waited for 1 ms and asks for a hand-over.
              std::uint64_t word = 0;
              do {
+               std::atomic<int> phase{0};
+               stray::go([&phase] {
+                 phase = 1;
+                 while (phase.load() != 2) __builtin_ia32_pause();
+                 phase = 3;
+               });
+               while (phase.load() != 1) std::this_thread::yield();
                auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
                while (std::chrono::steady_clock::now() < until) {
                }
                lock_of_the_test.unlock();
                lock_of_the_test.lock();
+               phase = 2;
+               while (phase.load() != 3) std::this_thread::yield();
                settle();
                std::memcpy(&word, &lock_of_the_test, sizeof word);
              } while ((word & stray::sync::lock_word::handoff) == 0);

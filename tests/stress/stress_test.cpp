@@ -561,9 +561,7 @@ TEST_P(stress, timeouts_race_with_senders) {
     start([=, &received, &timed_out] {
       stray::select(stray::on_recv(ch, [&] { received++; }), stray::on_timeout(50us * (i % 4), [&] { timed_out++; }));
     });
-    start([=, &sent] {
-      stray::select(stray::on_send(ch, i, [&] { sent++; }), stray::on_timeout(50us * (i % 5)));
-    });
+    start([=, &sent] { stray::select(stray::on_send(ch, i, [&] { sent++; }), stray::on_timeout(50us * (i % 5))); });
   }
   all_ended();
   EXPECT_EQ(sent.load(), received.load());
