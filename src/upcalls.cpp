@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/check.h"
 #include "base/syscalls.h"
@@ -15,7 +17,9 @@ namespace stray::upcall {
 
 void dump_goroutines(int fd) noexcept {
   try {
-    std::string text = profile::write_stacks(leak::all_stacks(nullptr, false));
+    std::vector<profile::stack_entry> stacks = leak::all_stacks(nullptr, false);
+    std::string text;
+    std::thread([&] { text = profile::write_stacks(stacks); }).join();  // a goroutine's stack has no room for libdw
     for (std::size_t at = 0; at < text.size();) {
       long n = base::sys::write(fd, text.data() + at, text.size() - at);
       if (n <= 0) break;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <stray/detail/chan_ops.hpp>
+#include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
 namespace stray {
@@ -62,6 +63,7 @@ void send_move(chan_core* core, T&& value) {
     }
   } else {
     chan_send(core, std::addressof(value));
+    STRAY_KEEP_FRAME;
   }
 }
 template <class T>
@@ -136,7 +138,10 @@ class recv_iterator {
   /* Waits until a receiver or room in the buffer takes the value. Throws stray::panic "send on closed channel" (the value is left */    \
   /* as it was). On a nil channel it blocks for ever. */                                                                                 \
   void send(const T& value) const { detail::send_copy<T>(this->core(), value); }                                                         \
-  void send(T&& value) const { detail::send_move<T>(this->core(), std::move(value)); }                                                   \
+  [[gnu::always_inline]] inline void send(T&& value) const {                                                                             \
+    detail::send_move<T>(this->core(), std::move(value));                                                                                \
+    STRAY_KEEP_FRAME;                                                                                                                    \
+  }                                                   \
   /* Never waits; false: no receiver and no room, or nil (the value is left as it was). Throws as send does. */                          \
   bool try_send(const T& value) const { return detail::try_send_copy<T>(this->core(), value); }                                          \
   bool try_send(T&& value) const { return detail::try_send_move<T>(this->core(), std::move(value)); }                                    \
@@ -200,12 +205,19 @@ class recv_chan : public detail::handle<detail::handle_kind::recv> {
 };
 
 #define STRAY_CHAN_VOID_SEND                                                   \
-  void send() const { detail::chan_send(this->core(), nullptr); }              \
+  [[gnu::always_inline]] inline void send() const {                            \
+    detail::chan_send(this->core(), nullptr);                                  \
+    STRAY_KEEP_FRAME;                                                          \
+  }                                                                            \
   bool try_send() const { return detail::chan_try_send(this->core(), nullptr); } \
   STRAY_CHAN_CLOSE_OPERATION
 #define STRAY_CHAN_VOID_RECV                                                   \
   /* true: a signal was received; false: closed and drained */                 \
-  bool recv() const { return detail::chan_recv(this->core(), nullptr); }       \
+  [[gnu::always_inline]] inline bool recv() const {                            \
+    bool open = detail::chan_recv(this->core(), nullptr);                      \
+    STRAY_KEEP_FRAME;                                                          \
+    return open;                                                               \
+  }                                                                            \
   chan_status try_recv() const { return detail::chan_try_recv(this->core(), nullptr); }
 
 template <>

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <stray/detail/duration.hpp>
+#include <stray/detail/keep_frame.hpp>
 
 namespace stray {
 
@@ -117,7 +118,14 @@ template <class F, class... Args>
 void yield();
 
 using time_point = std::chrono::steady_clock::time_point;
-void sleep_until(time_point t);
+namespace detail {
+void sleep_until_blocking(time_point t);
+}
+// Blocks the calling goroutine or thread until t.
+[[gnu::always_inline]] inline void sleep_until(time_point t) {
+  detail::sleep_until_blocking(t);
+  STRAY_KEEP_FRAME;
+}
 // Blocks the calling goroutine or thread for at least d.
 template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& d) {

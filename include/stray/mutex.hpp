@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include <stray/detail/keep_frame.hpp>
+
 namespace stray {
 
 // 8 bytes, constexpr-constructible. Unlocked by the goroutine (or thread) that locked it; anything else ends the process with
@@ -17,11 +19,15 @@ class mutex {
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 
-  void lock();
+  [[gnu::always_inline]] inline void lock() {
+    lock_blocking();
+    STRAY_KEEP_FRAME;
+  }
   bool try_lock() noexcept;
   void unlock() noexcept;
 
  private:
+  void lock_blocking();
   // {owner id:56, thread:1, waiters:1, handoff:1, spare:5}; 0: free
   std::atomic<std::uint64_t> word_{0};
 };

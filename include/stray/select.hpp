@@ -22,6 +22,7 @@
 
 #include <stray/chan.hpp>
 #include <stray/detail/duration.hpp>
+#include <stray/detail/keep_frame.hpp>
 
 namespace stray {
 namespace detail {
@@ -212,6 +213,11 @@ auto on_default(Handler handler = {}) {
   return detail::default_case<Handler>(std::move(handler));
 }
 
+class select_case;
+namespace detail {
+std::size_t select_dynamic(std::span<select_case> cases);
+}
+
 // Any case, for a dynamic select. Move-only. A send case that fired is empty: choosing it again throws stray::panic.
 class select_case {
  public:
@@ -220,7 +226,7 @@ class select_case {
   select_case(C&& c) : case_(std::make_unique<detail::any_case_of<C>>(std::move(c))) {}
 
  private:
-  friend std::size_t select(std::span<select_case> cases);
+  friend std::size_t detail::select_dynamic(std::span<select_case> cases);
   std::unique_ptr<detail::any_case> case_;
 };
 
@@ -251,8 +257,15 @@ std::size_t select(Cases&&... cases) {
   return chosen;
 }
 // Blocks for ever.
-inline void select() { detail::select_wait(nullptr, 0, false, detail::no_timeout); }
+[[gnu::always_inline]] inline void select() {
+  detail::select_wait(nullptr, 0, false, detail::no_timeout);
+  STRAY_KEEP_FRAME;
+}
 // Dynamic: any number of cases, none of them consumed (but see select_case).
-std::size_t select(std::span<select_case> cases);
+[[gnu::always_inline]] inline std::size_t select(std::span<select_case> cases) {
+  std::size_t chosen = detail::select_dynamic(cases);
+  STRAY_KEEP_FRAME;
+  return chosen;
+}
 
 }  // namespace stray

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
 
 namespace stray {
@@ -21,22 +22,32 @@ class wait_group {
 
   void add(std::int64_t n);
   void done() { add(-1); }
-  void wait();  // blocks until the counter is 0
+  // Blocks until the counter is 0.
+  [[gnu::always_inline]] inline void wait() {
+    wait_blocking();
+    STRAY_KEEP_FRAME;
+  }
 
-  // add(1), then a goroutine that runs f and calls done (also when f throws: the process ends then).
+  // add(1), then a goroutine that runs f and calls done.
   template <class F>
   [[gnu::always_inline]] inline void go(F&& f) {
     add(1);
-    stray::go([this, f = std::forward<F>(f)]() mutable {
-      struct finish {
-        wait_group* group;
-        ~finish() { group->done(); }
-      } at_end{this};
-      std::move(f)();
-    });
+    try {
+      stray::go([this, f = std::forward<F>(f)]() mutable {
+        struct finish {
+          wait_group* group;
+          ~finish() { group->done(); }
+        } at_end{this};
+        std::move(f)();
+      });
+    } catch (...) {  // nothing was started
+      done();
+      throw;
+    }
   }
 
  private:
+  void wait_blocking();
   std::atomic<std::uint64_t> word_{0};  // {counter:32 | waiters:32}
 };
 

@@ -1,6 +1,7 @@
 // What the code assumes of the machine, in one place.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -16,6 +17,15 @@ inline constexpr std::size_t cache_line = 64;
 inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
 
 inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
+// Every load and store before it is seen before every one after it. ThreadSanitizer knows no fences, but read-modify-writes.
+inline void full_fence() noexcept {
+#if defined(__SANITIZE_THREAD__)
+  static std::atomic<unsigned> word{0};
+  word.fetch_add(1);
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
 // A number that differs from call to call; for seeds only.
 inline std::uint64_t cycle_counter() noexcept { return __builtin_ia32_rdtsc(); }
 

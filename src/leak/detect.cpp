@@ -6,9 +6,10 @@
 // 4. Requests that arrive while a detection runs share the next one: a report never is older than its request.
 // Who blocks in find() waits for an internal reason: it is never a candidate.
 #include <algorithm>
-#include <cstring>
+#include <functional>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <sys/mman.h>
 
 #include "base/check.h"
@@ -36,6 +37,7 @@ struct request {
   request* next = nullptr;
   task* asker = nullptr;
   ablation without;
+  const std::function<void()>* job = nullptr;  // instead of a detection
   std::shared_ptr<const findings> answer;
   std::string error;
 };
@@ -212,7 +214,9 @@ void serve(request* list) noexcept {
   for (request* r = list; r != nullptr;) {
     bool plain = r->without.off == 0 && r->without.count_rule;
     try {
-      if (!plain) {
+      if (r->job != nullptr) {
+        (*r->job)();
+      } else if (!plain) {
         r->answer = run(r->without);
       } else {
         if (shared == nullptr) shared = run({});
@@ -262,10 +266,11 @@ void start_detector() noexcept {
   }
 }
 
-std::shared_ptr<const findings> detect(const ablation& without) {
+namespace {
+
+// Hands r to the detector's thread and blocks until it has been served.
+void ask(request& r) {
   runtime::ensure_started();
-  request r;
-  r.without = without;
   r.asker = runtime::current_task();
   detector& d = the_detector;
   runtime::prepare_wait(r.asker, runtime::wait_reason::internal, nullptr, 0);
@@ -276,6 +281,14 @@ std::shared_ptr<const findings> detect(const ablation& without) {
   d.lock.unlock();
   base::futex_wake(d.work, 1);
   runtime::park(r.asker);
+}
+
+}  // namespace
+
+std::shared_ptr<const findings> detect(const ablation& without) {
+  request r;
+  r.without = without;
+  ask(r);
   if (r.answer == nullptr) {
     auto failed = std::make_shared<findings>();
     failed->complete = false;
@@ -283,6 +296,14 @@ std::shared_ptr<const findings> detect(const ablation& without) {
     return failed;
   }
   return r.answer;
+}
+
+void on_large_stack(const std::function<void()>& job) {
+  if (runtime::current_worker() == nullptr) return job();
+  request r;
+  r.job = &job;
+  ask(r);
+  if (!r.error.empty()) throw std::runtime_error(r.error);
 }
 
 bool last_count(std::size_t& leaked, std::chrono::system_clock::time_point& taken) noexcept {

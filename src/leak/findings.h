@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,6 +47,10 @@ struct ablation {
   bool count_rule = true;
 };
 std::shared_ptr<const findings> detect(const ablation& without = {});
+
+// Runs the job where there is room for it: libdw wants more stack than a goroutine has. A goroutine hands it to the detector's thread, so the
+// job must not ask for a detection; an OS thread runs it itself.
+void on_large_stack(const std::function<void()>& job);
 
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;

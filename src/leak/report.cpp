@@ -134,7 +134,10 @@ report make_report(const findings& f, const options& o) { return report_builder:
 
 report find(const options& o) {
   if (!runtime::started()) return make_report(findings{}, o);
-  return make_report(*detect(), o);
+  std::shared_ptr<const findings> f = detect();
+  report r;
+  on_large_stack([&] { r = make_report(*f, o); });
+  return r;
 }
 
 std::ostream& operator<<(std::ostream& out, const report& r) {

@@ -110,6 +110,7 @@ TEST(symbolize, shown_lines_are_cut_by_line) {
 }
 
 TEST(symbolize, shows_all_when_nothing_would_remain) {
+  if (stack.empty()) app::create();
   auto shown = shown_lines({stack[0]});
   ASSERT_FALSE(shown.empty());
   EXPECT_EQ(shown.back().line->function, "stray::runtime::park");
@@ -117,6 +118,7 @@ TEST(symbolize, shows_all_when_nothing_would_remain) {
 }
 
 TEST(symbolize, answers_are_never_empty) {
+  if (stack.empty()) app::create();
   for (std::uintptr_t pc : {std::uintptr_t{0}, std::uintptr_t{1}, ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&stack)}) {
     const auto& lines = symbolize(pc);
     ASSERT_FALSE(lines.empty());
@@ -144,7 +146,7 @@ TEST(symbolize, mappings_start_with_the_program) {
   auto here = reinterpret_cast<std::uintptr_t>(&app::create);
   EXPECT_LE(maps[0].start, here);
   EXPECT_GT(maps[0].limit, here);
-  EXPECT_NE(maps[0].file.find("test"), std::string::npos);
+  EXPECT_NE(maps[0].file.find("unit_"), std::string::npos);
   bool libc = false;
   for (const mapping& m : maps) {
     EXPECT_LT(m.start, m.limit);

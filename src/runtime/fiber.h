@@ -8,6 +8,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 #if defined(STRAY_ASAN)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -26,6 +27,7 @@ inline void* leave(task* to, worker* w, bool) noexcept {
   return nullptr;
 }
 inline void arrived(void*) noexcept {}
+inline void forget_stack(task*) noexcept {}
 #elif defined(STRAY_ASAN)
 inline void create(task*) noexcept {}
 inline void destroy(task*) noexcept {}
@@ -46,12 +48,17 @@ inline void* leave(task* to, worker* w, bool for_ever) noexcept {
   return fake_stack;
 }
 inline void arrived(void* fake_stack) noexcept { __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr); }
+// The frames of a goroutine that ended leave their red zones poisoned.
+inline void forget_stack(task* t) noexcept {
+  __asan_unpoison_memory_region(reinterpret_cast<void*>(t->stack_lo + base::page_size), t->stack_hi - t->stack_lo - base::page_size);
+}
 #else
 inline void create(task*) noexcept {}
 inline void destroy(task*) noexcept {}
 inline void* of_thread() noexcept { return nullptr; }
 inline void* leave(task*, worker*, bool) noexcept { return nullptr; }
 inline void arrived(void*) noexcept {}
+inline void forget_stack(task*) noexcept {}
 #endif
 
 }  // namespace stray::runtime::fiber

@@ -73,8 +73,9 @@ worker* pop_idle(worker* wanted) noexcept {
   return w;
 }
 
-void rouse(worker* w) noexcept {
-  w->wake.store(1);
+// Only by who has taken w out of the idle list.
+void rouse(worker* w, std::uint32_t how) noexcept {
+  w->wake.store(how);
   base::futex_wake(w->wake, 1);
 }
 
@@ -89,8 +90,7 @@ void wake_one() noexcept {
     s.searching.fetch_sub(1);
     return;
   }
-  w->searching = true;  // handed over with the wake
-  rouse(w);
+  rouse(w, woken_to_search);
 }
 
 bool any_work() noexcept {
@@ -163,32 +163,33 @@ void sleep_idle(worker* w) noexcept {
   s.idle = w;
   s.idle_count.fetch_add(1);
   s.idle_lock.unlock();
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // rule 3
-  if (any_work() || s.exiting.load() || w->number >= s.procs.load()) {
-    if (pop_idle(w) == w) return;
-    // Already taken out by a waker, whose wake is on its way.
-  }
+  base::full_fence();  // rule 3
+  if ((any_work() || s.exiting.load() || w->number >= s.procs.load()) && pop_idle(w) == w) return;
   w->asleep.store(true);
   worker* nobody = nullptr;
-  bool keeper = false;
+  bool keeper = false, withdrawn = false;
   while (w->wake.load() == 0) {
     std::int64_t deadline = next_deadline();
     if (!keeper && deadline != no_deadline) keeper = s.timekeeper.compare_exchange_strong(nobody, w), nobody = nullptr;
-    if (!keeper) {
-      base::futex_wait(w->wake, 0);
-      continue;
-    }
-    deadline = next_deadline();
-    std::int64_t left = deadline == no_deadline ? 0 : deadline - base::now_ns();
-    if (deadline != no_deadline && left <= 0) {
-      if (pop_idle(w) == w) break;
-      continue;  // a waker has taken it: its wake comes now
+    std::int64_t left = 0;
+    if (keeper && (deadline = next_deadline()) != no_deadline) {
+      left = deadline - base::now_ns();
+      if (left <= 0) {
+        withdrawn = pop_idle(w) == w;
+        if (withdrawn) break;
+        left = 1'000'000;  // a waker has taken it: its wake comes now
+      }
     }
     timespec t = base::to_timespec(left);
-    base::futex_wait(w->wake, 0, deadline == no_deadline ? nullptr : &t);
+    base::futex_wait(w->wake, 0, left == 0 ? nullptr : &t);
   }
   if (keeper) s.timekeeper.store(nullptr);
-  pop_idle(w);  // still listed when it was not a waker that roused it (maxprocs, exit)
+  if (!withdrawn && pop_idle(w) != w) {
+    // Taken out by a waker, whose word may still be on its way when something else kicked us.
+    std::uint32_t how;
+    while ((how = w->wake.load()) <= kicked) base::futex_wait(w->wake, how);
+    w->searching = how == woken_to_search;
+  }
   w->asleep.store(false);
   touch_coarse_clock();
 }
@@ -238,7 +239,7 @@ void enqueue(task* t, bool as_next) noexcept {
     if (old != nullptr) push_local(w, old);
   } else {
     push_local(w, t);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // rule 3
+    base::full_fence();  // rule 3
   }
   wake_one();
 }
@@ -326,6 +327,11 @@ void worker_main(worker* w) noexcept {
   }
 }
 
+void kick(worker* w) noexcept {
+  std::uint32_t none = 0;
+  if (w->wake.compare_exchange_strong(none, kicked)) base::futex_wake(w->wake, 1);
+}
+
 task* alloc_task(worker* w) {
   task* t;
   if (w != nullptr && w->free_tasks != nullptr) {
@@ -357,9 +363,9 @@ void free_task(worker* w, task* t) noexcept {
 
 void wake_for_timer() noexcept {
   scheduler& s = the_scheduler;
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // rule 3
+  base::full_fence();  // rule 3
   if (worker* keeper = s.timekeeper.load()) {
-    if (pop_idle(keeper) == keeper) rouse(keeper);
+    if (pop_idle(keeper) == keeper) rouse(keeper, woken);
     return;
   }
   wake_one();

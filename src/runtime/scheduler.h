@@ -56,6 +56,7 @@ void free_task(worker* w, task* t) noexcept;
 // The body of a worker thread.
 void worker_main(worker* w) noexcept;
 void wake_for_timer() noexcept;
+void kick(worker* w) noexcept;  // out of its sleep, to look at maxprocs or the exit flag
 void ensure_started();  // idempotent; any thread
 
 }  // namespace stray::runtime

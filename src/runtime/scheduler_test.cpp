@@ -22,12 +22,15 @@ template <class Condition>
 void until(Condition c) {
   while (!c()) yield();
 }
+void all_ended() {
+  until([] { return num_goroutine() == 0; });
+}
 
 class scheduling : public testing::TestWithParam<int> {
  protected:
   void SetUp() override { before_ = maxprocs(GetParam()); }
   void TearDown() override {
-    until([] { return num_goroutine() == 0; });
+    all_ended();
     maxprocs(before_);
   }
 
@@ -58,6 +61,7 @@ TEST(yielding, is_fair_with_one_worker) {
   while (ended.load() != n) std::this_thread::yield();
   EXPECT_LE(spread, 2);
   maxprocs(before);
+  all_ended();
 }
 
 TEST(yielding, lets_a_goroutine_from_outside_in) {
@@ -70,7 +74,7 @@ TEST(yielding, lets_a_goroutine_from_outside_in) {
     while (!ran.load()) std::this_thread::yield();
   }
   stop = true;
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   maxprocs(before);
 }
 
@@ -88,6 +92,7 @@ TEST_P(scheduling, more_goroutines_than_a_run_queue_holds_all_run) {
   });
   until([&] { return again == n; });
   EXPECT_EQ(ran, n);
+  all_ended();
 }
 
 TEST_P(scheduling, registers_and_locals_survive_switches) {
@@ -108,6 +113,7 @@ TEST_P(scheduling, registers_and_locals_survive_switches) {
   }
   until([&] { return ended == 20; });
   EXPECT_EQ(wrong, 0);
+  all_ended();
 }
 
 // Parks while an exception is being handled, and while one unwinds.
@@ -161,6 +167,7 @@ TEST_P(scheduling, an_exception_stays_with_its_goroutine) {
   }
   until([&] { return ended == n; });
   EXPECT_EQ(wrong, 0);
+  all_ended();
 }
 
 TEST_P(scheduling, a_goroutine_started_while_an_exception_is_handled_has_none) {
@@ -180,6 +187,7 @@ TEST_P(scheduling, a_goroutine_started_while_an_exception_is_handled_has_none) {
   });
   until([&] { return ended == 2; });
   EXPECT_EQ(wrong, 0);
+  all_ended();
 }
 
 TEST(procs, are_asked_for_and_set) {
@@ -220,7 +228,7 @@ TEST(procs, go_up_and_down_while_goroutines_run) {
   }
   stop = true;
   while (ended.load() != n) std::this_thread::yield();
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   maxprocs(before);
 }
 
@@ -237,7 +245,7 @@ TEST(procs, change_while_everything_sleeps_loses_no_timer) {
     maxprocs(round % 2 == 0 ? 1 : 4);
     while (woken.load() != 8) std::this_thread::yield();
   }
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   maxprocs(before);
 }
 
@@ -254,10 +262,11 @@ TEST(procs, may_be_changed_by_a_goroutine) {
   until([&] { return seen != 0; });
   EXPECT_EQ(seen, 1);
   maxprocs(before);
+  all_ended();
 }
 
 TEST(procs, come_to_rest) {
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   until([] { return sched().idle_count.load() == sched().procs.load() && sched().searching.load() == 0; });
 }
 

@@ -30,6 +30,7 @@ using runtime::worker;
   t->stack_class = options.stack_size == 0 ? runtime::default_stack_class()
                                            : static_cast<std::uint8_t>(runtime::stack_class_for(options.stack_size));
   t->closure_size = ops.size;
+  t->closure_align = ops.align;
   t->run = ops.run;
   t->is_thread = t->is_main = false;
   if (ops.small) {
@@ -59,7 +60,7 @@ void spawn_commit(const spawn_slot& slot) noexcept {
 
 void spawn_abandon(const spawn_slot& slot) noexcept {
   auto* t = static_cast<task*>(slot.record);
-  if (t->closure_at != t->closure) ::operator delete(t->closure_at, std::align_val_t(16));
+  if (t->closure_at != t->closure) ::operator delete(t->closure_at, std::align_val_t(t->closure_align));
   runtime::free_task(runtime::current_worker(), t);
 }
 
@@ -74,11 +75,13 @@ namespace runtime {
 // Runs on the goroutine's own stack. There is no handler between user code and the end of the stack: an exception that leaves the closure
 // finds none and reaches std::terminate with the whole stack in place.
 [[gnu::visibility("hidden")]] void goroutine_main(task* t) {
+  fiber::arrived(nullptr);
   after_switch(current_worker());
   *current_worker()->exceptions = {};
   t->run(t->closure_at);
   worker* w = current_worker();
-  w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // order: a counter of one writer
+  // order: who counts the goroutine as finished sees what it did
+  w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   std::uint64_t word = t->word.load(std::memory_order_relaxed);                                  // order: own word
   t->word.store(word::with(word, state::dead), std::memory_order_release);                       // order: for the snapshot
   switch_away(w, t, handover::dead);
@@ -102,7 +105,7 @@ void yield() {
   *runtime::current_worker()->exceptions = saved;
 }
 
-void sleep_until(time_point when) {
+void detail::sleep_until_blocking(time_point when) {
   runtime::ensure_started();
   runtime::task* self = runtime::current_task();
   runtime::prepare_wait(self, runtime::wait_reason::sleep, nullptr, 0);

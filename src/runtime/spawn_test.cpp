@@ -53,6 +53,7 @@ TEST_F(closure, small_is_run_and_destroyed_once) {
   counted c;
   for (int i = 0; i < 100; i++) go(c);
   until([] { return counted::calls == 100 && counted::live == 1; });
+  all_ended();
 }
 
 TEST_F(closure, large_is_run_and_destroyed_once) {
@@ -62,6 +63,7 @@ TEST_F(closure, large_is_run_and_destroyed_once) {
   static_assert(!detail::is_small<large>);
   for (int i = 0; i < 100; i++) go(large());
   until([] { return counted::calls == 100 && counted::live == 0; });
+  all_ended();
 }
 
 TEST_F(closure, over_aligned_lies_aligned) {
@@ -70,6 +72,7 @@ TEST_F(closure, over_aligned_lies_aligned) {
   };
   for (int i = 0; i < 100; i++) go(over());
   until([] { return counted::calls == 100 && counted::live == 0; });
+  all_ended();
 }
 
 TEST_F(closure, of_just_the_small_size_and_alignment) {
@@ -80,6 +83,7 @@ TEST_F(closure, of_just_the_small_size_and_alignment) {
   static_assert(sizeof(exact) == detail::small_closure && detail::is_small<exact>);
   for (int i = 0; i < 100; i++) go(exact());
   until([] { return counted::calls == 100 && counted::live == 0; });
+  all_ended();
 }
 
 TEST_F(closure, may_be_move_only) {
@@ -89,6 +93,7 @@ TEST_F(closure, may_be_move_only) {
   go([&sum](std::unique_ptr<int> q, const std::string& s) { sum += *q + static_cast<int>(s.size()); },
      std::make_unique<int>(100), "four");
   until([&] { return sum == 146; });
+  all_ended();
 }
 
 TEST_F(closure, arguments_are_copied_and_passed_as_rvalues) {
@@ -105,6 +110,7 @@ TEST_F(closure, arguments_are_copied_and_passed_as_rvalues) {
   EXPECT_EQ(ok, 1);
   EXPECT_EQ(array[0], 5);
   EXPECT_FALSE(text.empty());
+  all_ended();
 }
 
 TEST_F(closure, function_pointers_and_members_of_objects_work) {
@@ -117,6 +123,7 @@ TEST_F(closure, function_pointers_and_members_of_objects_work) {
   go(&object::hit, &o);
   go({.name = "named"}, [] { hits++; });
   until([] { return hits == 3; });
+  all_ended();
 }
 
 TEST_F(closure, may_start_others_and_end_before_them) {
@@ -130,6 +137,7 @@ TEST_F(closure, may_start_others_and_end_before_them) {
     }
   });
   until([&] { return n == 100; });
+  all_ended();
 }
 
 // A copy that throws: nothing was started, and the storage is given back.
@@ -179,6 +187,7 @@ TEST_F(closure, that_throws_on_copy_starts_nothing_on_a_goroutine) {
     }
   });
   until([&] { return caught == 100; });
+  all_ended();
 }
 
 TEST(goroutine_id, is_unique_on_goroutines_and_0_on_threads) {
@@ -203,6 +212,7 @@ TEST(goroutine_id, is_unique_on_goroutines_and_0_on_threads) {
   std::uint64_t on_thread = 1;
   std::thread([&] { on_thread = goroutine_id(); }).join();
   EXPECT_EQ(on_thread, 0u);
+  all_ended();
 }
 
 TEST(num_goroutine, counts_those_that_exist) {

@@ -102,6 +102,9 @@ TEST(stack_binding, is_safe_from_many_threads) {
 }
 
 // On goroutines.
+void all_ended() {
+  while (num_goroutine() != 0) yield();
+}
 template <class F>
 void on_goroutine(const go_options& options, F f) {
   std::atomic<bool> done{false};
@@ -157,6 +160,7 @@ TEST(goroutine_stack, burst_of_short_goroutines_uses_few) {
   });
   while (ended.load() != n) yield();
   EXPECT_LT(stack_views()[0].used.load() - before, 200u);
+  all_ended();
 }
 
 TEST(goroutine_stack, overflow_is_told_and_ends_the_process_with_2) {

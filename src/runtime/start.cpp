@@ -117,8 +117,7 @@ void at_exit() noexcept {
   s.exiting.store(true);
   int made = s.made.load();
   for (int i = 0; i < made; i++) {
-    s.workers[i].wake.store(1);
-    base::futex_wake(s.workers[i].wake, 1);
+    kick(&s.workers[i]);
   }
   std::int64_t end = base::now_ns() + 100'000'000;
   int own = current_worker() != nullptr ? 1 : 0;  // exit() was called on a goroutine
@@ -207,8 +206,7 @@ int maxprocs(int n) {
     s.procs.store(n);
     runtime::wait_for_workers();
     for (int i = 0; i < s.made.load(); i++) {
-      s.workers[i].wake.store(1);
-      base::futex_wake(s.workers[i].wake, 1);
+      runtime::kick(&s.workers[i]);
     }
   }
   runtime::procs_lock.unlock();

@@ -98,7 +98,7 @@ struct wait_node {
 struct timer_entry {
   std::int64_t when_ns = 0;
   std::uint64_t seq = 0;          // of the wait that it ends
-  std::uint32_t place = 0;        // in the heap, 1-based; 0: not armed
+  std::atomic<std::uint32_t> place{0};  // in the heap, 1-based; 0: not armed; written under the heap's lock
 };
 
 struct alignas(64) task {
@@ -120,13 +120,12 @@ struct alignas(64) task {
   bool fired_ok = false;                // channel: a value moved (false: closed)
   // Origin.
   std::uint8_t stack_class = 0;
-  bool stack_dirty = false;
   int tid = 0;                          // threads only
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0;        // return address in go's caller
   std::uint64_t thread_start = 0;       // field 22 of /proc/self/task/TID/stat
   std::atomic<std::uint32_t> futex{0};  // threads only
-  std::uint32_t closure_size = 0;
+  std::uint32_t closure_size = 0, closure_align = 0;
   void* closure_at = nullptr;           // the closure: here or in a heap block
   void (*run)(void*) = nullptr;
   timer_entry timer;

@@ -27,6 +27,9 @@ void prepare(task& t) {
   t.id = 1;
   prepare_wait(&t, wait_reason::sleep, nullptr, 0);
 }
+void all_ended() {
+  while (num_goroutine() != 0) yield();
+}
 bool fired(const task& t) { return t.current_state() == state::runnable_early; }
 
 TEST(timer_heap, is_empty_at_first) { EXPECT_EQ(next_deadline(), no_deadline); }
@@ -163,6 +166,7 @@ TEST(sleep, lasts_at_least_its_time_on_a_thread_and_on_a_goroutine) {
   });
   while (lasted.load() == 0) yield();
   EXPECT_GE(lasted.load(), 5'000'000);
+  all_ended();
 }
 
 TEST(sleep, of_nothing_or_of_the_past_returns) {
@@ -177,6 +181,7 @@ TEST(sleep, of_nothing_or_of_the_past_returns) {
     done = true;
   });
   while (!done.load()) yield();
+  all_ended();
 }
 
 TEST(sleep, of_many_goroutines_ends_for_each_in_its_time) {
@@ -194,6 +199,7 @@ TEST(sleep, of_many_goroutines_ends_for_each_in_its_time) {
   while (ended.load() != n) yield();
   EXPECT_EQ(early, 0);
   EXPECT_EQ(next_deadline(), no_deadline);
+  all_ended();
 }
 
 // The longest sleep of the type must not wrap round into the past.

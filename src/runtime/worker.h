@@ -39,13 +39,17 @@ struct alignas(64) worker {
   int number = 0;
 
   alignas(64) std::atomic<task*> run_next{nullptr};  // woken by the running task; written by the owner, taken by thieves late
-  std::atomic<std::uint32_t> wake{0};                // futex: 1 = go on
+  std::atomic<std::uint32_t> wake{0};                // futex: see below
   std::atomic<bool> asleep{false};                   // in the idle list or about to be; its stack holds nothing
   std::atomic<int> tid{0};
   std::atomic<std::uint64_t> started{0}, finished{0};  // goroutines; written by the owner
   worker* idle_next = nullptr;                       // guarded by the scheduler's idle lock
   run_queue queue;
 };
+
+// worker::wake: a waker first takes the worker out of the idle list, then writes woken or woken_to_search (it is then counted as searching
+// already); kicked is written over 0 only, by who has not.
+inline constexpr std::uint32_t kicked = 1, woken = 2, woken_to_search = 3;
 
 inline constexpr int max_workers = 256;
 

@@ -18,6 +18,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "base/stop_signal.h"
 #include "base/check.h"
 #include "serve/address.h"
 #include "serve/connection.h"
@@ -35,7 +36,7 @@ class signals_blocked {
   signals_blocked() {
     sigset_t all;
     sigfillset(&all);
-    for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF}) sigdelset(&all, s);
+    for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF, base::stop_signal()}) sigdelset(&all, s);
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

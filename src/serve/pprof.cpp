@@ -10,6 +10,7 @@
 #include "profile/formats.h"
 #include "serve/http.h"
 #include "serve/routes.h"
+#include <stray/chan.hpp>
 #include <stray/go.hpp>
 
 namespace stray::pprof {
@@ -19,7 +20,7 @@ namespace {
 class live_collector final : public serve::collector {
  public:
   std::vector<profile::sample> samples(std::string_view profile) override {
-    return profile == "goroutineleak" ? leak::leak_samples(*leak::detect()) : leak::goroutine_samples();
+    return samples_of(profile, profile == "goroutineleak" ? leak::detect() : nullptr);
   }
   std::vector<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) override {
     if (profile != "goroutineleak") return leak::all_stacks(nullptr, false);
@@ -34,10 +35,18 @@ class live_collector final : public serve::collector {
   }
   std::optional<std::string> explain() override {
     std::ostringstream text;
-    text << leak::make_report(*leak::detect(), {.min_tier = leak::tier::likely});
+    text << leak::find({.min_tier = leak::tier::likely});
     return std::move(text).str();
   }
+
+ private:
+  static std::vector<profile::sample> samples_of(std::string_view name, const std::shared_ptr<const leak::findings>& found);
 };
+std::vector<profile::sample> live_collector::samples_of(std::string_view name, const std::shared_ptr<const leak::findings>& found) {
+  std::vector<profile::sample> out;
+  leak::on_large_stack([&] { out = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
+  return out;
+}
 live_collector the_collector;
 
 bool wait_here(std::chrono::seconds time) {
@@ -66,15 +75,33 @@ void write(std::string_view name, std::ostream& out, int debug) {
   bool leaks = name == "goroutineleak";
   if (!leaks && name != "goroutine") throw std::invalid_argument("stray::pprof::write: unknown profile; there are goroutineleak and goroutine");
   if (debug < 0 || debug > 2) throw std::invalid_argument("stray::pprof::write: debug is 0 (protobuf), 1 (counts) or 2 (stacks)");
+  std::vector<profile::stack_entry> stacks;
+  std::vector<profile::sample> samples;
   if (debug == 2) {
-    out << profile::write_stacks(the_collector.stacks(name, false));
+    stacks = the_collector.stacks(name, false);
   } else {
-    std::vector<profile::sample> samples = the_collector.samples(name);
-    out << (debug == 1 ? profile::write_counts(name, samples) : profile::write_proto(name, samples, leaks));
+    samples = the_collector.samples(name);
   }
+  std::string bytes;
+  leak::on_large_stack([&] {
+    bytes = debug == 2   ? profile::write_stacks(stacks)
+            : debug == 1 ? profile::write_counts(name, samples)
+                         : profile::write_proto(name, samples, leaks);
+  });
+  out << bytes;
 }
 
 response handle(std::string_view method, std::string_view target) {
+  if (goroutine_id() != 0) {  // the writers want more stack than a goroutine has, and the collector blocks: a thread of its own
+    response answer;
+    auto ready = make_chan<void>();
+    std::thread([&answer, ready, m = std::string(method), t = std::string(target)] {
+      answer = handle(m, t);
+      ready.send();
+    }).detach();
+    ready.recv();
+    return answer;
+  }
   serve::response r = serve::route(the_collector, method, target, wait_here);
   return {r.status, std::move(r.headers), std::move(r.body)};
 }

@@ -17,6 +17,9 @@ namespace {
 
 constinit base::slab<chan_core> core_slab(std::size_t{8} << 20);
 
+// Where the lists of slot numbers begin, behind the elements.
+std::size_t lists_at(const detail::element_ops& ops, std::size_t capacity) noexcept { return (capacity * ops.size + 3) & ~std::size_t{3}; }
+
 // The first task of the queue that this waker wins; its node is unlinked. Nodes of selects that went elsewhere are dropped on the way.
 wait_node* claim_first(wait_queue& q) noexcept {
   while (wait_node* n = q.head) {
@@ -33,10 +36,37 @@ task* finish(wait_node* n, bool ok) noexcept {
   return n->owner;
 }
 
-unsigned char* place(chan_core* c, std::uint32_t i) noexcept {
-  std::uint32_t at = c->head + i;
-  if (at >= c->capacity) at -= c->capacity;
+bool keeps_lists(const chan_core* c) noexcept { return c->ops->destroy_at != nullptr; }
+std::uint32_t* order_of(const chan_core* c) noexcept { return reinterpret_cast<std::uint32_t*>(c->ring + lists_at(*c->ops, c->capacity)); }
+std::uint32_t* free_slots_of(const chan_core* c) noexcept { return order_of(c) + c->capacity; }
+
+std::uint32_t wrap(const chan_core* c, std::uint32_t i) noexcept { return i >= c->capacity ? i - c->capacity : i; }
+
+// The i-th oldest element.
+unsigned char* element(const chan_core* c, std::uint32_t i) noexcept {
+  std::uint32_t at = wrap(c, c->head + i);
+  if (keeps_lists(c)) at = order_of(c)[at];
   return c->ring + std::size_t{at} * c->ops->size;
+}
+
+// There is room.
+void append(chan_core* c, void* value) noexcept {
+  std::uint32_t at = wrap(c, c->head + c->count);
+  if (keeps_lists(c)) {
+    std::uint32_t slot = free_slots_of(c)[--c->free_count];
+    order_of(c)[at] = slot;
+    at = slot;
+  }
+  c->ops->move(c->ring + std::size_t{at} * c->ops->size, value);
+  c->count++;
+}
+
+// A waiting sender's value takes a slot that has become free.
+task* admit_sender(chan_core* c) noexcept {
+  wait_node* n = claim_first(c->sendq);
+  if (n == nullptr) return nullptr;
+  append(c, n->slot);
+  return finish(n, true);
 }
 
 // Blocks the calling task on one operation of c, which is locked. Returns fired_ok.
@@ -59,6 +89,8 @@ bool wait_on(chan_core* c, wait_queue& q, void* slot, bool sends) {
 
 base::slab<chan_core>& cores() noexcept { return core_slab; }
 
+bool has_room(const chan_core* c) noexcept { return keeps_lists(c) ? c->free_count > 0 : c->count < c->capacity; }
+
 void panic_send_on_closed() { throw panic("send on closed channel"); }
 
 progress send_locked(chan_core* c, void* value, task** wake) noexcept {
@@ -68,25 +100,23 @@ progress send_locked(chan_core* c, void* value, task** wake) noexcept {
     *wake = finish(n, true);
     return progress::done;
   }
-  if (c->count < c->capacity) {
-    c->ops->move(place(c, c->count), value);
-    c->count++;
+  if (has_room(c)) {
+    append(c, value);
     return progress::done;
   }
   return progress::blocked;
 }
 
-progress recv_locked(chan_core* c, void* slot, task** wake) noexcept {
+progress recv_locked(chan_core* c, void* slot, task** wake, unsigned char** left) noexcept {
   if (c->count > 0) {
-    unsigned char* first = place(c, 0);
+    unsigned char* first = element(c, 0);
     c->ops->move(slot, first);
-    c->ops->destroy(first);
-    if (++c->head == c->capacity) c->head = 0;
+    c->head = wrap(c, c->head + 1);
     c->count--;
-    if (wait_node* n = claim_first(c->sendq)) {
-      c->ops->move(place(c, c->count), n->slot);
-      c->count++;
-      *wake = finish(n, true);
+    if (keeps_lists(c)) {
+      *left = first;
+    } else {
+      *wake = admit_sender(c);
     }
     return progress::done;
   }
@@ -96,6 +126,15 @@ progress recv_locked(chan_core* c, void* slot, task** wake) noexcept {
     return progress::done;
   }
   return c->closed ? progress::closed : progress::blocked;
+}
+
+void vacate(chan_core* c, unsigned char* left) noexcept {
+  c->ops->destroy(left);
+  c->lock.lock();
+  free_slots_of(c)[c->free_count++] = static_cast<std::uint32_t>(static_cast<std::size_t>(left - c->ring) / c->ops->size);
+  task* wake = admit_sender(c);
+  c->lock.unlock();
+  if (wake != nullptr) runtime::make_runnable(wake);
 }
 
 }  // namespace stray::sync
@@ -113,7 +152,8 @@ using sync::progress;
   if (capacity > std::numeric_limits<std::uint32_t>::max() / 2) throw panic("makechan: size out of range");
   unsigned char* ring = nullptr;
   if (capacity != 0 && ops.size != 0) {
-    ring = static_cast<unsigned char*>(::operator new(capacity * ops.size, std::align_val_t(ops.align)));
+    std::size_t lists = ops.destroy_at != nullptr ? 2 * capacity * sizeof(std::uint32_t) : 0;
+    ring = static_cast<unsigned char*>(::operator new(sync::lists_at(ops, capacity) + lists, std::align_val_t(ops.align)));
   }
   chan_core* c = sync::cores().alloc();
   if (c == nullptr) {
@@ -123,8 +163,14 @@ using sync::progress;
   c->closed = false;
   c->ops = &ops;
   c->capacity = static_cast<std::uint32_t>(capacity);
-  c->count = c->head = 0;
+  c->count = c->head = c->free_count = 0;
   c->ring = ring;
+  if (ops.destroy_at != nullptr) {
+    while (c->free_count < c->capacity) {
+      sync::free_slots_of(c)[c->free_count] = c->capacity - 1 - c->free_count;
+      c->free_count++;
+    }
+  }
   c->recvq = c->sendq = {};
   c->made_at = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   c->refs.count.store(1, std::memory_order_relaxed);      // order: published by in_use
@@ -133,7 +179,7 @@ using sync::progress;
 }
 
 void core_destroy(chan_core* c) noexcept {
-  for (std::uint32_t i = 0; i < c->count; i++) c->ops->destroy(sync::place(c, i));
+  for (std::uint32_t i = 0; i < c->count; i++) c->ops->destroy(sync::element(c, i));
   if (c->ring != nullptr) ::operator delete(c->ring, std::align_val_t(c->ops->align));
   c->ring = nullptr;
   c->in_use.store(false, std::memory_order_release);  // order: for the snapshot
@@ -169,10 +215,12 @@ bool chan_recv(chan_core* c, void* slot) {
   if (c == nullptr) runtime::park_forever(wait_reason::chan_receive_nil);
   c->lock.lock();
   task* wake = nullptr;
-  progress p = sync::recv_locked(c, slot, &wake);
+  unsigned char* left = nullptr;
+  progress p = sync::recv_locked(c, slot, &wake, &left);
   if (p == progress::blocked) return sync::wait_on(c, c->recvq, slot, false);
   c->lock.unlock();
   if (wake != nullptr) make_runnable(wake);
+  if (left != nullptr) sync::vacate(c, left);
   return p == progress::done;
 }
 
@@ -180,9 +228,11 @@ chan_status chan_try_recv(chan_core* c, void* slot) noexcept {
   if (c == nullptr) return chan_status::would_block;
   c->lock.lock();
   task* wake = nullptr;
-  progress p = sync::recv_locked(c, slot, &wake);
+  unsigned char* left = nullptr;
+  progress p = sync::recv_locked(c, slot, &wake, &left);
   c->lock.unlock();
   if (wake != nullptr) make_runnable(wake);
+  if (left != nullptr) sync::vacate(c, left);
   return p == progress::done ? chan_status::ok : p == progress::closed ? chan_status::closed : chan_status::would_block;
 }
 

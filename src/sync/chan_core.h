@@ -2,8 +2,10 @@
 //
 // Invariants, at every instant at which `lock` is free:
 // 1. At most one of recvq and sendq holds a task that can still be claimed, except for selects that wait on both sides.
-// 2. count > 0 implies that recvq holds no such task; count < capacity implies that sendq holds none; capacity == 0 implies count == 0.
-// 3. Elements [head, head + count) of the ring exist; the ring is an ordinary heap block, a stated span of the core.
+// 2. count > 0 implies that recvq holds no such task; a free slot implies that sendq holds none; capacity == 0 implies count == 0.
+// 3. The ring is an ordinary heap block, a stated span of the core: slots for elements, and behind them, when elements have destructors, two
+//    lists of slot numbers: `order` (elements, oldest first, from head) and `free_slots`. Without destructors slots are used in ring order.
+//    A destructor runs outside the lock, so a slot stays taken between the move out of it and its destructor's end (vacate).
 // 4. A waker claims a task before it unlinks its node (CLAIM); the waker's last touch of the core is unlocking it, before make_runnable.
 // 5. refs counts every handle, also those inside the library. At 0 nobody can be queued.
 #pragma once
@@ -45,7 +47,7 @@ struct alignas(64) chan_core {
   bool closed = false;
   std::atomic<bool> in_use{false};  // handed out; written by make and destroy
   const element_ops* ops = nullptr;
-  std::uint32_t capacity = 0, count = 0, head = 0;
+  std::uint32_t capacity = 0, count = 0, head = 0, free_count = 0;
   unsigned char* ring = nullptr;
   sync::wait_queue recvq, sendq;
   std::uintptr_t made_at = 0;  // return address in make_chan's caller; never dereferenced
@@ -59,10 +61,14 @@ namespace stray::sync {
 using detail::chan_core;
 base::slab<chan_core>& cores() noexcept;
 
+bool has_room(const chan_core* c) noexcept;  // for one more element; under the lock
+
 enum class progress : std::uint8_t { done, closed, blocked };
 // One attempt under the lock. A partner that was claimed is returned in *wake, for make_runnable after unlocking.
 progress send_locked(chan_core* c, void* value, runtime::task** wake) noexcept;
-progress recv_locked(chan_core* c, void* slot, runtime::task** wake) noexcept;
+// *left is then the slot of the ring whose element was moved out and must be destroyed by vacate, without the lock; nullptr: none.
+progress recv_locked(chan_core* c, void* slot, runtime::task** wake, unsigned char** left) noexcept;
+void vacate(chan_core* c, unsigned char* left) noexcept;
 
 [[noreturn]] void panic_send_on_closed();
 

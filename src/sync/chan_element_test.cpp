@@ -26,6 +26,9 @@ template <class Condition>
 void until(Condition c) {
   while (!c()) yield();
 }
+void all_ended() {
+  until([] { return num_goroutine() == 0; });
+}
 
 // Counts its instances; the second kind travels in a box.
 template <bool Nothrow>
@@ -50,7 +53,7 @@ template <class T>
 class elements : public ::testing::Test {
  protected:
   void TearDown() override {
-    until([] { return num_goroutine() == 0; });
+    all_ended();
     EXPECT_EQ(T::live, 0);
   }
 };
@@ -73,7 +76,7 @@ TYPED_TEST(elements, are_destroyed_once_when_received) {
     for (T& v : ch) wrong += v.value != next++;
     EXPECT_EQ(next, 20);
     EXPECT_EQ(wrong, 0);
-    until([] { return num_goroutine() == 0; });
+    all_ended();
     EXPECT_EQ(T::live, 0);
   }
 }
@@ -130,6 +133,7 @@ TYPED_TEST(elements, of_a_sender_woken_by_close_are_left_alone) {
   ch.close();
   until([&] { return left != 0; });
   EXPECT_EQ(left, 6);
+  all_ended();
 }
 
 TYPED_TEST(elements, of_select_cases_are_destroyed_once) {
@@ -236,7 +240,7 @@ TEST(element, may_be_over_aligned) {
     EXPECT_EQ(n, 12);
     EXPECT_EQ(crooked, 0);
   }
-  until([] { return num_goroutine() == 0; });
+  all_ended();
 }
 
 TEST(element, may_be_large_or_empty) {
@@ -274,7 +278,7 @@ TEST(element, may_be_a_channel) {
   replies.send(answer);
   EXPECT_EQ(answer.recv(), 11);
   replies.close();
-  until([] { return num_goroutine() == 0; });
+  all_ended();
 }
 
 // Destructors run outside the lock: they may use channels, even this one.

@@ -22,6 +22,9 @@ template <class Condition>
 void until(Condition c) {
   while (!c()) yield();
 }
+void all_ended() {
+  until([] { return num_goroutine() == 0; });
+}
 template <class F>
 std::string panic_of(F f) {
   try {
@@ -34,9 +37,7 @@ std::string panic_of(F f) {
 
 class channel : public ::testing::Test {
  protected:
-  void TearDown() override {
-    until([] { return num_goroutine() == 0; });
-  }
+  void TearDown() override { all_ended(); }
 };
 
 TEST_F(channel, unbuffered_send_waits_for_its_receiver) {
@@ -52,6 +53,7 @@ TEST_F(channel, unbuffered_send_waits_for_its_receiver) {
   EXPECT_EQ(ch.cap(), 0u);
   EXPECT_EQ(ch.recv(), 5);
   until([&] { return sent.load(); });
+  all_ended();
 }
 
 TEST_F(channel, unbuffered_receive_waits_for_its_sender) {
@@ -62,6 +64,7 @@ TEST_F(channel, unbuffered_receive_waits_for_its_sender) {
   ch.send(6);
   until([&] { return got != 0; });
   EXPECT_EQ(got, 6);
+  all_ended();
 }
 
 TEST_F(channel, buffer_is_first_in_first_out_and_counts) {
@@ -91,6 +94,7 @@ TEST_F(channel, full_buffer_takes_the_blocked_senders_in_their_order) {
     until_parked(static_cast<std::size_t>(i - 1));
   }
   for (int i = 0; i < 6; i++) EXPECT_EQ(ch.recv(), i);
+  all_ended();
 }
 
 TEST_F(channel, blocked_receivers_are_served_in_their_order) {
@@ -102,6 +106,7 @@ TEST_F(channel, blocked_receivers_are_served_in_their_order) {
   }
   for (int i = 0; i < 4; i++) ch.send(10 + i);
   for (int i = 0; i < 4; i++) until([&] { return got[static_cast<std::size_t>(i)] == 10 + i; });
+  all_ended();
 }
 
 TEST_F(channel, closed_drains_and_then_answers_nothing) {
@@ -141,6 +146,7 @@ TEST_F(channel, close_wakes_all_receivers) {
   until_parked(10);
   ch.close();
   until([&] { return empty == 10; });
+  all_ended();
 }
 
 TEST_F(channel, close_makes_all_blocked_senders_panic) {
@@ -153,6 +159,7 @@ TEST_F(channel, close_makes_all_blocked_senders_panic) {
   until([&] { return panics == 10; });
   EXPECT_EQ(ch.recv(), 7);
   EXPECT_EQ(ch.recv(), std::nullopt);
+  all_ended();
 }
 
 TEST_F(channel, nil_never_waits_in_try_operations) {
@@ -196,6 +203,7 @@ TEST_F(channel, try_operations_find_a_waiting_partner) {
   until_parked(1);
   EXPECT_EQ(ch.try_recv(x), chan_status::ok);
   EXPECT_EQ(x, 4);
+  all_ended();
 }
 
 TEST_F(channel, of_void_carries_signals) {
@@ -219,6 +227,7 @@ TEST_F(channel, of_void_carries_signals) {
   int n = 0;
   while (hand.recv()) n++;
   EXPECT_EQ(n, 3);
+  all_ended();
 }
 
 TEST_F(channel, range_ends_when_closed_and_drained) {
@@ -233,6 +242,7 @@ TEST_F(channel, range_ends_when_closed_and_drained) {
   EXPECT_EQ(sum, 5050);
   for (int v : recv_chan<int>(ch)) sum += v;
   EXPECT_EQ(sum, 5050);
+  all_ended();
 }
 
 TEST_F(channel, range_may_be_left_early) {
@@ -286,6 +296,7 @@ TEST_F(channel, outlives_the_handle_that_a_blocked_goroutine_does_not_use) {
     return recv_chan<std::string>(ch);
   }();
   EXPECT_EQ(rx.recv()->size(), 37u);
+  all_ended();
 }
 
 TEST_F(channel, passes_every_value_once_between_many) {
@@ -317,6 +328,7 @@ TEST_F(channel, passes_every_value_once_between_many) {
     EXPECT_EQ(wrong, 0);
     EXPECT_EQ(out_of_order, 0);
   }
+  all_ended();
 }
 
 // A pair that hands work to each other must not keep a third one out.
@@ -337,7 +349,7 @@ TEST_F(channel, ping_pong_does_not_starve_others) {
     stop = true;
   });
   until([&] { return third == 100; });
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   maxprocs(before);
 }
 

@@ -53,6 +53,13 @@ void notify(std::atomic<std::uint64_t>& waiters, bool all) noexcept {
   }
 }
 
+// The bucket is locked.
+void unlink_node(sync::parking_bucket& bucket, wait_node* n, std::atomic<std::uint64_t>& waiters) noexcept {
+  if (!n->linked) return;
+  bucket.remove(n);
+  waiters.fetch_sub(1);
+}
+
 }  // namespace
 
 void condition_variable::notify_one() noexcept { notify(waiters_, false); }
@@ -77,6 +84,8 @@ condition_wait::condition_wait(std::atomic<std::uint64_t>& waiters) : waiters_(w
   bucket.lock.unlock();
 }
 
+
+
 bool condition_wait::block(std::int64_t timeout_ns) {
   auto* n = static_cast<wait_node*>(node_);
   task* self = n->owner;
@@ -93,8 +102,14 @@ bool condition_wait::block(std::int64_t timeout_ns) {
   bucket.lock.unlock();
   if (timed) runtime::arm_timer(self, base::after_ns(timeout_ns));
   runtime::park(self);
-  if (timed) runtime::disarm_timer(self);
-  return self->fired != nullptr;
+  if (!timed) return true;
+  runtime::disarm_timer(self);
+  if (self->fired != nullptr) return true;
+  // Timed out: out of the queue before anything else blocks, or a notify would take the next wait of this task for this one.
+  bucket.lock.lock();
+  unlink_node(bucket, n, waiters_);
+  bucket.lock.unlock();
+  return false;
 }
 
 condition_wait::~condition_wait() {
@@ -102,10 +117,7 @@ condition_wait::~condition_wait() {
   sync::parking_bucket& bucket = sync::bucket_of(reinterpret_cast<const void*>(n->primitive));
   bucket.lock.lock();
   bool pass_on = n->signaled;  // notified, but the wait ended by an exception of the caller's unlock
-  if (n->linked) {             // timed out, or ended before a notify
-    bucket.remove(n);
-    waiters_.fetch_sub(1);
-  }
+  unlink_node(bucket, n, waiters_);  // ended before a notify
   bucket.lock.unlock();
   runtime::free_nodes(n, 1);
   if (pass_on) notify(waiters_, false);

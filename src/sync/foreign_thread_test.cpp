@@ -24,12 +24,13 @@ template <class Condition>
 void until(Condition c) {
   while (!c()) yield();
 }
+void all_ended() {
+  until([] { return num_goroutine() == 0; });
+}
 
 class foreign_thread : public ::testing::Test {
  protected:
-  void TearDown() override {
-    until([] { return num_goroutine() == 0; });
-  }
+  void TearDown() override { all_ended(); }
 };
 
 TEST_F(foreign_thread, talks_to_goroutines_and_threads_over_channels) {
@@ -50,6 +51,7 @@ TEST_F(foreign_thread, talks_to_goroutines_and_threads_over_channels) {
     EXPECT_EQ(n, 500);
     EXPECT_EQ(sum, 500L * 501 / 2);
   }
+  all_ended();
 }
 
 TEST_F(foreign_thread, selects_with_and_without_time) {
@@ -66,10 +68,11 @@ TEST_F(foreign_thread, selects_with_and_without_time) {
     go([&, i] { i % 2 == 0 ? a.send(i) : b.send(i); });
     if (i % 50 == 0) sleep_for(1ms);
   }
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   a.close();
   t.join();
   EXPECT_EQ(sum, 20100);
+  all_ended();
 }
 
 TEST_F(foreign_thread, sleeps_while_goroutines_sleep) {
@@ -91,6 +94,7 @@ TEST_F(foreign_thread, sleeps_while_goroutines_sleep) {
   for (std::thread& t : threads) t.join();
   until([&] { return done == 180; });
   EXPECT_EQ(early, 0);
+  all_ended();
 }
 
 TEST_F(foreign_thread, that_ends_at_once_leaves_no_record_behind) {
@@ -148,6 +152,7 @@ TEST_F(foreign_thread, meets_goroutines_at_every_primitive) {
   group.wait();
   EXPECT_EQ(ended, 6);
   for (std::thread& t : threads) t.join();
+  all_ended();
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ void lock_slow(std::atomic<std::uint64_t>& word, task* self, std::uint64_t mine)
 
 }  // namespace
 
-void mutex::lock() {
+void mutex::lock_blocking() {
   task* self = runtime::current_task();
   std::uint64_t mine = sync::lock_word::of(self), free = 0;
   if (word_.compare_exchange_strong(free, mine, std::memory_order_acquire)) return;  // order: pairs with unlock

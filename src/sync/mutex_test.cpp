@@ -113,6 +113,7 @@ TEST_P(contended, counts_right) {
   for (std::thread& t : threads) t.join();
   std::lock_guard guard(m);
   EXPECT_EQ(count, 30000);
+  all_ended();
 }
 
 TEST_P(contended, many_mutexes_of_one_cache_line) {
@@ -135,6 +136,7 @@ TEST_P(contended, many_mutexes_of_one_cache_line) {
     sum += count[k];
   }
   EXPECT_EQ(sum, 16000);
+  all_ended();
 }
 
 // While others hammer the lock, one that wants it now and then gets it: after 1 ms of waiting it is handed over.
@@ -185,6 +187,7 @@ TEST_P(contended, every_waiter_of_a_long_held_lock_gets_it) {
   until_parked(50);
   m.unlock();
   until([&] { return through == 50; });
+  all_ended();
 }
 
 TEST(mutex_lock, may_be_destroyed_by_who_locked_it_last) {

@@ -56,7 +56,7 @@ class lock_order {
 
 bool looks_ready(const case_ref& c) noexcept {
   if (c.core == nullptr) return false;
-  if (c.dir == direction::send) return c.core->closed || c.core->recvq.head != nullptr || c.core->count < c.core->capacity;
+  if (c.dir == direction::send) return c.core->closed || c.core->recvq.head != nullptr || sync::has_room(c.core);
   return c.core->closed || c.core->sendq.head != nullptr || c.core->count > 0;
 }
 
@@ -71,6 +71,7 @@ struct attempt {
   std::size_t index = no_case;
   progress result = progress::blocked;
   task* wake = nullptr;
+  unsigned char* left = nullptr;
 };
 
 // All channels locked. Queue entries that turn out stale are dropped by the attempt, and the choice is made anew.
@@ -87,13 +88,14 @@ attempt try_cases(case_ref* cases, std::size_t n) noexcept {
     }
     case_ref& c = cases[a.index];
     if (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0) return a;  // an empty dynamic case: the caller panics
-    a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake) : sync::recv_locked(c.core, c.value, &a.wake);
+    a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake) : sync::recv_locked(c.core, c.value, &a.wake, &a.left);
     if (a.result != progress::blocked) return a;
   }
 }
 
 select_result conclude(const case_ref& c, const attempt& a) {
   if (a.wake != nullptr) runtime::make_runnable(a.wake);
+  if (a.left != nullptr) sync::vacate(c.core, a.left);
   if (a.result == progress::blocked) throw panic("select: send case was already sent");
   if (c.dir == direction::send && a.result == progress::closed) sync::panic_send_on_closed();
   return {a.index, a.result == progress::done};
@@ -172,7 +174,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
 
 namespace stray {
 
-std::size_t select(std::span<select_case> cases) {
+std::size_t detail::select_dynamic(std::span<select_case> cases) {
   std::vector<detail::case_ref> refs;
   std::vector<std::size_t> place;
   refs.reserve(cases.size());

@@ -26,6 +26,9 @@ template <class Condition>
 void until(Condition c) {
   while (!c()) yield();
 }
+void all_ended() {
+  until([] { return num_goroutine() == 0; });
+}
 template <class F>
 std::string panic_of(F f) {
   try {
@@ -39,9 +42,7 @@ std::size_t select_of(std::vector<select_case>& cases) { return select(std::span
 
 class selecting : public ::testing::Test {
  protected:
-  void TearDown() override {
-    until([] { return num_goroutine() == 0; });
-  }
+  void TearDown() override { all_ended(); }
 };
 
 TEST_F(selecting, answers_the_index_after_the_handler_has_run) {
@@ -80,6 +81,7 @@ TEST_F(selecting, takes_the_timeout_after_its_time) {
   go([&] { chosen = static_cast<int>(select(on_send(ch, 1), on_timeout(2ms))); });
   until([&] { return chosen != -1; });
   EXPECT_EQ(chosen, 1);
+  all_ended();
 }
 
 TEST_F(selecting, prefers_a_ready_case_to_a_timeout_of_nothing) {
@@ -100,6 +102,7 @@ TEST_F(selecting, with_the_longest_timeout_waits) {
     until([&] { return chosen != -1; });
     EXPECT_EQ(chosen, 0);
   }
+  all_ended();
 }
 
 TEST_F(selecting, blocked_is_woken_by_each_kind_of_partner) {
@@ -128,6 +131,7 @@ TEST_F(selecting, blocked_is_woken_by_each_kind_of_partner) {
   EXPECT_EQ(got, -7);
   std::optional<int> x;
   EXPECT_EQ(b.try_recv(x), chan_status::would_block) << "a losing case was left in the queue";
+  all_ended();
 }
 
 TEST_F(selecting, of_a_closed_channel_is_ready) {
@@ -144,6 +148,7 @@ TEST_F(selecting, of_a_closed_channel_is_ready) {
   later.close();
   until([&] { return panicked.load(); });
   EXPECT_FALSE(open.try_send(1));
+  all_ended();
 }
 
 TEST_F(selecting, passes_over_nil_channels) {
@@ -172,7 +177,7 @@ TEST_F(selecting, the_same_channel_twice_serves_both_cases) {
     for (int i = 0; i < 200; i++) hits[select(on_recv(ch), on_recv(ch))]++;
   });
   for (int i = 0; i < 200; i++) ch.send(i);
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   EXPECT_EQ(hits[0] + hits[1], 200);
   auto full = make_chan<int>(200);
   std::array<int, 2> ready{};
@@ -180,6 +185,7 @@ TEST_F(selecting, the_same_channel_twice_serves_both_cases) {
   for (int i = 0; i < 200; i++) ready[select(on_recv(full), on_recv(full))]++;
   EXPECT_GT(ready[0], 50);
   EXPECT_GT(ready[1], 50);
+  all_ended();
 }
 
 TEST_F(selecting, send_and_receive_of_one_channel_never_meet_themselves) {
@@ -200,7 +206,7 @@ TEST_F(selecting, send_and_receive_of_one_channel_never_meet_themselves) {
       }
     });
   }
-  until([] { return num_goroutine() == 0; });
+  all_ended();
   EXPECT_EQ(sum, 500);
   EXPECT_EQ(sent, 500);
 }
@@ -336,6 +342,7 @@ TEST_F(selecting, moves_every_value_once_under_load) {
   quit.close();
   receivers.wait();
   EXPECT_EQ(sum, 3L * n * (n - 1) / 2);
+  all_ended();
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void wait_group::add(std::int64_t n) {
   }
 }
 
-void wait_group::wait() {
+void wait_group::wait_blocking() {
   for (;;) {
     if (counter(word_.load(std::memory_order_acquire)) == 0) return;  // order: pairs with add
     runtime::task* self = runtime::current_task();

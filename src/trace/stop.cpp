@@ -11,6 +11,7 @@
 #include "base/arch.h"
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/stop_signal.h"
 #include "base/syscalls.h"
 #include "trace/task_list.h"
 
@@ -334,7 +335,7 @@ int on_libc(dl_phdr_info* info, std::size_t, void*) noexcept {
 bool init_stop(stop_setup& setup) noexcept {
   if (s.signal == 0) {
     if (!make_room(1)) return false;
-    for (int candidate = SIGRTMIN; candidate <= SIGRTMAX && s.signal == 0; candidate++) {
+    for (int candidate = base::stop_signal(); candidate <= SIGRTMAX && s.signal == 0; candidate++) {
       kernel_sigaction now{};
       if (sys::call(SYS_rt_sigaction, candidate, 0, sys::arg(&now), 8) != 0 || now.handler != 0) continue;
       struct sigaction action {};
