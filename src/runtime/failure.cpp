@@ -18,7 +18,11 @@ namespace stray::runtime {
 namespace {
 
 std::terminate_handler previous_terminate = nullptr;
-struct sigaction previous_segv {};
+// Not the whole struct sigaction: the library fills its mask with what lay on the stack, and that would be a root.
+struct {
+  void (*plain)(int) = nullptr;
+  void (*with_info)(int, siginfo_t*, void*) = nullptr;
+} previous_segv;
 
 void print_exception() noexcept {
   std::type_info* type = abi::__cxa_current_exception_type();
@@ -76,10 +80,10 @@ void on_segv(int signal, siginfo_t* info, void* context) {
     upcall::dump_goroutines(STDERR_FILENO);
     _exit(2);
   }
-  if (previous_segv.sa_flags & SA_SIGINFO) {
-    previous_segv.sa_sigaction(signal, info, context);
-  } else if (previous_segv.sa_handler != SIG_DFL && previous_segv.sa_handler != SIG_IGN) {
-    previous_segv.sa_handler(signal);
+  if (previous_segv.with_info != nullptr) {
+    previous_segv.with_info(signal, info, context);
+  } else if (previous_segv.plain != nullptr) {
+    previous_segv.plain(signal);
   } else {
     struct sigaction plain {};
     plain.sa_handler = SIG_DFL;
@@ -95,7 +99,13 @@ void install_failure_handlers() noexcept {
   ours.sa_sigaction = on_segv;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&ours.sa_mask);
-  sigaction(SIGSEGV, &ours, &previous_segv);
+  struct sigaction before {};
+  sigaction(SIGSEGV, &ours, &before);
+  if (before.sa_flags & SA_SIGINFO) {
+    previous_segv.with_info = before.sa_sigaction;
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    previous_segv.plain = before.sa_handler;
+  }
 }
 
 // In the reservation, not in a mapping of its own: the signal frame of an idle worker that is stopped holds stale registers, and a plain

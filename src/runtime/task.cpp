@@ -17,17 +17,22 @@ namespace {
 
 constinit base::slab<task> task_slab(std::size_t{8} << 20);
 
-// Runs of wait nodes for selects and condition variables, in powers of two up to 65,536 cases.
-struct node_block_1 { wait_node nodes[1]; };
-struct node_block_4 { wait_node nodes[4]; };
-struct node_block_16 { wait_node nodes[16]; };
-struct node_block_256 { wait_node nodes[256]; };
-struct node_block_65536 { wait_node nodes[65536]; };
-constinit base::slab<node_block_1> nodes_1(std::size_t{8} << 20);
-constinit base::slab<node_block_4> nodes_4(std::size_t{4} << 20);
-constinit base::slab<node_block_16> nodes_16(std::size_t{1} << 20);
-constinit base::slab<node_block_256> nodes_256(std::size_t{1} << 16);
-constinit base::slab<node_block_65536> nodes_65536(std::size_t{1} << 6);
+// Runs of wait nodes for selects and condition variables, in powers of four up to 65,536 cases. Each slab has 4 GiB of addresses.
+template <std::size_t N>
+struct node_block {
+  wait_node nodes[N];
+};
+template <std::size_t N>
+constinit base::slab<node_block<N>> node_slab((std::size_t{4} << 30) / sizeof(node_block<N>));
+
+// f is called with the slab of the smallest block that holds n nodes.
+template <std::size_t N = 1, class F>
+auto with_node_slab(std::size_t n, F f) {
+  if constexpr (N < 65536) {
+    if (n > N) return with_node_slab<N * 4>(n, f);
+  }
+  return f(node_slab<N>);
+}
 
 // Threads that have ended, or are about to: their records stay until the kernel has forgotten the thread, since a destructor of a
 // thread_local may still unlock what the thread holds.
@@ -111,30 +116,17 @@ std::uint64_t thread_start_time(int tid) noexcept {
   return p == nullptr ? 0 : std::strtoull(p + 1, nullptr, 10);
 }
 
-namespace {
-template <class Block>
-wait_node* take_nodes(base::slab<Block>& from) {
-  Block* b = from.alloc();
-  if (b == nullptr) throw std::bad_alloc();
-  return b->nodes;
-}
-}  // namespace
-
 wait_node* alloc_nodes(std::size_t n) {
-  if (n <= 1) return take_nodes(nodes_1);
-  if (n <= 4) return take_nodes(nodes_4);
-  if (n <= 16) return take_nodes(nodes_16);
-  if (n <= 256) return take_nodes(nodes_256);
-  if (n <= 65536) return take_nodes(nodes_65536);
-  throw std::bad_alloc();
+  if (n > 65536) throw std::bad_alloc();
+  return with_node_slab(n, [](auto& slab) {
+    auto* block = slab.alloc();
+    if (block == nullptr) throw std::bad_alloc();
+    return block->nodes;
+  });
 }
 
 void free_nodes(wait_node* nodes, std::size_t n) noexcept {
-  if (n <= 1) return nodes_1.release(reinterpret_cast<node_block_1*>(nodes));
-  if (n <= 4) return nodes_4.release(reinterpret_cast<node_block_4*>(nodes));
-  if (n <= 16) return nodes_16.release(reinterpret_cast<node_block_16*>(nodes));
-  if (n <= 256) return nodes_256.release(reinterpret_cast<node_block_256*>(nodes));
-  nodes_65536.release(reinterpret_cast<node_block_65536*>(nodes));
+  with_node_slab(n, [nodes]<std::size_t N>(base::slab<node_block<N>>& slab) { slab.release(reinterpret_cast<node_block<N>*>(nodes)); });
 }
 
 }  // namespace stray::runtime

@@ -13,6 +13,7 @@ namespace stray {
 namespace {
 
 constexpr std::uint64_t waiting_bit = 1;
+constexpr std::int64_t highest = 0x7fff'ffff;
 std::int64_t counter(std::uint64_t word) noexcept { return static_cast<std::int32_t>(word >> 32); }
 
 void wake_all(std::uintptr_t primitive) noexcept {
@@ -42,9 +43,9 @@ void wake_all(std::uintptr_t primitive) noexcept {
 void wait_group::add(std::int64_t n) {
   std::uint64_t word = word_.load(std::memory_order_relaxed);  // order: the CAS is acq_rel
   for (;;) {
+    if (n > highest - counter(word)) throw panic("sync: WaitGroup counter overflow");
     std::int64_t next = counter(word) + n;
     if (next < 0) throw panic("sync: negative WaitGroup counter");
-    if (next > 0x7fff'ffff) throw panic("sync: WaitGroup counter overflow");
     bool last = next == 0 && (word & waiting_bit) != 0;
     std::uint64_t to = static_cast<std::uint64_t>(next) << 32 | (next == 0 ? 0 : word & waiting_bit);
     auto primitive = reinterpret_cast<std::uintptr_t>(&word_);

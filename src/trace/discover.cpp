@@ -331,8 +331,11 @@ void find_heap(heap_facts& facts) noexcept {
   facts.source = heap_glibc;
 }
 
+extern "C" void* __libc_stack_end __attribute__((weak));  // of the dynamic linker, or of a static libc
+
 void find_thread_layout(thread_layout& layout) noexcept {
   layout = {};
+  if (&__libc_stack_end != nullptr) layout.main_stack_end = reinterpret_cast<std::uintptr_t>(__libc_stack_end);
   static probe p[2];
   p[0] = p[1] = {};
   if (run_probes(p)) compare_probes(p, layout);

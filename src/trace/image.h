@@ -37,6 +37,8 @@ struct image {
   list<root_span> roots; 
   int parent_pid = 0;    // of the process that was frozen: the main thread's id
   bool caller_is_main = false;
+  std::uintptr_t main_stack_end = 0;  // 0: unknown
+  std::uintptr_t tcb_bytes = 0;       // size of a thread's control block; 0: unknown
   bool heap_known = false;
   unsigned unstopped = 0;
   unsigned blind = 0;    // mappings that could hold pointers and were not read; each has a note

@@ -10,9 +10,14 @@ marker::marker(image& in) noexcept
   std::uintptr_t hi = 0;
   for (const root_span& r : in.roots) {
     if (r.how != strength::parked || r.lo == 0) continue;
-    parked_.push(*in.memory, {r.lo, r.hi, r.tid, {}});
-    if (parked_lo_ == 0 || r.lo < parked_lo_) parked_lo_ = r.lo;
-    if (r.hi > hi) hi = r.hi;
+    parked_stack p{r.lo, r.hi, 0, r.tid, {}};
+    if (p.lo < in.main_stack_end && in.main_stack_end < p.hi) p.hi = in.main_stack_end;
+    for (const stopped_thread& t : in.threads) {
+      if (t.tid == r.tid && t.stopped) p.tcb = t.fs_base;
+    }
+    parked_.push(*in.memory, p);
+    if (parked_lo_ == 0 || p.lo < parked_lo_) parked_lo_ = p.lo;
+    if (p.hi > hi) hi = p.hi;
   }
   parked_size_ = hi - parked_lo_;
 }
@@ -100,7 +105,7 @@ inline void marker::scan(const span& s, queue& waiting) noexcept {
       }
       continue;
     }
-    if (value - parked_lo < parked_size) enter_parked(c, value);
+    if (value - parked_lo < parked_size) enter_parked(c, value, at);
     block_table::segment* in = blocks_.find_segment(value);
     if (in == nullptr) continue;
     __builtin_prefetch(&in->at[(value >> 10) & (block_table::words - 1)], 1);
@@ -192,7 +197,7 @@ void marker::mark_roots() noexcept {
       for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
         std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
         if (value - interest_lo_ < interest_size_) who_.hit(who_.self, *this, make_word({s.lo, s.hi}, at, bytes, s.from));
-        if (value - parked_lo_ < parked_size_) enter_parked(mark, value);
+        if (value - parked_lo_ < parked_size_) enter_parked(mark, value, at);
       }
       run<mark>();
     }
@@ -261,9 +266,11 @@ void marker::push_parked(colour c, int tid) noexcept {
     if (r.how == strength::parked && r.tid == tid) spans_[c].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
   }
 }
-void marker::enter_parked(colour c, std::uintptr_t address) noexcept {
+void marker::enter_parked(colour c, std::uintptr_t address, std::uintptr_t at) noexcept {
   for (const parked_stack& p : parked_) {
-    if (address - p.lo < p.hi - p.lo) return push_parked(c, p.tid);
+    if (address - p.lo >= p.hi - p.lo) continue;
+    if (p.tcb == 0 || at - p.tcb >= in_.tcb_bytes) push_parked(c, p.tid);
+    return;
   }
 }
 void marker::push_thread(int tid) noexcept { push_parked(mark, tid); }

@@ -4,7 +4,8 @@
 //    time. Marking may go on into reached blocks later; then a block has both, and mark counts.
 // 2. Each block is scanned at most once per colour, each word of it as a possible address (masked to base::address_mask).
 // 3. A word into client.interest goes to the client (hit, reached, locate), every other one to the block table.
-// 4. A word that points into the frames of a `parked` thread makes that thread's registers and frames live memory, as push_thread does.
+// 4. A word that points into the frames of a `parked` thread makes that thread's registers and frames live memory, as push_thread does. Not
+//    so the words that libc keeps of every thread: in its own control block, and those to the arguments and environment of main.
 // 5. Callbacks may push, never drain: work is done by the outermost call.
 // 6. The order that classify needs: locate, mark_roots, mark_weak, reach, mark_orphans.
 // Figures (tracing.md 4): two-stage prefetch, 32 candidates waiting for their bitmap line and 16 blocks for their contents: 36 M blocks/s
@@ -96,7 +97,7 @@ class marker {
   void run(const span* first = nullptr) noexcept;
   void locate_words(const span& s) noexcept;
   void push_parked(colour c, int tid) noexcept;
-  void enter_parked(colour c, std::uintptr_t address) noexcept;
+  void enter_parked(colour c, std::uintptr_t address, std::uintptr_t at) noexcept;
 
   image& in_;
   const client& who_;
@@ -108,6 +109,7 @@ class marker {
   // Stacks of parked threads: a live pointer into one makes its contents live.
   struct parked_stack {
     std::uintptr_t lo, hi;
+    std::uintptr_t tcb;  // 0: unknown
     int tid;
     bool pushed[2];
   };

@@ -26,6 +26,7 @@ struct thread_layout {
   std::uint32_t list_at = 0;         // the ring's links, next and previous; 0: not found
   std::uintptr_t rings[2] = {};      // heads: stacks in use, cached ones; 0: not found
   std::uint32_t tls_below = 0;       // static TLS lies in [tcb - tls_below, tcb)
+  std::uintptr_t main_stack_end = 0; // sp at the start of the process: arguments and environment lie from there up
   std::uintptr_t signal_return = 0;  // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
 };
 
