@@ -2,7 +2,9 @@
 //
 // 1. String 0 is "". Mapping 1 is the program. Ids of mappings, locations and functions count from 1.
 // 2. A location is one return address - 1; its lines go from the innermost inlined function out.
-// 3. The leaf location of a parked goroutine is the one line stray::runtime::park, whatever the compiler inlined into it, so that profiles
+// 3. What called the goroutine's function is left out, as Go leaves out goexit: whole locations at the root, and the outermost lines of a
+//    location that the user's code was inlined into.
+// 4. The leaf location of a parked goroutine is the one line stray::runtime::park, whatever the compiler inlined into it, so that profiles
 //    of any build compare.
 #include <chrono>
 #include <unordered_map>
@@ -62,7 +64,11 @@ class builder {
 
   void sample(const profile::sample& s, bool leak_labels) {
     std::vector<std::uint64_t> ids;
-    for (std::size_t i = 0; i < s.pcs.size(); ++i) ids.push_back(location(s.pcs[i] - 1, i == 0));
+    std::size_t shown = s.pcs.size();
+    while (shown > 1 && users_lines(symbolize(s.pcs[shown - 1] - 1)) == 0) --shown;
+    bool any = shown > 1 || (shown == 1 && users_lines(symbolize(s.pcs[0] - 1)) != 0);
+    if (!any) shown = s.pcs.size();  // nothing but the runtime: shown whole
+    for (std::size_t i = 0; i < shown; ++i) ids.push_back(location(s.pcs[i] - 1, i == 0));
     std::int64_t values[] = {s.count, s.bytes};
     protozero::pbf_writer w(out_, field::profile::sample);
     w.add_packed_uint64(field::sample::location_id, ids.begin(), ids.end());
@@ -120,6 +126,13 @@ class builder {
     return at->second;
   }
 
+  // Lines up to the outermost one of a user's; 0: there is none.
+  static std::size_t users_lines(const std::vector<source_line>& lines) {
+    std::size_t n = lines.size();
+    while (n > 0 && (is_runtime(lines[n - 1]) || is_invoke_helper(lines[n - 1]))) --n;
+    return n;
+  }
+
   std::uint64_t location(std::uintptr_t pc, bool leaf) {
     auto [at, fresh] = location_ids_.try_emplace(pc, location_ids_.size() + 1);
     if (!fresh) return at->second;
@@ -128,8 +141,10 @@ class builder {
     if (leaf)
       for (std::size_t i = 0; i < lines.size(); ++i)
         if (lines[i].function == park) first = i;
+    std::size_t end = users_lines(lines);
+    if (end <= first) end = lines.size();
     std::vector<std::uint64_t> functions;
-    for (std::size_t i = first; i < lines.size(); ++i) functions.push_back(function(lines[i]));
+    for (std::size_t i = first; i < end; ++i) functions.push_back(function(lines[i]));
 
     std::uint64_t mapping_id = 0;
     for (std::size_t i = 0; i < maps_.size() && mapping_id == 0; ++i)
@@ -141,7 +156,7 @@ class builder {
     w.add_uint64(field::location::id, at->second);
     if (mapping_id != 0) w.add_uint64(field::location::mapping_id, mapping_id);
     w.add_uint64(field::location::address, pc);
-    for (std::size_t i = first; i < lines.size(); ++i) {
+    for (std::size_t i = first; i < end; ++i) {
       protozero::pbf_writer l(w, field::location::line);
       l.add_uint64(field::line::function_id, functions[i - first]);
       l.add_int64(field::line::line, lines[i].line);
