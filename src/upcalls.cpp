@@ -7,11 +7,11 @@
 #include <thread>
 #include <vector>
 
+#include <stray/pprof.hpp>
 #include "base/check.h"
 #include "base/syscalls.h"
 #include "leak/findings.h"
 #include "profile/formats.h"
-#include <stray/pprof.hpp>
 
 namespace stray::upcall {
 

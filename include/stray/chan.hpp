@@ -134,36 +134,36 @@ class recv_iterator {
 }  // namespace detail
 
 // The operations, by direction. `Self` is the handle class (no virtual, no state).
-#define STRAY_CHAN_SEND_OPERATIONS                                                                                                       \
-  /* Waits until a receiver or room in the buffer takes the value. Throws stray::panic "send on closed channel" (the value is left */    \
-  /* as it was). On a nil channel it blocks for ever. */                                                                                 \
-  void send(const T& value) const { detail::send_copy<T>(this->core(), value); }                                                         \
-  [[gnu::always_inline]] inline void send(T&& value) const {                                                                             \
-    detail::send_move<T>(this->core(), std::move(value));                                                                                \
-    STRAY_KEEP_FRAME;                                                                                                                    \
-  }                                                   \
-  /* Never waits; false: no receiver and no room, or nil (the value is left as it was). Throws as send does. */                          \
-  bool try_send(const T& value) const { return detail::try_send_copy<T>(this->core(), value); }                                          \
-  bool try_send(T&& value) const { return detail::try_send_move<T>(this->core(), std::move(value)); }                                    \
+#define STRAY_CHAN_SEND_OPERATIONS                                                                                                    \
+  /* Waits until a receiver or room in the buffer takes the value. Throws stray::panic "send on closed channel" (the value is left */ \
+  /* as it was). On a nil channel it blocks for ever. */                                                                              \
+  void send(const T& value) const { detail::send_copy<T>(this->core(), value); }                                                      \
+  [[gnu::always_inline]] inline void send(T&& value) const {                                                                          \
+    detail::send_move<T>(this->core(), std::move(value));                                                                             \
+    STRAY_KEEP_FRAME;                                                                                                                 \
+  }                                                                                                                                   \
+  /* Never waits; false: no receiver and no room, or nil (the value is left as it was). Throws as send does. */                       \
+  bool try_send(const T& value) const { return detail::try_send_copy<T>(this->core(), value); }                                       \
+  bool try_send(T&& value) const { return detail::try_send_move<T>(this->core(), std::move(value)); }                                 \
   STRAY_CHAN_CLOSE_OPERATION
 
-#define STRAY_CHAN_CLOSE_OPERATION                                                                                                       \
-  /* No more sends; receivers drain the buffer, then get nullopt. Throws stray::panic "close of closed channel" or */                    \
-  /* "close of nil channel". Wakes all that wait. */                                                                                     \
+#define STRAY_CHAN_CLOSE_OPERATION                                                                                    \
+  /* No more sends; receivers drain the buffer, then get nullopt. Throws stray::panic "close of closed channel" or */ \
+  /* "close of nil channel". Wakes all that wait. */                                                                  \
   void close() const { detail::chan_close(this->core()); }
 
-#define STRAY_CHAN_RECV_OPERATIONS                                                                                                       \
-  /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */                                             \
-  std::optional<T> recv() const { return detail::recv_value<T>(this->core()); }                                                          \
-  /* Never waits; on ok `out` holds the value, otherwise it is empty. */                                                                 \
-  chan_status try_recv(std::optional<T>& out) const { return detail::try_recv_value<T>(this->core(), out); }                             \
-  /* for (T v : ch): receives until closed and drained. */                                                                               \
-  detail::recv_iterator<T> begin() const { return detail::recv_iterator<T>(recv_chan<T>(*this)); }                                       \
+#define STRAY_CHAN_RECV_OPERATIONS                                                                           \
+  /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */                 \
+  std::optional<T> recv() const { return detail::recv_value<T>(this->core()); }                              \
+  /* Never waits; on ok `out` holds the value, otherwise it is empty. */                                     \
+  chan_status try_recv(std::optional<T>& out) const { return detail::try_recv_value<T>(this->core(), out); } \
+  /* for (T v : ch): receives until closed and drained. */                                                   \
+  detail::recv_iterator<T> begin() const { return detail::recv_iterator<T>(recv_chan<T>(*this)); }           \
   std::default_sentinel_t end() const noexcept { return {}; }
 
-#define STRAY_CHAN_COMMON_OPERATIONS                                                                                                     \
-  /* Elements in the buffer now, and its room; 0 for nil and unbuffered channels. */                                                     \
-  std::size_t len() const noexcept { return detail::chan_len(this->core()); }                                                            \
+#define STRAY_CHAN_COMMON_OPERATIONS                                                 \
+  /* Elements in the buffer now, and its room; 0 for nil and unbuffered channels. */ \
+  std::size_t len() const noexcept { return detail::chan_len(this->core()); }        \
   std::size_t cap() const noexcept { return detail::chan_cap(this->core()); }
 
 // Both directions.
@@ -204,20 +204,20 @@ class recv_chan : public detail::handle<detail::handle_kind::recv> {
   friend bool operator==(const recv_chan& a, const recv_chan& b) noexcept { return a.core() == b.core(); }
 };
 
-#define STRAY_CHAN_VOID_SEND                                                   \
-  [[gnu::always_inline]] inline void send() const {                            \
-    detail::chan_send(this->core(), nullptr);                                  \
-    STRAY_KEEP_FRAME;                                                          \
-  }                                                                            \
+#define STRAY_CHAN_VOID_SEND                                                     \
+  [[gnu::always_inline]] inline void send() const {                              \
+    detail::chan_send(this->core(), nullptr);                                    \
+    STRAY_KEEP_FRAME;                                                            \
+  }                                                                              \
   bool try_send() const { return detail::chan_try_send(this->core(), nullptr); } \
   STRAY_CHAN_CLOSE_OPERATION
-#define STRAY_CHAN_VOID_RECV                                                   \
-  /* true: a signal was received; false: closed and drained */                 \
-  [[gnu::always_inline]] inline bool recv() const {                            \
-    bool open = detail::chan_recv(this->core(), nullptr);                      \
-    STRAY_KEEP_FRAME;                                                          \
-    return open;                                                               \
-  }                                                                            \
+#define STRAY_CHAN_VOID_RECV                                   \
+  /* true: a signal was received; false: closed and drained */ \
+  [[gnu::always_inline]] inline bool recv() const {            \
+    bool open = detail::chan_recv(this->core(), nullptr);      \
+    STRAY_KEEP_FRAME;                                          \
+    return open;                                               \
+  }                                                            \
   chan_status try_recv() const { return detail::chan_try_recv(this->core(), nullptr); }
 
 template <>

@@ -52,7 +52,8 @@ class condition_variable {
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d, Predicate ready) {
     using clock = std::chrono::steady_clock;
-    auto end = clock::now() + std::chrono::nanoseconds(std::min(detail::wait_ns(d), (clock::time_point::max() - clock::now()).count()));
+    auto end = clock::now() +
+               std::chrono::nanoseconds(std::min(detail::wait_ns(d), (clock::time_point::max() - clock::now()).count()));
     while (!ready()) {
       if (wait_for(lock, end - clock::now()) == std::cv_status::timeout) return ready();
     }

@@ -30,8 +30,8 @@ namespace detail {
 struct closure_ops {
   std::uint32_t size;
   std::uint32_t align;
-  bool small;                         // it may live in the record until its first run: it fits and its move does not throw
-  void (*run)(void* stored);          // moves *stored to this stack (small) or uses it in place, destroys it, runs it
+  bool small;                 // it may live in the record until its first run: it fits and its move does not throw
+  void (*run)(void* stored);  // moves *stored to this stack (small) or uses it in place, destroys it, runs it
 };
 inline constexpr std::size_t small_closure = 64;
 
@@ -63,7 +63,7 @@ void run_large(void* stored) {
     }
   } keep{static_cast<C*>(stored)};
   closure_moved();
-  std::move(*keep.closure)();
+  std::move (*keep.closure)();
 }
 template <class C>
 inline constexpr bool is_small = sizeof(C) <= small_closure && alignof(C) <= 16 && std::is_nothrow_move_constructible_v<C>;

@@ -28,11 +28,11 @@ const char* to_string(tier t) noexcept;
 enum class mode { snapshot, stop_the_world };  // stop_the_world is not built yet: it is answered by a snapshot and a note
 
 struct options {
-  tier min_tier = tier::cycle;              // report this tier and better
-  std::chrono::nanoseconds min_age{0};      // report only what has been blocked for so long (good to 10 ms)
+  tier min_tier = tier::cycle;          // report this tier and better
+  std::chrono::nanoseconds min_age{0};  // report only what has been blocked for so long (good to 10 ms)
   leak::mode mode = mode::snapshot;
-  bool explain = false;                     // more text in causes
-  std::chrono::nanoseconds pause_budget{0}; // 0: none. A longer predicted pause refuses the snapshot, with a note
+  bool explain = false;                      // more text in causes
+  std::chrono::nanoseconds pause_budget{0};  // 0: none. A longer predicted pause refuses the snapshot, with a note
 };
 
 struct frame {
@@ -43,8 +43,8 @@ struct frame {
 };
 
 struct goroutine {
-  std::uint64_t id = 0;       // goroutine_id(); of an OS thread its TID
-  bool thread = false;        // an OS thread blocked in a primitive
+  std::uint64_t id = 0;  // goroutine_id(); of an OS thread its TID
+  bool thread = false;   // an OS thread blocked in a primitive
   std::vector<std::pair<std::string, std::string>> labels;
   std::chrono::nanoseconds age{0};
 };
@@ -53,15 +53,15 @@ struct goroutine {
 struct group {
   std::size_t count = 0;
   leak::tier tier = tier::proven;
-  std::string wait_reason;            // Go's text: "chan receive", "sync.Mutex.Lock", ...
-  std::vector<frame> stack;           // leaf first, without the runtime's own lines
-  frame created_by;                   // where go was called; function empty: unknown
-  std::uint64_t creator_id = 0;       // of the oldest member; 0: an OS thread
-  std::string cause;                  // what it waits for and why nobody comes, of the oldest member
+  std::string wait_reason;       // Go's text: "chan receive", "sync.Mutex.Lock", ...
+  std::vector<frame> stack;      // leaf first, without the runtime's own lines
+  frame created_by;              // where go was called; function empty: unknown
+  std::uint64_t creator_id = 0;  // of the oldest member; 0: an OS thread
+  std::string cause;             // what it waits for and why nobody comes, of the oldest member
   std::chrono::nanoseconds age_max{0};
-  std::size_t bytes = 0;              // stack bytes in use, all members
+  std::size_t bytes = 0;  // stack bytes in use, all members
   std::vector<leak::goroutine> goroutines;
-  std::vector<std::uintptr_t> pcs;    // return addresses, leaf first, of the whole stack
+  std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
 };
 
 class report {
@@ -75,7 +75,7 @@ class report {
   const std::vector<group>& groups() const& noexcept { return groups_; }
   std::vector<group> groups() && { return std::move(groups_); }
 
-  std::chrono::nanoseconds pause() const noexcept { return pause_; }    // threads stood still for so long
+  std::chrono::nanoseconds pause() const noexcept { return pause_; }  // threads stood still for so long
   std::chrono::nanoseconds elapsed() const noexcept { return elapsed_; }
   std::chrono::system_clock::time_point taken() const noexcept { return taken_; }
 

@@ -81,7 +81,9 @@ class recv_case : public case_tag {
   struct nothing {};
   recv_chan<T> from_;
   [[no_unique_address]] Handler handler_;
-  [[no_unique_address]] std::conditional_t<std::is_void_v<T>, nothing, element_slot<std::conditional_t<std::is_void_v<T>, int, T>>> slot_;
+  [[no_unique_address]] std::conditional_t<std::is_void_v<T>, nothing,
+                                           element_slot<std::conditional_t<std::is_void_v<T>, int, T>>>
+      slot_;
 };
 
 template <class T, class Handler>
@@ -251,7 +253,9 @@ std::size_t select(Cases&&... cases) {
   }
   detail::select_result r = detail::select_wait(refs, operations, default_index != detail::no_case,
                                                 timeout_index == detail::no_case ? detail::no_timeout : waits[timeout_index]);
-  std::size_t chosen = r.index != detail::no_case ? place[r.index] : default_index != detail::no_case ? default_index : timeout_index;
+  std::size_t chosen = r.index != detail::no_case         ? place[r.index]
+                       : default_index != detail::no_case ? default_index
+                                                          : timeout_index;
   std::size_t i = 0;
   ((i++ == chosen ? cases.complete(r.ok) : void()), ...);
   return chosen;

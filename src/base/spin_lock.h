@@ -23,7 +23,7 @@ class spin_lock {
     if (held_.exchange(1, std::memory_order_acquire) != 0) lock_slow();  // order: pairs with unlock's release
   }
   bool try_lock() noexcept { return held_.exchange(1, std::memory_order_acquire) == 0; }  // order: as lock
-  void unlock() noexcept { held_.store(0, std::memory_order_release); }  // order: pairs with lock's acquire
+  void unlock() noexcept { held_.store(0, std::memory_order_release); }                   // order: pairs with lock's acquire
 
  private:
   void lock_slow() noexcept;

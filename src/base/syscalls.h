@@ -14,10 +14,7 @@ inline long call(long nr, long a = 0, long b = 0, long c = 0, long d = 0, long e
   register long r10 asm("r10") = d;
   register long r8 asm("r8") = e;
   register long r9 asm("r9") = f;
-  asm volatile("syscall"
-               : "=a"(ret)
-               : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-               : "rcx", "r11", "memory");
+  asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
   return ret;
 }
 
@@ -32,9 +29,7 @@ inline long read(int fd, void* p, std::size_t n) noexcept { return call(SYS_read
 inline long pread(int fd, void* p, std::size_t n, std::uint64_t at) noexcept {
   return call(SYS_pread64, fd, arg(p), static_cast<long>(n), static_cast<long>(at));
 }
-inline long write(int fd, const void* p, std::size_t n) noexcept {
-  return call(SYS_write, fd, arg(p), static_cast<long>(n));
-}
+inline long write(int fd, const void* p, std::size_t n) noexcept { return call(SYS_write, fd, arg(p), static_cast<long>(n)); }
 inline int open(const char* path, int flags) noexcept {
   return static_cast<int>(call(SYS_openat, -100 /* AT_FDCWD */, arg(path), flags, 0));
 }

@@ -113,7 +113,8 @@ std::vector<profile::sample> leak_samples(const findings& f) {
       std::vector<profile::shown_line> lines = profile::shown_lines({oldest->created_by});
       if (!lines.empty()) s.created_by = lines[0].line->function;
     }
-    s.blocked_since = std::chrono::duration_cast<std::chrono::seconds>(f.taken.time_since_epoch()).count() - oldest->age_ns / 1'000'000'000;
+    s.blocked_since =
+        std::chrono::duration_cast<std::chrono::seconds>(f.taken.time_since_epoch()).count() - oldest->age_ns / 1'000'000'000;
     out.push_back(std::move(s));
   }
   return out;

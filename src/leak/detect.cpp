@@ -185,7 +185,8 @@ std::shared_ptr<const findings> run(const ablation& without) {
       outcome = trace::take_snapshot(snapshot);
     }
     out->pause = std::chrono::nanoseconds(outcome.pause_ns);
-    for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++) out->notes.push_back(outcome.notes->notes[i].line);
+    for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++)
+      out->notes.push_back(outcome.notes->notes[i].line);
     if (!outcome.ok || !memory.log->finished) {
       out->complete = false;
       out->notes.push_back(outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why);

@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
+#include <stray/leak.hpp>
 #include "leak/judge.h"
 #include "profile/sample.h"
-#include <stray/leak.hpp>
 
 namespace stray::leak {
 
 struct finding {
-  std::uint64_t id = 0;          // goroutine id, or TID
-  std::uint64_t task_id = 0;     // of the record: names owners
+  std::uint64_t id = 0;       // goroutine id, or TID
+  std::uint64_t task_id = 0;  // of the record: names owners
   std::uint64_t seq = 0;
   bool thread = false;
   std::string thread_name;
@@ -28,7 +28,7 @@ struct finding {
   std::uint64_t creator_id = 0, owner_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
   std::vector<std::uintptr_t> pcs;
-  std::string likely_place;      // likely: where the word or block lies
+  std::string likely_place;  // likely: where the word or block lies
   bool owner_is_thread = false;
 };
 

@@ -67,7 +67,8 @@ bool read_word(std::uintptr_t at, std::uint64_t& out) noexcept {
 void set_stack(node& n, const task& t, wait_graph& g, std::uint32_t number) noexcept {
   if (t.is_thread || t.stack_lo == 0) return;
   std::uintptr_t sp = t.sp;
-  if (sp <= t.stack_lo + base::page_size || sp >= t.stack_hi) sp = t.stack_lo + base::page_size;  // not plausible: the whole stack
+  if (sp <= t.stack_lo + base::page_size || sp >= t.stack_hi)
+    sp = t.stack_lo + base::page_size;  // not plausible: the whole stack
   n.stack = {sp, t.stack_hi};
   for (unsigned r = 0; r < g.region_count; r++) {
     if (!g.regions[r].where.holds(t.stack_lo)) continue;

@@ -1,9 +1,9 @@
 #include "leak/judge.h"
 
+#include <stray/detail/handle.hpp>
 #include "runtime/worker.h"
 #include "trace/image.h"
 #include "trace/mark.h"
-#include <stray/detail/handle.hpp>
 
 namespace stray::leak {
 
@@ -177,7 +177,7 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
   wait_graph& g = r.graph;
   for (int i = 0; i < r.view.worker_count; i++) {
     const runtime::worker& w = r.view.workers[i];
-    if (w.tid.load(std::memory_order_relaxed) != tid) continue;                     // order: frozen
+    if (w.tid.load(std::memory_order_relaxed) != tid) continue;  // order: frozen
     std::uint32_t number = node_at(g, sp);
     if (number == no_node || g.nodes[number].what == node::none) {
       if (w.native.holds(sp) || w.running == nullptr) return {trace::thread_rule::idle};  // rule 4

@@ -27,17 +27,17 @@ struct image;
 namespace stray::leak {
 
 enum class why : std::uint8_t {
-  no_holder,       // nobody alive holds a handle that could wake it
-  nobody,          // nil channel, select without cases
-  owner_leaked,    // the lock's owner is itself leaked
-  owner_is_self,   // locked twice
-  owner_ended,     // the owner has ended without unlocking
-  in_cycle,        // a cycle of locks
-  no_reference,    // nothing alive refers to the primitive
-  weak_word,       // likely: one word in the frame of a sleeping thread
-  orphan,          // likely: a block that nothing is seen to refer to
-  uncounted,       // likely: a handle was not found
-  not_stopped,     // likely: a thread could not be stopped, or memory could not be read
+  no_holder,      // nobody alive holds a handle that could wake it
+  nobody,         // nil channel, select without cases
+  owner_leaked,   // the lock's owner is itself leaked
+  owner_is_self,  // locked twice
+  owner_ended,    // the owner has ended without unlocking
+  in_cycle,       // a cycle of locks
+  no_reference,   // nothing alive refers to the primitive
+  weak_word,      // likely: one word in the frame of a sleeping thread
+  orphan,         // likely: a block that nothing is seen to refer to
+  uncounted,      // likely: a handle was not found
+  not_stopped,    // likely: a thread could not be stopped, or memory could not be read
 };
 
 enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier
@@ -47,28 +47,28 @@ struct verdict {
   verdict_tier tier;
   why reason;
   std::uint64_t seq;
-  std::uint64_t owner_id;   // of the lock; 0: none
-  std::uintptr_t at;        // likely: where the word or block lies
+  std::uint64_t owner_id;  // of the lock; 0: none
+  std::uintptr_t at;       // likely: where the word or block lies
 };
 
 // In memory shared by parent and child.
 struct verdict_log {
   std::uint64_t candidates;
-  std::uint64_t undecided;   // candidates of a tracer that could not see enough
+  std::uint64_t undecided;  // candidates of a tracer that could not see enough
   std::uint64_t count;
   std::uint64_t room;
-  bool blind;                // the heap could not be walked
+  bool blind;  // the heap could not be walked
   bool finished;
-  verdict list[1];           // room of them
+  verdict list[1];  // room of them
 };
 
 struct judge_request {
   source_view view;
-  trace::bump* memory = nullptr;   // reserved by the parent, used by the child
+  trace::bump* memory = nullptr;  // reserved by the parent, used by the child
   verdict_log* log = nullptr;
   const base::range* extra_roots = nullptr;  // leak::add_root
   unsigned extra_count = 0;
-  bool count_rule = true;          // off: for the ablation test of COUNT
+  bool count_rule = true;  // off: for the ablation test of COUNT
   // The child's:
   wait_graph graph;
   bool filled = false, failed = false;

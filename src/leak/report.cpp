@@ -82,7 +82,9 @@ std::string cause_of(const finding& f) {
     case why::orphan:
       return "would be proven but for " + f.likely_place + made();
     case why::uncounted:
-      return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the tracer cannot see)" + made();
+      return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the "
+             "tracer cannot see)" +
+             made();
     case why::not_stopped:
       return "would be proven, but a thread could not be stopped or memory could not be read (see the notes)";
   }
@@ -148,7 +150,8 @@ std::ostream& operator<<(std::ostream& out, const report& r) {
         << (r.groups().size() == 1 ? " group\n" : " groups\n");
   }
   for (const group& g : r.groups()) {
-    out << "\n" << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
+    out << "\n"
+        << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
     for (const frame& f : g.stack) {
       out << "    " << f.function << "\n";
       if (!f.file.empty()) out << "        " << f.file << ":" << f.line << "\n";

@@ -55,7 +55,8 @@ std::vector<std::uintptr_t> own_stack(std::size_t most) {
     auto reg = [&m](int r) { return static_cast<std::uintptr_t>(m.gregs[r]); };
     base::range stack;
     if (runtime::stack_owner(reg(REG_RSP), &stack) == nullptr && !runtime::in_guard(reg(REG_RSP), &stack)) return {};
-    profile::registers regs{reg(REG_RIP) + 1, reg(REG_RSP), reg(REG_RBP), reg(REG_RBX), reg(REG_R12), reg(REG_R13), reg(REG_R14), reg(REG_R15)};
+    profile::registers regs{reg(REG_RIP) + 1, reg(REG_RSP), reg(REG_RBP), reg(REG_RBX),
+                            reg(REG_R12),     reg(REG_R13), reg(REG_R14), reg(REG_R15)};
     return walk(regs, {stack.lo + base::page_size, stack.hi}, most);
   }
   profile::stack_bounds bounds;

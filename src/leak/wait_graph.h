@@ -21,19 +21,19 @@ struct node {
   kind what = none;
   runtime::live_rule rule = runtime::live_rule::always;
   bool is_thread = false, is_main = false;
-  bool blocked = false;           // in state waiting or parking, for whatever reason
-  bool on_cpu = false;            // a stopped thread's span covers its stack
-  bool interrupted = false;       // it ran, and a signal handler on another stack has its registers: all of its stack may be live
+  bool blocked = false;      // in state waiting or parking, for whatever reason
+  bool on_cpu = false;       // a stopped thread's span covers its stack
+  bool interrupted = false;  // it ran, and a signal handler on another stack has its registers: all of its stack may be live
   bool live = false, entered = false;
-  bool uncounted = false;         // waits on a core with handles that were not located
+  bool uncounted = false;  // waits on a core with handles that were not located
   std::uint8_t cycle_mark = 0;
   int tid = 0;
   std::uint32_t record = 0;
   std::uint64_t id = 0, seq = 0;
-  base::range stack;              // [sp, top); empty: none yet, or a thread's (the tracer has it)
-  base::range closure;            // not started yet
+  base::range stack;    // [sp, top); empty: none yet, or a thread's (the tracer has it)
+  base::range closure;  // not started yet
   std::uint32_t first_wait = no_node, wait_count = 0;
-  std::uint32_t owner = no_node;          // rule owner: the node that holds the lock
+  std::uint32_t owner = no_node;  // rule owner: the node that holds the lock
   std::uint64_t owner_id = 0;
   std::uint32_t next_of_owner = no_node;  // list of the nodes that wait for the same owner
   std::uint32_t waiters = no_node;        // head of that list, of the owner
@@ -42,14 +42,14 @@ struct node {
 struct wait {
   std::uintptr_t primitive;
   std::uint32_t node;
-  std::uint32_t next;             // of the same core and direction
+  std::uint32_t next;  // of the same core and direction
   bool sends;
 };
 
 struct core_state {
   std::uint32_t receivers = no_node, senders = no_node;  // waits
   std::int64_t refs = 0, located = 0;
-  base::range ring;               // empty: none
+  base::range ring;  // empty: none
   bool exists = false, exact = false;
   bool woke_receivers = false, woke_senders = false, marked_ring = false;
 };

@@ -98,7 +98,8 @@ bool read_common(std::uintptr_t at, std::uintptr_t end, common& c) {
 
 class program {
  public:
-  program(const common& c, std::uintptr_t pc, std::uintptr_t data_base, rule& out) : c_(c), pc_(pc), data_base_(data_base), out_(out) {}
+  program(const common& c, std::uintptr_t pc, std::uintptr_t data_base, rule& out)
+      : c_(c), pc_(pc), data_base_(data_base), out_(out) {}
 
   // Runs the instructions that apply up to pc. False on nonsense.
   bool run(std::uintptr_t from, std::uintptr_t to, std::uintptr_t start, const row* initial) {
@@ -108,37 +109,103 @@ class program {
       auto op = r.get<std::uint8_t>();
       std::uint64_t low = op & 0x3f, reg = 0;
       switch (op >> 6) {
-        case 1: if ((at += low * c_.code_align) > pc_) return true; continue;
-        case 2: store(low, how::at_cfa, static_cast<std::int64_t>(r.uleb()) * c_.data_align); continue;
-        case 3: restore(low, initial); continue;
-        default: break;
+        case 1:
+          if ((at += low * c_.code_align) > pc_) return true;
+          continue;
+        case 2:
+          store(low, how::at_cfa, static_cast<std::int64_t>(r.uleb()) * c_.data_align);
+          continue;
+        case 3:
+          restore(low, initial);
+          continue;
+        default:
+          break;
       }
       switch (op) {
-        case 0x00: break;
-        case 0x01: if ((at = r.pointer(c_.pointer_encoding, data_base_)) > pc_) return r.ok(); break;
-        case 0x02: if ((at += r.get<std::uint8_t>() * c_.code_align) > pc_) return r.ok(); break;
-        case 0x03: if ((at += r.get<std::uint16_t>() * c_.code_align) > pc_) return r.ok(); break;
-        case 0x04: if ((at += r.get<std::uint32_t>() * c_.code_align) > pc_) return r.ok(); break;
-        case 0x05: reg = r.uleb(); store(reg, how::at_cfa, static_cast<std::int64_t>(r.uleb()) * c_.data_align); break;
-        case 0x06: restore(r.uleb(), initial); break;
-        case 0x07: store(r.uleb(), how::undefined, 0); break;
-        case 0x08: store(r.uleb(), how::same, 0); break;
-        case 0x09: reg = r.uleb(); store(reg, how::in_register, static_cast<std::int64_t>(r.uleb())); break;
-        case 0x0a: if (depth_ == remembered_.size()) return false; remembered_[depth_++] = now_; break;
-        case 0x0b: if (depth_ == 0) return false; now_ = remembered_[--depth_]; break;
-        case 0x0c: reg = r.uleb(); set_cfa(reg, static_cast<std::int64_t>(r.uleb())); break;
-        case 0x0d: set_cfa(r.uleb(), now_.cfa_offset); break;
-        case 0x0e: set_cfa(now_.cfa_register, static_cast<std::int64_t>(r.uleb())); break;
-        case 0x0f: now_.cfa_expression = expression(r); break;
-        case 0x10: reg = r.uleb(); store(reg, how::at_expression, expression(r)); break;
-        case 0x11: reg = r.uleb(); store(reg, how::at_cfa, r.sleb() * c_.data_align); break;
-        case 0x12: reg = r.uleb(); set_cfa(reg, r.sleb() * c_.data_align); break;
-        case 0x13: set_cfa(now_.cfa_register, r.sleb() * c_.data_align); break;
-        case 0x14: reg = r.uleb(); store(reg, how::is_cfa, static_cast<std::int64_t>(r.uleb()) * c_.data_align); break;
-        case 0x15: reg = r.uleb(); store(reg, how::is_cfa, r.sleb() * c_.data_align); break;
-        case 0x16: reg = r.uleb(); store(reg, how::is_expression, expression(r)); break;
-        case 0x2e: r.uleb(); break;  // DW_CFA_GNU_args_size
-        default: return false;
+        case 0x00:
+          break;
+        case 0x01:
+          if ((at = r.pointer(c_.pointer_encoding, data_base_)) > pc_) return r.ok();
+          break;
+        case 0x02:
+          if ((at += r.get<std::uint8_t>() * c_.code_align) > pc_) return r.ok();
+          break;
+        case 0x03:
+          if ((at += r.get<std::uint16_t>() * c_.code_align) > pc_) return r.ok();
+          break;
+        case 0x04:
+          if ((at += r.get<std::uint32_t>() * c_.code_align) > pc_) return r.ok();
+          break;
+        case 0x05:
+          reg = r.uleb();
+          store(reg, how::at_cfa, static_cast<std::int64_t>(r.uleb()) * c_.data_align);
+          break;
+        case 0x06:
+          restore(r.uleb(), initial);
+          break;
+        case 0x07:
+          store(r.uleb(), how::undefined, 0);
+          break;
+        case 0x08:
+          store(r.uleb(), how::same, 0);
+          break;
+        case 0x09:
+          reg = r.uleb();
+          store(reg, how::in_register, static_cast<std::int64_t>(r.uleb()));
+          break;
+        case 0x0a:
+          if (depth_ == remembered_.size()) return false;
+          remembered_[depth_++] = now_;
+          break;
+        case 0x0b:
+          if (depth_ == 0) return false;
+          now_ = remembered_[--depth_];
+          break;
+        case 0x0c:
+          reg = r.uleb();
+          set_cfa(reg, static_cast<std::int64_t>(r.uleb()));
+          break;
+        case 0x0d:
+          set_cfa(r.uleb(), now_.cfa_offset);
+          break;
+        case 0x0e:
+          set_cfa(now_.cfa_register, static_cast<std::int64_t>(r.uleb()));
+          break;
+        case 0x0f:
+          now_.cfa_expression = expression(r);
+          break;
+        case 0x10:
+          reg = r.uleb();
+          store(reg, how::at_expression, expression(r));
+          break;
+        case 0x11:
+          reg = r.uleb();
+          store(reg, how::at_cfa, r.sleb() * c_.data_align);
+          break;
+        case 0x12:
+          reg = r.uleb();
+          set_cfa(reg, r.sleb() * c_.data_align);
+          break;
+        case 0x13:
+          set_cfa(now_.cfa_register, r.sleb() * c_.data_align);
+          break;
+        case 0x14:
+          reg = r.uleb();
+          store(reg, how::is_cfa, static_cast<std::int64_t>(r.uleb()) * c_.data_align);
+          break;
+        case 0x15:
+          reg = r.uleb();
+          store(reg, how::is_cfa, r.sleb() * c_.data_align);
+          break;
+        case 0x16:
+          reg = r.uleb();
+          store(reg, how::is_expression, expression(r));
+          break;
+        case 0x2e:
+          r.uleb();
+          break;  // DW_CFA_GNU_args_size
+        default:
+          return false;
       }
       if (!good_) return false;
     }
@@ -219,7 +286,8 @@ bool read_description(std::uintptr_t at, segment readable, std::uintptr_t data_b
   byte_reader fde = entry_at(at, readable.hi);
   std::uintptr_t field = fde.at();
   auto back = fde.get<std::uint32_t>();
-  if (!fde.ok() || back == 0 || !readable.holds(field - back) || !read_common(field - back, readable.hi, d.shared)) return false;
+  if (!fde.ok() || back == 0 || !readable.holds(field - back) || !read_common(field - back, readable.hi, d.shared))
+    return false;
   d.start = fde.pointer(d.shared.pointer_encoding, data_base);
   d.size = fde.pointer(d.shared.pointer_encoding & 0x0f, 0);
   if (d.shared.has_augmentation) fde.skip(fde.uleb());
@@ -248,7 +316,8 @@ own_table make_own_table(std::uintptr_t bias) {
     if (read_description(at, t.readable, 0, d)) t.entries.push_back({d.start, at});
     at = entry.end();
   }
-  std::sort(t.entries.begin(), t.entries.end(), [](const indexed_entry& a, const indexed_entry& b) { return a.start < b.start; });
+  std::sort(t.entries.begin(), t.entries.end(),
+            [](const indexed_entry& a, const indexed_entry& b) { return a.start < b.start; });
   return t;
 }
 
@@ -280,7 +349,8 @@ struct query {
 
 std::optional<rule> rule_in_program(std::uintptr_t bias, std::uintptr_t pc) {
   static const own_table* table = new own_table(make_own_table(bias));
-  auto after = std::upper_bound(table->entries.begin(), table->entries.end(), pc, [](std::uintptr_t a, const indexed_entry& e) { return a < e.start; });
+  auto after = std::upper_bound(table->entries.begin(), table->entries.end(), pc,
+                                [](std::uintptr_t a, const indexed_entry& e) { return a < e.start; });
   return after == table->entries.begin() ? std::nullopt : rule_of(after[-1].at, table->readable, 0, pc);
 }
 
@@ -301,8 +371,10 @@ int visit(dl_phdr_info* info, std::size_t, void* arg) {
     if (ph.p_type == PT_LOAD && (ph.p_flags & PF_R) != 0 && header != 0 && s.holds(header)) readable = s;
   }
   try {
-    if (readable.holds(header)) q.result = rule_of(search_table(header, readable.hi, q.pc), readable, header, q.pc);
-    else if (header == 0 && (info->dlpi_name == nullptr || info->dlpi_name[0] == 0)) q.result = rule_in_program(info->dlpi_addr, q.pc);
+    if (readable.holds(header))
+      q.result = rule_of(search_table(header, readable.hi, q.pc), readable, header, q.pc);
+    else if (header == 0 && (info->dlpi_name == nullptr || info->dlpi_name[0] == 0))
+      q.result = rule_in_program(info->dlpi_addr, q.pc);
   } catch (...) {  // no exception may cross the dynamic linker's frame
     q.failure = std::current_exception();
   }

@@ -19,7 +19,17 @@
 namespace stray::profile::cfi {
 
 // DWARF numbers of x86-64; 16 is the return address.
-enum : std::uint8_t { rbx = 3, rbp = 6, rsp = 7, r12 = 12, r13 = 13, r14 = 14, r15 = 15, return_address = 16, register_count = 17 };
+enum : std::uint8_t {
+  rbx = 3,
+  rbp = 6,
+  rsp = 7,
+  r12 = 12,
+  r13 = 13,
+  r14 = 14,
+  r15 = 15,
+  return_address = 16,
+  register_count = 17
+};
 
 enum class how : std::uint8_t {
   same,           // the caller's value is the present one
@@ -41,7 +51,7 @@ struct saved_register {
 };
 
 struct rule {
-  bool signal_frame = false;   // the caller was interrupted: its pc is exact, not a return address
+  bool signal_frame = false;  // the caller was interrupted: its pc is exact, not a return address
   std::int16_t cfa_expression = -1;
   std::uint8_t cfa_register = rsp;
   std::uint8_t saved_count = 0;

@@ -18,8 +18,10 @@ class byte_reader {
   std::uintptr_t end() const noexcept { return end_; }
   std::uintptr_t left() const noexcept { return end_ - at_; }
   void skip(std::uint64_t n) noexcept {
-    if (n > left()) fail();
-    else at_ += n;
+    if (n > left())
+      fail();
+    else
+      at_ += n;
   }
 
   template <class T>
@@ -59,20 +61,43 @@ class byte_reader {
     if (encoding == 0xff) return 0;
     std::uintptr_t here = at_, value = 0;
     switch (encoding & 0x0f) {
-      case 0x00: case 0x04: case 0x0c: value = get<std::uint64_t>(); break;
-      case 0x01: value = uleb(); break;
-      case 0x02: value = get<std::uint16_t>(); break;
-      case 0x03: value = get<std::uint32_t>(); break;
-      case 0x09: value = static_cast<std::uintptr_t>(sleb()); break;
-      case 0x0a: value = static_cast<std::uintptr_t>(std::int64_t{get<std::int16_t>()}); break;
-      case 0x0b: value = static_cast<std::uintptr_t>(std::int64_t{get<std::int32_t>()}); break;
-      default: fail();
+      case 0x00:
+      case 0x04:
+      case 0x0c:
+        value = get<std::uint64_t>();
+        break;
+      case 0x01:
+        value = uleb();
+        break;
+      case 0x02:
+        value = get<std::uint16_t>();
+        break;
+      case 0x03:
+        value = get<std::uint32_t>();
+        break;
+      case 0x09:
+        value = static_cast<std::uintptr_t>(sleb());
+        break;
+      case 0x0a:
+        value = static_cast<std::uintptr_t>(std::int64_t{get<std::int16_t>()});
+        break;
+      case 0x0b:
+        value = static_cast<std::uintptr_t>(std::int64_t{get<std::int32_t>()});
+        break;
+      default:
+        fail();
     }
     switch (encoding & 0x70) {
-      case 0x00: break;
-      case 0x10: value += here; break;
-      case 0x30: value += data_base; break;
-      default: fail();
+      case 0x00:
+        break;
+      case 0x10:
+        value += here;
+        break;
+      case 0x30:
+        value += data_base;
+        break;
+      default:
+        fail();
     }
     return value;
   }

@@ -17,7 +17,9 @@ bool read_at(int fd, void* to, std::size_t size, std::uint64_t at) {
 
 memory_range search(int fd, std::uintptr_t bias) {
   Elf64_Ehdr file;
-  if (!read_at(fd, &file, sizeof file, 0) || std::memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 || file.e_shentsize != sizeof(Elf64_Shdr)) return {};
+  if (!read_at(fd, &file, sizeof file, 0) || std::memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 ||
+      file.e_shentsize != sizeof(Elf64_Shdr))
+    return {};
   std::vector<Elf64_Shdr> sections(file.e_shnum);
   if (sections.empty() || file.e_shstrndx >= sections.size()) return {};
   if (!read_at(fd, sections.data(), sections.size() * sizeof(Elf64_Shdr), file.e_shoff)) return {};

@@ -6,7 +6,8 @@ namespace stray::profile::cfi {
 
 // A stack under AddressSanitizer has poisoned gaps between its variables, and ThreadSanitizer would see races with a thread that is stopped:
 // both are none of our reading's business.
-[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] bool window::read(std::uintptr_t at, std::uintptr_t& word) const noexcept {
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] bool window::read(std::uintptr_t at,
+                                                                        std::uintptr_t& word) const noexcept {
   using stack_word [[gnu::may_alias, gnu::aligned(1)]] = std::uintptr_t;
   if (at < lo || at >= hi || hi - at < sizeof word) return false;
   word = *reinterpret_cast<const stack_word*>(at + static_cast<std::uintptr_t>(shift));
@@ -34,8 +35,10 @@ class evaluator {
 
  private:
   void push(std::uintptr_t v) noexcept {
-    if (size_ == stack_.size()) good_ = false;
-    else stack_[size_++] = v;
+    if (size_ == stack_.size())
+      good_ = false;
+    else
+      stack_[size_++] = v;
   }
   std::uintptr_t pop() noexcept {
     if (size_ == 0) {
@@ -52,8 +55,10 @@ class evaluator {
     return stack_[size_ - 1 - depth];
   }
   void push_register(std::uint64_t reg, std::int64_t offset) noexcept {
-    if (reg >= register_count || !f_.knows(static_cast<unsigned>(reg))) good_ = false;
-    else push(f_.value[reg] + static_cast<std::uintptr_t>(offset));
+    if (reg >= register_count || !f_.knows(static_cast<unsigned>(reg)))
+      good_ = false;
+    else
+      push(f_.value[reg] + static_cast<std::uintptr_t>(offset));
   }
 
   bool one(byte_reader& r, std::uintptr_t begin) noexcept {
@@ -75,55 +80,141 @@ class evaluator {
     std::uintptr_t b = pop(), a = pop();
     auto sa = static_cast<std::intptr_t>(a), sb = static_cast<std::intptr_t>(b);
     switch (op) {
-      case 0x1a: push(a & b); break;
-      case 0x1c: push(a - b); break;
-      case 0x1e: push(a * b); break;
-      case 0x21: push(a | b); break;
-      case 0x22: push(a + b); break;
-      case 0x24: push(b < 64 ? a << b : 0); break;
-      case 0x25: push(b < 64 ? a >> b : 0); break;
-      case 0x26: push(static_cast<std::uintptr_t>(sa >> (b < 64 ? b : 63))); break;
-      case 0x27: push(a ^ b); break;
-      case 0x29: push(sa == sb); break;
-      case 0x2a: push(sa >= sb); break;
-      case 0x2b: push(sa > sb); break;
-      case 0x2c: push(sa <= sb); break;
-      case 0x2d: push(sa < sb); break;
-      case 0x2e: push(sa != sb); break;
-      default: good_ = false;
+      case 0x1a:
+        push(a & b);
+        break;
+      case 0x1c:
+        push(a - b);
+        break;
+      case 0x1e:
+        push(a * b);
+        break;
+      case 0x21:
+        push(a | b);
+        break;
+      case 0x22:
+        push(a + b);
+        break;
+      case 0x24:
+        push(b < 64 ? a << b : 0);
+        break;
+      case 0x25:
+        push(b < 64 ? a >> b : 0);
+        break;
+      case 0x26:
+        push(static_cast<std::uintptr_t>(sa >> (b < 64 ? b : 63)));
+        break;
+      case 0x27:
+        push(a ^ b);
+        break;
+      case 0x29:
+        push(sa == sb);
+        break;
+      case 0x2a:
+        push(sa >= sb);
+        break;
+      case 0x2b:
+        push(sa > sb);
+        break;
+      case 0x2c:
+        push(sa <= sb);
+        break;
+      case 0x2d:
+        push(sa < sb);
+        break;
+      case 0x2e:
+        push(sa != sb);
+        break;
+      default:
+        good_ = false;
     }
   }
   void jump(byte_reader& r, std::uintptr_t begin, std::int16_t by) noexcept {
     std::uintptr_t to = r.at() + static_cast<std::uintptr_t>(std::int64_t{by});
-    if (to < begin || to > r.end()) good_ = false;
-    else r = byte_reader(to, r.end());
+    if (to < begin || to > r.end())
+      good_ = false;
+    else
+      r = byte_reader(to, r.end());
   }
   void other(std::uint8_t op, byte_reader& r, std::uintptr_t begin) noexcept {
     std::uintptr_t word = 0;
     switch (op) {
-      case 0x06: good_ = memory_.read(pop(), word) && good_; push(word); break;  // deref
-      case 0x08: push(r.get<std::uint8_t>()); break;
-      case 0x09: push(static_cast<std::uintptr_t>(std::int64_t{r.get<std::int8_t>()})); break;
-      case 0x0a: push(r.get<std::uint16_t>()); break;
-      case 0x0b: push(static_cast<std::uintptr_t>(std::int64_t{r.get<std::int16_t>()})); break;
-      case 0x0c: push(r.get<std::uint32_t>()); break;
-      case 0x0d: push(static_cast<std::uintptr_t>(std::int64_t{r.get<std::int32_t>()})); break;
-      case 0x0e: case 0x0f: push(r.get<std::uint64_t>()); break;
-      case 0x10: push(r.uleb()); break;
-      case 0x11: push(static_cast<std::uintptr_t>(r.sleb())); break;
-      case 0x12: push(peek(0)); break;
-      case 0x13: pop(); break;
-      case 0x14: push(peek(1)); break;
-      case 0x15: push(peek(r.get<std::uint8_t>())); break;
-      case 0x16: { std::uintptr_t b = pop(), a = pop(); push(b); push(a); break; }
-      case 0x1f: push(0 - pop()); break;
-      case 0x20: push(~pop()); break;
-      case 0x23: push(pop() + r.uleb()); break;
-      case 0x28: { auto by = r.get<std::int16_t>(); if (pop() != 0) jump(r, begin, by); break; }
-      case 0x2f: jump(r, begin, r.get<std::int16_t>()); break;
-      case 0x92: { std::uint64_t reg = r.uleb(); push_register(reg, r.sleb()); break; }
-      case 0x96: break;
-      default: good_ = false;
+      case 0x06:
+        good_ = memory_.read(pop(), word) && good_;
+        push(word);
+        break;  // deref
+      case 0x08:
+        push(r.get<std::uint8_t>());
+        break;
+      case 0x09:
+        push(static_cast<std::uintptr_t>(std::int64_t{r.get<std::int8_t>()}));
+        break;
+      case 0x0a:
+        push(r.get<std::uint16_t>());
+        break;
+      case 0x0b:
+        push(static_cast<std::uintptr_t>(std::int64_t{r.get<std::int16_t>()}));
+        break;
+      case 0x0c:
+        push(r.get<std::uint32_t>());
+        break;
+      case 0x0d:
+        push(static_cast<std::uintptr_t>(std::int64_t{r.get<std::int32_t>()}));
+        break;
+      case 0x0e:
+      case 0x0f:
+        push(r.get<std::uint64_t>());
+        break;
+      case 0x10:
+        push(r.uleb());
+        break;
+      case 0x11:
+        push(static_cast<std::uintptr_t>(r.sleb()));
+        break;
+      case 0x12:
+        push(peek(0));
+        break;
+      case 0x13:
+        pop();
+        break;
+      case 0x14:
+        push(peek(1));
+        break;
+      case 0x15:
+        push(peek(r.get<std::uint8_t>()));
+        break;
+      case 0x16: {
+        std::uintptr_t b = pop(), a = pop();
+        push(b);
+        push(a);
+        break;
+      }
+      case 0x1f:
+        push(0 - pop());
+        break;
+      case 0x20:
+        push(~pop());
+        break;
+      case 0x23:
+        push(pop() + r.uleb());
+        break;
+      case 0x28: {
+        auto by = r.get<std::int16_t>();
+        if (pop() != 0) jump(r, begin, by);
+        break;
+      }
+      case 0x2f:
+        jump(r, begin, r.get<std::int16_t>());
+        break;
+      case 0x92: {
+        std::uint64_t reg = r.uleb();
+        push_register(reg, r.sleb());
+        break;
+      }
+      case 0x96:
+        break;
+      default:
+        good_ = false;
     }
   }
 
@@ -134,11 +225,15 @@ class evaluator {
   bool good_ = true;
 };
 
-bool caller_value(const rule& r, const place& where, const frame& f, std::uintptr_t cfa, const window& memory, std::uintptr_t& value) noexcept {
+bool caller_value(const rule& r, const place& where, const frame& f, std::uintptr_t cfa, const window& memory,
+                  std::uintptr_t& value) noexcept {
   auto n = static_cast<std::uintptr_t>(std::int64_t{where.n});
   switch (where.kind) {
-    case how::at_cfa: return memory.read(cfa + n, value);
-    case how::is_cfa: value = cfa + n; return true;
+    case how::at_cfa:
+      return memory.read(cfa + n, value);
+    case how::is_cfa:
+      value = cfa + n;
+      return true;
     case how::in_register:
       if (!f.knows(static_cast<unsigned>(where.n))) return false;
       value = f.value[static_cast<unsigned>(where.n)];
@@ -149,7 +244,8 @@ bool caller_value(const rule& r, const place& where, const frame& f, std::uintpt
       return where.kind == how::is_expression || memory.read(value, value);
     }
     case how::same:
-    case how::undefined: break;
+    case how::undefined:
+      break;
   }
   return false;
 }
@@ -172,8 +268,10 @@ bool step(const rule& r, frame& f, const window& memory) noexcept {
   for (unsigned i = 0; i < r.saved_count; ++i) {
     unsigned number = r.saved[i].number;
     std::uintptr_t value = 0;
-    if (caller_value(r, r.saved[i].where, f, cfa, memory, value)) caller.set(number, value);
-    else caller.known &= ~(1U << number);
+    if (caller_value(r, r.saved[i].where, f, cfa, memory, value))
+      caller.set(number, value);
+    else
+      caller.known &= ~(1U << number);
   }
   if (!caller.knows(return_address)) return false;
   if (!caller.knows(rsp)) caller.set(rsp, cfa);

@@ -100,8 +100,11 @@ void dwarf_index::walk(unit& u, Dwarf_Die* parent, int depth) {
       case DW_TAG_lexical_block:
       case DW_TAG_class_type:
       case DW_TAG_structure_type:
-      case DW_TAG_union_type: walk(u, &child, depth + 1); break;
-      default: break;
+      case DW_TAG_union_type:
+        walk(u, &child, depth + 1);
+        break;
+      default:
+        break;
     }
   } while (dwarf_siblingof(&child, &child) == 0);
 }
@@ -126,7 +129,8 @@ void dwarf_index::call_site(const unit& u, Dwarf_Die* inlined, source_line& line
   Dwarf_Files* files = nullptr;
   std::size_t count = 0;
   auto index = static_cast<std::size_t>(number_of(inlined, DW_AT_call_file));
-  if (dwarf_getsrcfiles(&die, &files, &count) == 0 && index < count) line.file = path(u, dwarf_filesrc(files, index, nullptr, nullptr));
+  if (dwarf_getsrcfiles(&die, &files, &count) == 0 && index < count)
+    line.file = path(u, dwarf_filesrc(files, index, nullptr, nullptr));
 }
 
 std::uintptr_t dwarf_index::lines_at(std::uintptr_t address, std::vector<source_line>& lines) {

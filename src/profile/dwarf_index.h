@@ -31,8 +31,8 @@ class dwarf_index {
     std::size_t owner;
   };
   struct unit {
-    Dwarf_Die die{};    // the one with lines and files
-    Dwarf_Die tree{};   // the one with functions: of a split unit its other half
+    Dwarf_Die die{};   // the one with lines and files
+    Dwarf_Die tree{};  // the one with functions: of a split unit its other half
     std::string directory;
     bool walked = false;
     std::vector<Dwarf_Die> functions;

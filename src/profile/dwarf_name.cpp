@@ -65,8 +65,10 @@ int closures_before(Dwarf_Die* scope, source_place limit, int with_parameters, i
   Dwarf_Die child;
   if (depth > 100 || dwarf_child(scope, &child) != 0) return 0;
   do {
-    if (dwarf_tag(&child) == DW_TAG_lexical_block) n += closures_before(&child, limit, with_parameters, depth + 1);
-    else if (closure_parameters(&child) == with_parameters && place_of(&child) < limit) ++n;
+    if (dwarf_tag(&child) == DW_TAG_lexical_block)
+      n += closures_before(&child, limit, with_parameters, depth + 1);
+    else if (closure_parameters(&child) == with_parameters && place_of(&child) < limit)
+      ++n;
   } while (dwarf_siblingof(&child, &child) == 0);
   return n;
 }
@@ -117,7 +119,8 @@ void name_function(Dwarf_Die* function, source_line& line) {
   Dwarf_Die origin = origin_of(*function);
   Dwarf_Die* scopes = nullptr;
   int n = dwarf_getscopes_die(&origin, &scopes);
-  if (line.start_line == 0 && n > 1 && is_class(dwarf_tag(&scopes[1]))) line.start_line = number_of(&scopes[1], DW_AT_decl_line);
+  if (line.start_line == 0 && n > 1 && is_class(dwarf_tag(&scopes[1])))
+    line.start_line = number_of(&scopes[1], DW_AT_decl_line);
   const char* plain = text_of(function, DW_AT_name);
   if (line.function.empty() && plain != nullptr) {
     line.system_name = plain;

@@ -15,7 +15,8 @@ std::string write_counts(std::string_view profile_name, std::span<const sample> 
 std::string write_stacks(std::span<const stack_entry> entries);
 // debug=0: gzipped profile.proto. With leak_labels: wait_reason, tier, created_by, cause, blocked_since and the second sample type
 // {bytes_retained, bytes}. duration_ns: the time between the two collections of a delta, 0 otherwise.
-std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels, std::int64_t duration_ns = 0);
+std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels,
+                        std::int64_t duration_ns = 0);
 // Gzip by zlib.
 std::string gzip(std::string_view bytes);
 

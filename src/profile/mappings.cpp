@@ -72,7 +72,9 @@ std::vector<mapping> mappings() {
     mapping m;
     char access[5] = {};
     int path = 0;
-    if (std::sscanf(text.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s %" SCNxPTR " %*s %*s %n", &m.start, &m.limit, access, &m.offset, &path) < 4) continue;
+    if (std::sscanf(text.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s %" SCNxPTR " %*s %*s %n", &m.start, &m.limit, access,
+                    &m.offset, &path) < 4)
+      continue;
     if (access[2] != 'x') continue;
     if (path > 0) m.file = text.substr(static_cast<std::size_t>(path));
     if (m.file.empty()) continue;  // code made at run time: no file could explain it
@@ -81,8 +83,10 @@ std::vector<mapping> mappings() {
     if (m.file.starts_with('[')) m.offset = 0;
     for (const auto& module : modules)
       if (module.lo < m.limit && m.start < module.hi) m.build_id = module.build_id;
-    if (is_program) result.insert(result.begin(), std::move(m));
-    else result.push_back(std::move(m));
+    if (is_program)
+      result.insert(result.begin(), std::move(m));
+    else
+      result.push_back(std::move(m));
   }
   return result;
 }

@@ -30,9 +30,18 @@ std::size_t after_operator(std::string_view text, std::size_t at) {
 
 int bracket(char c) {
   switch (c) {
-    case '(': case '<': case '{': case '[': return 1;
-    case ')': case '>': case '}': case ']': return -1;
-    default: return 0;
+    case '(':
+    case '<':
+    case '{':
+    case '[':
+      return 1;
+    case ')':
+    case '>':
+    case '}':
+    case ']':
+      return -1;
+    default:
+      return 0;
   }
 }
 
@@ -55,8 +64,8 @@ bool drop_suffix(std::string_view& text, std::string_view suffix) {
 std::string_view without_parameters(std::string_view text) {
   while (text.ends_with(']') && text.rfind(" [clone") != std::string_view::npos) text = text.substr(0, text.rfind(" [clone"));
   std::string_view bare = text;
-  while (drop_suffix(bare, " const") || drop_suffix(bare, " volatile") || drop_suffix(bare, " noexcept") || drop_suffix(bare, " &") ||
-         drop_suffix(bare, "&") || drop_suffix(bare, " ")) {
+  while (drop_suffix(bare, " const") || drop_suffix(bare, " volatile") || drop_suffix(bare, " noexcept") ||
+         drop_suffix(bare, " &") || drop_suffix(bare, "&") || drop_suffix(bare, " ")) {
   }
   if (!bare.ends_with(')')) return text;
   std::size_t open = matching_open(bare);
@@ -94,8 +103,8 @@ std::string_view without_return_type(std::string_view text) {
     std::string_view rest = text.substr(i + 1);
     std::size_t scope = rest.find("::");
     std::string_view qualifiers = rest.substr(0, scope == std::string_view::npos ? 0 : scope);
-    if (qualifiers == "const" || qualifiers == "volatile" || qualifiers == "&" || qualifiers == "&&" || qualifiers == "const &" ||
-        qualifiers == "const &&" || qualifiers == "const&" || qualifiers == "const volatile")
+    if (qualifiers == "const" || qualifiers == "volatile" || qualifiers == "&" || qualifiers == "&&" ||
+        qualifiers == "const &" || qualifiers == "const &&" || qualifiers == "const&" || qualifiers == "const volatile")
       i += qualifiers.size();
     else
       begin = i + 1;

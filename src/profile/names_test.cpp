@@ -7,14 +7,17 @@
 using namespace stray::profile;
 
 TEST(names, return_types_parameters_and_suffixes_go) {
-  struct { const char *demangled, *name; } cases[] = {
+  struct {
+    const char *demangled, *name;
+  } cases[] = {
       {"main", "main"},
       {"user(stray::chan<int>)", "user"},
       {"bool stray::recv<int>(stray::chan<int>&) [clone .isra.0]", "stray::recv<int>"},
       {"std::vector<int, std::allocator<int> > const& app::f<int>(int)", "app::f<int>"},
       {"unsigned long app::g<(app::kind)1>(unsigned long)", "app::g<(app::kind)1>"},
       {"create_leaked()::{lambda()#1}::operator()() const", "create_leaked()::{lambda()#1}::operator()"},
-      {"auto f<int>(int)::{lambda(int, char)#2}::operator()(int, char) const", "f<int>(int)::{lambda(int, char)#2}::operator()"},
+      {"auto f<int>(int)::{lambda(int, char)#2}::operator()(int, char) const",
+       "f<int>(int)::{lambda(int, char)#2}::operator()"},
       {"app::t::m() const::{lambda()#1}::operator()() const", "app::t::m() const::{lambda()#1}::operator()"},
       {"(anonymous namespace)::f(int)", "(anonymous namespace)::f"},
       {"void (anonymous namespace)::f<int>(int)", "(anonymous namespace)::f<int>"},
@@ -39,7 +42,8 @@ TEST(names, return_types_parameters_and_suffixes_go) {
 }
 
 TEST(names, nonsense_is_cut_without_harm) {
-  for (const char* text : {"(", ")", "<", ">", "operator", "operator()", "a(((", ")))b", "a b c", "::", " ", "operator<", "->", "x [clone"}) {
+  for (const char* text :
+       {"(", ")", "<", ">", "operator", "operator()", "a(((", ")))b", "a b c", "::", " ", "operator<", "->", "x [clone"}) {
     function_name(text);
     without_template_arguments(text);
   }
@@ -47,7 +51,8 @@ TEST(names, nonsense_is_cut_without_harm) {
 
 TEST(names, template_arguments_go) {
   EXPECT_EQ(without_template_arguments("std::function<void (int)>::operator()"), "std::function::operator()");
-  EXPECT_EQ(without_template_arguments("std::thread::_Invoker<std::tuple<a<b> > >::_M_invoke<0>"), "std::thread::_Invoker::_M_invoke");
+  EXPECT_EQ(without_template_arguments("std::thread::_Invoker<std::tuple<a<b> > >::_M_invoke<0>"),
+            "std::thread::_Invoker::_M_invoke");
   EXPECT_EQ(without_template_arguments("a::operator<"), "a::operator<");
   EXPECT_EQ(without_template_arguments("a::operator-><int>"), "a::operator->");
 }

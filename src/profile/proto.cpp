@@ -21,8 +21,19 @@ namespace {
 // Field numbers of profile.proto.
 namespace field {
 namespace profile {
-enum : std::uint32_t { sample_type = 1, sample = 2, mapping = 3, location = 4, function = 5, string_table = 6, time_nanos = 9, duration_nanos = 10,
-                       period_type = 11, period = 12, default_sample_type = 14 };
+enum : std::uint32_t {
+  sample_type = 1,
+  sample = 2,
+  mapping = 3,
+  location = 4,
+  function = 5,
+  string_table = 6,
+  time_nanos = 9,
+  duration_nanos = 10,
+  period_type = 11,
+  period = 12,
+  default_sample_type = 14
+};
 }
 namespace value_type {
 enum : std::uint32_t { type = 1, unit = 2 };
@@ -34,8 +45,18 @@ namespace label {
 enum : std::uint32_t { key = 1, str = 2, num = 3, num_unit = 4 };
 }
 namespace mapping {
-enum : std::uint32_t { id = 1, memory_start = 2, memory_limit = 3, file_offset = 4, filename = 5, build_id = 6, has_functions = 7, has_filenames = 8,
-                       has_line_numbers = 9, has_inline_frames = 10 };
+enum : std::uint32_t {
+  id = 1,
+  memory_start = 2,
+  memory_limit = 3,
+  file_offset = 4,
+  filename = 5,
+  build_id = 6,
+  has_functions = 7,
+  has_filenames = 8,
+  has_line_numbers = 9,
+  has_inline_frames = 10
+};
 }
 namespace location {
 enum : std::uint32_t { id = 1, mapping_id = 2, address = 3, line = 4 };
@@ -204,7 +225,8 @@ class builder {
 
 }  // namespace
 
-std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels, std::int64_t duration_ns) {
+std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels,
+                        std::int64_t duration_ns) {
   builder b;
   b.value_type(field::profile::sample_type, profile_name, "count");
   if (leak_labels) b.value_type(field::profile::sample_type, "bytes_retained", "bytes");

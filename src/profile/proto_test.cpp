@@ -183,5 +183,6 @@ TEST(proto, goroutine_profile_has_one_type_and_user_labels_only) {
 
 TEST(proto, empty_is_valid) {
   if (go().empty()) GTEST_SKIP() << "no go on this machine";
-  EXPECT_HAS(pprof("-raw", write_proto("goroutineleak", {}, true)), "Samples:\ngoroutineleak/count[dflt] bytes_retained/bytes\nLocations\nMappings\n1: 0x");
+  EXPECT_HAS(pprof("-raw", write_proto("goroutineleak", {}, true)),
+             "Samples:\ngoroutineleak/count[dflt] bytes_retained/bytes\nLocations\nMappings\n1: 0x");
 }

@@ -20,20 +20,20 @@ struct sample {
   std::int64_t bytes = 0;           // bytes retained by them
   // Leak profiles only; empty or 0 otherwise. Of the oldest member.
   std::string wait_reason, tier, created_by, cause;
-  std::int64_t blocked_since = 0;   // unix seconds
+  std::int64_t blocked_since = 0;  // unix seconds
 };
 
 // One goroutine or OS thread (debug=2).
 struct stack_entry {
-  std::uint64_t id = 0;             // goroutine id; for a plain OS thread its TID
-  std::string thread_name;          // set for an OS thread: the header is `thread TID (name)` instead of `goroutine ID`
-  std::string state;                // "chan receive", "chan receive (leaked)", "running", ...
-  std::int64_t minutes = 0;         // printed when > 0
+  std::uint64_t id = 0;      // goroutine id; for a plain OS thread its TID
+  std::string thread_name;   // set for an OS thread: the header is `thread TID (name)` instead of `goroutine ID`
+  std::string state;         // "chan receive", "chan receive (leaked)", "running", ...
+  std::int64_t minutes = 0;  // printed when > 0
   bool locked_to_thread = false;
   std::vector<label> labels;
-  std::vector<std::uintptr_t> pcs;  // return addresses, leaf first; empty: the stack could not be read
-  std::string no_stack;             // why, when pcs is empty ("goroutine running on other thread; stack unavailable")
-  std::uintptr_t created_by_pc = 0; // return address in the creator; 0: none
+  std::vector<std::uintptr_t> pcs;   // return addresses, leaf first; empty: the stack could not be read
+  std::string no_stack;              // why, when pcs is empty ("goroutine running on other thread; stack unavailable")
+  std::uintptr_t created_by_pc = 0;  // return address in the creator; 0: none
   std::uint64_t creator_id = 0;
 };
 

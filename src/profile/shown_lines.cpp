@@ -16,17 +16,42 @@ bool is_runtime(const source_line& line) { return function_name(line.function).s
 
 bool is_invoke_helper(const source_line& line) {
   // How a thread begins, in C.
-  static constexpr std::array<std::string_view, 14> starts = {
-      "clone", "clone3", "__clone", "__clone3", "__GI___clone3", "start_thread", "execute_native_thread_routine", "_start", "__libc_start_main",
-      "__libc_start_main_impl", "__libc_start_main@@GLIBC_2.34", "__libc_start_call_main", "__tsan_thread_start_func", "asan_thread_start"};
+  static constexpr std::array<std::string_view, 14> starts = {"clone",
+                                                              "clone3",
+                                                              "__clone",
+                                                              "__clone3",
+                                                              "__GI___clone3",
+                                                              "start_thread",
+                                                              "execute_native_thread_routine",
+                                                              "_start",
+                                                              "__libc_start_main",
+                                                              "__libc_start_main_impl",
+                                                              "__libc_start_main@@GLIBC_2.34",
+                                                              "__libc_start_call_main",
+                                                              "__tsan_thread_start_func",
+                                                              "asan_thread_start"};
   // How std calls what it was given; libc++ has an inline namespace more.
-  static constexpr std::array<std::string_view, 17> helpers = {
-      "invoke", "invoke_r", "apply", "__apply_impl", "__apply_tuple_impl", "function::operator()", "_Function_handler::_M_invoke",
-      "thread::_Invoker::_M_invoke", "thread::_Invoker::operator()", "thread::_State_impl::_M_run", "__thread_proxy", "__thread_execute",
-      "_Bind::__call", "_Bind::operator()", "reference_wrapper::operator()", "move_only_function::operator()", "__function::__func::operator()"};
+  static constexpr std::array<std::string_view, 17> helpers = {"invoke",
+                                                               "invoke_r",
+                                                               "apply",
+                                                               "__apply_impl",
+                                                               "__apply_tuple_impl",
+                                                               "function::operator()",
+                                                               "_Function_handler::_M_invoke",
+                                                               "thread::_Invoker::_M_invoke",
+                                                               "thread::_Invoker::operator()",
+                                                               "thread::_State_impl::_M_run",
+                                                               "__thread_proxy",
+                                                               "__thread_execute",
+                                                               "_Bind::__call",
+                                                               "_Bind::operator()",
+                                                               "reference_wrapper::operator()",
+                                                               "move_only_function::operator()",
+                                                               "__function::__func::operator()"};
   if (std::find(starts.begin(), starts.end(), line.function) != starts.end()) return true;
   // A stripped library's unnamed code below the goroutine or thread.
-  if (line.system_name.empty() && (line.function.starts_with("libstdc++.so") || line.function.starts_with("libc++.so") || line.function.starts_with("libc.so")))
+  if (line.system_name.empty() && (line.function.starts_with("libstdc++.so") || line.function.starts_with("libc++.so") ||
+                                   line.function.starts_with("libc.so")))
     return true;
   std::string_view shown = function_name(line.function);
   if (!shown.starts_with("std::")) return false;

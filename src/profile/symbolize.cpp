@@ -49,7 +49,8 @@ int open_debug_file(const std::string& path, char** name) {
   return fd;
 }
 
-int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const char* file, const char* link, GElf_Word, char** found) {
+int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const char* file, const char* link, GElf_Word,
+                   char** found) {
   const unsigned char* id = nullptr;
   GElf_Addr where = 0;
   int size = dwfl_module_build_id(module, &id, &where);
@@ -61,7 +62,8 @@ int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const c
   }
   if (file == nullptr || link == nullptr || std::strchr(link, '/') != nullptr) return -1;
   std::string directory = std::filesystem::path(file).parent_path().string();
-  for (const std::string& path : {directory + "/.debug/" + link, "/usr/lib/debug" + directory + "/" + link, directory + "/" + link}) {
+  for (const std::string& path :
+       {directory + "/.debug/" + link, "/usr/lib/debug" + directory + "/" + link, directory + "/" + link}) {
     if (path == file) continue;
     int fd = open_debug_file(path, found);
     if (fd >= 0) return fd;
@@ -148,7 +150,8 @@ class symbols {
     }
     Dwarf_Addr start = 0;
     const char* file = dwfl_module_info(module, nullptr, &start, nullptr, nullptr, nullptr, nullptr, nullptr);
-    line.function = fmt::format("{}+{:#x}", file != nullptr ? std::filesystem::path(file).filename().string() : "unknown", pc - start);
+    line.function =
+        fmt::format("{}+{:#x}", file != nullptr ? std::filesystem::path(file).filename().string() : "unknown", pc - start);
     return line;
   }
 

@@ -12,7 +12,7 @@ struct source_line {
   std::string system_name;  // mangled
   std::string file;         // empty when unknown
   int line = 0;
-  int start_line = 0;       // of the function
+  int start_line = 0;         // of the function
   std::uintptr_t offset = 0;  // pc - start of the (outermost, physical) function; what "+0x" prints
 };
 
@@ -33,7 +33,7 @@ bool is_invoke_helper(const source_line& line);
 // The lines of a stack that a person should see (leaf first): leaf-side runtime lines and root-side runtime and invoke-helper lines are
 // dropped, by line, unless nothing would remain (docs/design.md, profile).
 struct shown_line {
-  std::uintptr_t pc = 0;     // return address minus 1
+  std::uintptr_t pc = 0;  // return address minus 1
   const source_line* line = nullptr;
 };
 std::vector<shown_line> shown_lines(const std::vector<std::uintptr_t>& return_addresses);

@@ -43,11 +43,13 @@ namespace app {
 int line_of_recv, line_of_call;
 [[gnu::noinline]] void worker(stray::chan<int> c) {
   int v = 0;
-  c.recv(v); line_of_recv = __LINE__;
+  c.recv(v);
+  line_of_recv = __LINE__;
   asm volatile("");
 }
 [[gnu::always_inline]] inline void inlined(stray::chan<int> c) {
-  worker(c); line_of_call = __LINE__;
+  worker(c);
+  line_of_call = __LINE__;
   asm volatile("");
 }
 int line_of_lambda;
@@ -119,7 +121,8 @@ TEST(symbolize, shows_all_when_nothing_would_remain) {
 
 TEST(symbolize, answers_are_never_empty) {
   if (stack.empty()) app::create();
-  for (std::uintptr_t pc : {std::uintptr_t{0}, std::uintptr_t{1}, ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&stack)}) {
+  for (std::uintptr_t pc :
+       {std::uintptr_t{0}, std::uintptr_t{1}, ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&stack)}) {
     const auto& lines = symbolize(pc);
     ASSERT_FALSE(lines.empty());
     EXPECT_FALSE(lines[0].function.empty());

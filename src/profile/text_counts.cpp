@@ -46,7 +46,8 @@ void write_frames(std::string& out, const std::vector<std::uintptr_t>& pcs) {
     frame_row row;
     row.pc = fmt::format("{:#x}", shown.pc);
     // Without a symbol the name is already MODULE+0xOFF.
-    row.function = line.system_name.empty() && line.file.empty() ? line.function : fmt::format("{}+{:#x}", line.function, line.offset);
+    row.function =
+        line.system_name.empty() && line.file.empty() ? line.function : fmt::format("{}+{:#x}", line.function, line.offset);
     row.place = position(line);
     pc_width = std::max(pc_width, width_of(row.pc));
     function_width = std::max(function_width, width_of(row.function));

@@ -12,7 +12,11 @@ namespace {
 std::size_t decode(std::string_view text, std::size_t i, std::uint32_t& point) {
   auto byte = [&](std::size_t k) { return static_cast<unsigned char>(text[i + k]); };
   unsigned char first = byte(0);
-  std::size_t size = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  std::size_t size = first < 0x80                    ? 1
+                     : first >= 0xc2 && first < 0xe0 ? 2
+                     : first >= 0xe0 && first < 0xf0 ? 3
+                     : first >= 0xf0 && first < 0xf5 ? 4
+                                                     : 0;
   if (size == 0 || text.size() - i < size) return 0;
   point = size == 1 ? first : first & (0xffU >> (size + 1));
   for (std::size_t k = 1; k < size; ++k) {

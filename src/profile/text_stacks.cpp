@@ -22,8 +22,10 @@ void write_position(std::string& out, const source_line& line, bool inlined) {
 bool is_inlined(std::uintptr_t pc, const source_line& line) { return &line != &symbolize(pc).back(); }
 
 void write_header(std::string& out, const stack_entry& e) {
-  if (e.thread_name.empty()) out += fmt::format("goroutine {} [{}", e.id, e.state);
-  else out += fmt::format("thread {} ({}) [{}", e.id, e.thread_name, e.state);
+  if (e.thread_name.empty())
+    out += fmt::format("goroutine {} [{}", e.id, e.state);
+  else
+    out += fmt::format("thread {} ({}) [{}", e.id, e.thread_name, e.state);
   if (e.minutes > 0) out += fmt::format(", {} minutes", e.minutes);
   if (e.locked_to_thread) out += ", locked to thread";
   out += ']';

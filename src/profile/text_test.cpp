@@ -54,7 +54,8 @@ std::string check_counts(const std::string& text) {
 std::string check_stacks(const std::string& text) {
   static const std::regex header(
       R"(((goroutine \d+)|(thread \d+ \(.*\))) \[[a-zA-Z. ]+( \((nil chan|no cases)\))?( \(leaked\))?(, \d+ minutes)?(, locked to thread)?\]( \{.*\})?:)"),
-      function(R"(\S.*\(.*\))"), created(R"(created by \S.*?( in goroutine \d+)?)"), place(R"(\t.+:\d+( \+0x[0-9a-f]+)?)"), none(R"(\t[a-z ;]+)");
+      function(R"(\S.*\(.*\))"), created(R"(created by \S.*?( in goroutine \d+)?)"), place(R"(\t.+:\d+( \+0x[0-9a-f]+)?)"),
+      none(R"(\t[a-z ;]+)");
   auto lines = lines_of(text);
   if (!text.ends_with('\n') || text.ends_with("\n\n")) return "end";
   for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -169,11 +170,17 @@ TEST(text, stacks_follow_the_grammar) {
   entries[3].created_by_pc = entries[0].pcs[2];
   std::string text = write_stacks(entries);
   EXPECT_EQ(check_stacks(text), "") << text;
-  EXPECT_TRUE(text.starts_with("goroutine 7 [chan receive (nil chan) (leaked), 3 minutes, locked to thread] {\"route\": \"/buy\"}:\n")) << text;
+  EXPECT_TRUE(
+      text.starts_with("goroutine 7 [chan receive (nil chan) (leaked), 3 minutes, locked to thread] {\"route\": \"/buy\"}:\n"))
+      << text;
   EXPECT_NE(text.find("\nshop::checkout(...)\n\t"), std::string::npos) << text;
-  EXPECT_NE(text.find("\ncreated by shop::a_rather_long_name_of_a_function_to_align_with in goroutine 1\n\t"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n\ngoroutine 8 [running]:\n\tgoroutine running on other thread; stack unavailable\n\nthread 4711 (main) [sync.Mutex.Lock]:\n"),
-            std::string::npos) << text;
+  EXPECT_NE(text.find("\ncreated by shop::a_rather_long_name_of_a_function_to_align_with in goroutine 1\n\t"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\n\ngoroutine 8 [running]:\n\tgoroutine running on other thread; stack unavailable\n\nthread 4711 "
+                      "(main) [sync.Mutex.Lock]:\n"),
+            std::string::npos)
+      << text;
 }
 
 TEST(text, quoting_is_gos) {

@@ -99,7 +99,8 @@ stack_bounds thread_stack() noexcept {
 
 }  // namespace
 
-std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max, std::intptr_t image_shift) noexcept {
+std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max,
+                   std::intptr_t image_shift) noexcept {
   return walk(regs, {stack.lo, stack.hi, image_shift}, pcs, max);
 }
 

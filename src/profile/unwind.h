@@ -20,7 +20,8 @@ struct stack_bounds {
 
 // Return addresses from the innermost out, pcs[0] = regs.pc. Stops at max, at the entry frame (.cfi_undefined rip) or where unwinding fails.
 // image_shift: the bytes of [stack.lo, stack.hi) lie at address + image_shift (a copy of another process's stack).
-std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max, std::intptr_t image_shift = 0) noexcept;
+std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max,
+                   std::intptr_t image_shift = 0) noexcept;
 // The calling thread's own stack; pcs[0] is the return address in the caller of this function. At most 256 frames. `stack` is worth giving
 // on a goroutine's stack; without it the thread's own stack is assumed, or else that the tables of running code are right.
 std::size_t unwind_here(std::uintptr_t* pcs, std::size_t max, stack_bounds stack = {}) noexcept;

@@ -1,8 +1,8 @@
 #include "profile/unwind.h"
 
 #include <chrono>
-#include <cstdio>
 #include <csetjmp>
+#include <cstdio>
 #include <execinfo.h>
 #include <gtest/gtest.h>
 #include <random>
@@ -31,7 +31,9 @@ struct parked {
   parked(const parked&) = delete;
   parked& operator=(const parked&) = delete;
 
-  stack_bounds bounds() const { return {reinterpret_cast<std::uintptr_t>(stack), reinterpret_cast<std::uintptr_t>(stack) + size}; }
+  stack_bounds bounds() const {
+    return {reinterpret_cast<std::uintptr_t>(stack), reinterpret_cast<std::uintptr_t>(stack) + size};
+  }
   registers regs() const {
     const auto& g = self.uc_mcontext.gregs;
     auto r = [&](int i) { return static_cast<std::uintptr_t>(g[i]); };
@@ -95,7 +97,8 @@ TEST(unwind, agrees_with_libgcc_on_a_saved_context) {
   while (at < n && pcs[at] != p.by_libgcc[1]) ++at;
   ASSERT_LE(at, 2U);
   ASSERT_GE(n - at, 3U);
-  for (std::size_t i = 0; at + i + 1 < n; ++i) EXPECT_EQ(pcs[at + i], p.by_libgcc[i + 1]) << i;  // the outermost of makecontext has no caller
+  for (std::size_t i = 0; at + i + 1 < n; ++i)
+    EXPECT_EQ(pcs[at + i], p.by_libgcc[i + 1]) << i;  // the outermost of makecontext has no caller
 }
 
 TEST(unwind, max_and_image_shift) {
@@ -109,7 +112,8 @@ TEST(unwind, max_and_image_shift) {
   EXPECT_EQ(unwind(p.regs(), p.bounds(), few, 0), 0U);
   std::vector<char> copy(p.stack, p.stack + parked::size);
   mprotect(p.stack, parked::size, PROT_NONE);
-  std::size_t m = unwind(p.regs(), p.bounds(), copied, 64, reinterpret_cast<std::intptr_t>(copy.data()) - reinterpret_cast<std::intptr_t>(p.stack));
+  std::size_t m = unwind(p.regs(), p.bounds(), copied, 64,
+                         reinterpret_cast<std::intptr_t>(copy.data()) - reinterpret_cast<std::intptr_t>(p.stack));
   ASSERT_EQ(n, m);
   for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(pcs[i], copied[i]);
 }
@@ -165,11 +169,16 @@ TEST(unwind, garbage_never_faults) {
   code.push_back(reinterpret_cast<std::uintptr_t>(&unwind_test_entry));
   auto word = [&]() -> std::uintptr_t {
     switch (random() % 6) {
-      case 0: return lo + random() % size;
-      case 1: return lo + (random() % size & ~7ULL);
-      case 2: return random();
-      case 3: return random() % 3;
-      default: return code[random() % code.size()] + random() % 100000 - 50000;
+      case 0:
+        return lo + random() % size;
+      case 1:
+        return lo + (random() % size & ~7ULL);
+      case 2:
+        return random();
+      case 3:
+        return random() % 3;
+      default:
+        return code[random() % code.size()] + random() % 100000 - 50000;
     }
   };
   std::size_t frames = 0;

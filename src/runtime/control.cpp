@@ -2,9 +2,9 @@
 
 #include <ctime>
 
+#include <stray/go.hpp>
 #include "runtime/current.h"
 #include "runtime/task.h"
-#include <stray/go.hpp>
 
 namespace stray::testing {
 

@@ -73,7 +73,8 @@ void on_segv(int signal, siginfo_t* info, void* context) {
   task* t = current_task_or_null();
   if (in_guard(at, &stack) && t != nullptr) {
     base::say(
-        "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or STRAY_STACK_SIZE\n",
+        "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or "
+        "STRAY_STACK_SIZE\n",
         static_cast<unsigned long long>(t->id), stack.size() >> 10);
     current_worker()->fault_context = context;
     end_soon();

@@ -50,7 +50,8 @@ inline void* leave(task* to, worker* w, bool for_ever) noexcept {
 inline void arrived(void* fake_stack) noexcept { __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr); }
 // The frames of a goroutine that ended leave their red zones poisoned.
 inline void forget_stack(task* t) noexcept {
-  __asan_unpoison_memory_region(reinterpret_cast<void*>(t->stack_lo + base::page_size), t->stack_hi - t->stack_lo - base::page_size);
+  __asan_unpoison_memory_region(reinterpret_cast<void*>(t->stack_lo + base::page_size),
+                                t->stack_hi - t->stack_lo - base::page_size);
 }
 #else
 inline void create(task*) noexcept {}

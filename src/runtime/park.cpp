@@ -20,8 +20,7 @@ std::atomic<std::uint64_t> wrong{0};
 // An OS thread sleeps on its own futex; its registers were saved by park for the stack reader.
 void park_thread(task* self) noexcept {
   std::uint64_t word = self->word.load(std::memory_order_acquire);  // order: pairs with the wakers' RMWs
-  while (word::state_of(word) == state::parking &&
-         !self->word.compare_exchange_weak(word, word::with(word, state::waiting))) {
+  while (word::state_of(word) == state::parking && !self->word.compare_exchange_weak(word, word::with(word, state::waiting))) {
   }
   while (self->futex.load(std::memory_order_acquire) == 0) {  // order: pairs with make_runnable's store
     // Threads have no worker to keep their timer: they keep it themselves.
@@ -37,8 +36,8 @@ void park_thread(task* self) noexcept {
       run_timers(base::now_ns());
     }
   }
-  self->futex.store(0, std::memory_order_relaxed);  // order: own word until the next wait
-  word = self->word.load(std::memory_order_acquire);  // order: pairs with make_runnable
+  self->futex.store(0, std::memory_order_relaxed);                                // order: own word until the next wait
+  word = self->word.load(std::memory_order_acquire);                              // order: pairs with make_runnable
   self->word.store(word::with(word, state::running), std::memory_order_release);  // order: for the snapshot
 }
 
@@ -51,8 +50,8 @@ void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_
   self->fired = nullptr;
   self->fired_ok = false;
   self->wait_since_ns = self->is_thread ? base::now_ns() : coarse_now_ns();
-  std::uint64_t word = self->word.load(std::memory_order_relaxed);  // order: own word while running
-  std::uint64_t next = (word::seq_of(word) + 1) * word::seq_one;    // clears listed
+  std::uint64_t word = self->word.load(std::memory_order_relaxed);                // order: own word while running
+  std::uint64_t next = (word::seq_of(word) + 1) * word::seq_one;                  // clears listed
   self->word.store(word::with(next, state::parking), std::memory_order_release);  // order: the record before the state
 }
 

@@ -18,18 +18,18 @@ class run_queue {
 
   // Owner. false: full.
   bool push(task* t) noexcept {
-    std::uint32_t tail = tail_.load(std::memory_order_relaxed);            // order: own word
+    std::uint32_t tail = tail_.load(std::memory_order_relaxed);                  // order: own word
     if (tail - head_.load(std::memory_order_acquire) == capacity) return false;  // order: pairs with the CASes below
-    ring_[tail % capacity].store(t, std::memory_order_relaxed);            // order: published by tail_
-    tail_.store(tail + 1, std::memory_order_release);                      // order: pairs with steal's acquire
+    ring_[tail % capacity].store(t, std::memory_order_relaxed);                  // order: published by tail_
+    tail_.store(tail + 1, std::memory_order_release);                            // order: pairs with steal's acquire
     return true;
   }
   // Owner. nullptr: empty.
   task* pop() noexcept {
     for (;;) {
-      std::uint32_t head = head_.load(std::memory_order_acquire);                          // order: pairs with thieves' CAS
-      if (head == tail_.load(std::memory_order_relaxed)) return nullptr;                   // order: own word
-      task* t = ring_[head % capacity].load(std::memory_order_relaxed);                    // order: own writes
+      std::uint32_t head = head_.load(std::memory_order_acquire);                            // order: pairs with thieves' CAS
+      if (head == tail_.load(std::memory_order_relaxed)) return nullptr;                     // order: own word
+      task* t = ring_[head % capacity].load(std::memory_order_relaxed);                      // order: own writes
       if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel)) return t;  // order: pairs with thieves
     }
   }

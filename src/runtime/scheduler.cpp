@@ -268,14 +268,15 @@ task* pick(worker* w) noexcept {
 std::uintptr_t enter(worker* w, task* t) noexcept {
   if (t->stack_lo == 0) {
     if (!bind_stack(t, t->stack_class)) {
-      base::say("stray: no memory for a stack of %zu bytes (goroutine %llu); lower STRAY_STACK_SIZE or the number of goroutines",
-                stack_size_of(t->stack_class), static_cast<unsigned long long>(t->id));
+      base::say(
+          "stray: no memory for a stack of %zu bytes (goroutine %llu); lower STRAY_STACK_SIZE or the number of goroutines",
+          stack_size_of(t->stack_class), static_cast<unsigned long long>(t->id));
       base::fatal("out of memory for goroutine stacks");
     }
     t->sp = prepare_stack(t->stack_hi, t);
     fiber::create(t);
   }
-  std::uint64_t word = t->word.load(std::memory_order_relaxed);  // order: the queue's hand-over has acquired it
+  std::uint64_t word = t->word.load(std::memory_order_relaxed);                // order: the queue's hand-over has acquired it
   t->word.store(word::with(word, state::running), std::memory_order_release);  // order: before the switch, for the snapshot
   set_current_task(t);
   w->running = t;
@@ -302,7 +303,7 @@ void after_switch(worker* w) noexcept {
       }
     }
     case handover::yielded: {
-      std::uint64_t word = t->word.load(std::memory_order_relaxed);  // order: own word while running
+      std::uint64_t word = t->word.load(std::memory_order_relaxed);                 // order: own word while running
       t->word.store(word::with(word, state::runnable), std::memory_order_release);  // order: before it is queued
       push_local(w, t);
       return;

@@ -20,8 +20,8 @@
 namespace stray::runtime {
 
 struct scheduler {
-  std::atomic<int> procs{0};              // maxprocs
-  std::atomic<int> made{0};               // workers that exist, [0, made)
+  std::atomic<int> procs{0};  // maxprocs
+  std::atomic<int> made{0};   // workers that exist, [0, made)
   std::atomic<int> searching{0};
   std::atomic<int> idle_count{0};
   std::atomic<worker*> timekeeper{nullptr};
@@ -35,7 +35,7 @@ struct scheduler {
   std::atomic<std::uint32_t> global_size{0};
   std::atomic<std::uint64_t> next_id{1};
   std::atomic<std::uint64_t> started_outside{0};  // goroutines started by threads that are no workers
-  worker* workers = nullptr;              // hidden memory, max_workers of them
+  worker* workers = nullptr;                      // hidden memory, max_workers of them
 };
 scheduler& sched() noexcept;
 
@@ -57,6 +57,6 @@ void free_task(worker* w, task* t) noexcept;
 void worker_main(worker* w) noexcept;
 void wake_for_timer() noexcept;
 void kick(worker* w) noexcept;  // out of its sleep, to look at maxprocs or the exit flag
-void ensure_started();  // idempotent; any thread
+void ensure_started();          // idempotent; any thread
 
 }  // namespace stray::runtime

@@ -3,15 +3,15 @@
 #include <stdexcept>
 
 #include "base/check.h"
+#include "base/syscalls.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
-#include "runtime/switch_away.h"
 #include "runtime/stack.h"
 #include "runtime/start.h"
+#include "runtime/switch_away.h"
 #include "runtime/timer.h"
-#include "base/syscalls.h"
 
 namespace stray {
 
@@ -49,9 +49,11 @@ using runtime::worker;
 
 void spawn_commit(const spawn_slot& slot) noexcept {
   auto* t = static_cast<task*>(slot.record);
-  t->word.store(static_cast<std::uint64_t>(runtime::state::runnable), std::memory_order_release);  // order: the closure is complete
+  t->word.store(static_cast<std::uint64_t>(runtime::state::runnable),
+                std::memory_order_release);  // order: the closure is complete
   if (worker* w = runtime::current_worker()) {
-    w->started.store(w->started.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // order: a counter of one writer
+    w->started.store(w->started.load(std::memory_order_relaxed) + 1,
+                     std::memory_order_relaxed);  // order: a counter of one writer
   } else {
     runtime::sched().started_outside.fetch_add(1, std::memory_order_relaxed);  // order: a counter
   }
@@ -82,8 +84,8 @@ namespace runtime {
   worker* w = current_worker();
   // order: who counts the goroutine as finished sees what it did
   w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-  std::uint64_t word = t->word.load(std::memory_order_relaxed);                                  // order: own word
-  t->word.store(word::with(word, state::dead), std::memory_order_release);                       // order: for the snapshot
+  std::uint64_t word = t->word.load(std::memory_order_relaxed);             // order: own word
+  t->word.store(word::with(word, state::dead), std::memory_order_release);  // order: for the snapshot
   switch_away(w, t, handover::dead);
   __builtin_unreachable();
 }

@@ -178,8 +178,9 @@ pthread_t start_thread(const char* name, void* (*body)(void*), void* arg) {
   int error = pthread_create(&thread, nullptr, body, arg);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) {
-    throw std::system_error(error, std::generic_category(),
-                            std::string("stray: cannot start thread ") + name + "; raise the limit on threads (ulimit -u, pids.max)");
+    throw std::system_error(
+        error, std::generic_category(),
+        std::string("stray: cannot start thread ") + name + "; raise the limit on threads (ulimit -u, pids.max)");
   }
   pthread_setname_np(thread, name);
   return thread;

@@ -126,7 +126,8 @@ wait_node* alloc_nodes(std::size_t n) {
 }
 
 void free_nodes(wait_node* nodes, std::size_t n) noexcept {
-  with_node_slab(n, [nodes]<std::size_t N>(base::slab<node_block<N>>& slab) { slab.release(reinterpret_cast<node_block<N>*>(nodes)); });
+  with_node_slab(
+      n, [nodes]<std::size_t N>(base::slab<node_block<N>>& slab) { slab.release(reinterpret_cast<node_block<N>*>(nodes)); });
 }
 
 }  // namespace stray::runtime

@@ -30,8 +30,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/address_space.h"
 #include <stray/go.hpp>
+#include "base/address_space.h"
 
 namespace stray::runtime {
 
@@ -85,27 +85,27 @@ struct wait_node {
   wait_node* next = nullptr;
   wait_node* prev = nullptr;
   task* owner = nullptr;
-  void* slot = nullptr;           // where the value goes or comes from: in the waiter's frame
-  std::uintptr_t primitive = 0;   // the core, or the address of an embedded primitive
-  std::uint32_t index = 0;        // number of the select case
+  void* slot = nullptr;          // where the value goes or comes from: in the waiter's frame
+  std::uintptr_t primitive = 0;  // the core, or the address of an embedded primitive
+  std::uint32_t index = 0;       // number of the select case
   bool sends = false;
-  bool linked = false;            // in a queue; guarded by the queue's lock
-  bool signaled = false;          // condition_variable: notified before its task parked; guarded by the bucket's lock
-  wait_node* lead_next = nullptr; // parking table: next address in the bucket (of the first node of an address)
-  wait_node* tail = nullptr;      // parking table: last node of this address (of the first node)
+  bool linked = false;             // in a queue; guarded by the queue's lock
+  bool signaled = false;           // condition_variable: notified before its task parked; guarded by the bucket's lock
+  wait_node* lead_next = nullptr;  // parking table: next address in the bucket (of the first node of an address)
+  wait_node* tail = nullptr;       // parking table: last node of this address (of the first node)
 };
 
 struct timer_entry {
   std::int64_t when_ns = 0;
-  std::uint64_t seq = 0;          // of the wait that it ends
+  std::uint64_t seq = 0;                // of the wait that it ends
   std::atomic<std::uint32_t> place{0};  // in the heap, 1-based; 0: not armed; written under the heap's lock
 };
 
 struct alignas(64) task {
-  task* next = nullptr;                 // free list, run queue
+  task* next = nullptr;  // free list, run queue
   std::atomic<std::uint64_t> word{0};
-  std::uint64_t id = 0;                 // never reused, never 0 while not free
-  std::uintptr_t sp = 0;                // saved stack pointer, pointing to a saved_frame
+  std::uint64_t id = 0;                       // never reused, never 0 while not free
+  std::uintptr_t sp = 0;                      // saved stack pointer, pointing to a saved_frame
   std::uintptr_t stack_lo = 0, stack_hi = 0;  // 0: no stack bound yet
   // Wait record (invariant 2).
   wait_node* nodes = nullptr;
@@ -114,26 +114,28 @@ struct alignas(64) task {
   bool is_thread = false;
   bool is_main = false;
   std::atomic<bool> closure_live{false};
-  std::int64_t wait_since_ns = 0;       // coarse clock, good to 10 ms
+  std::int64_t wait_since_ns = 0;  // coarse clock, good to 10 ms
   // Written by the waker between claim and runnable.
-  wait_node* fired = nullptr;           // nullptr: the timer
-  bool fired_ok = false;                // channel: a value moved (false: closed)
+  wait_node* fired = nullptr;  // nullptr: the timer
+  bool fired_ok = false;       // channel: a value moved (false: closed)
   // Origin.
   std::uint8_t stack_class = 0;
-  int tid = 0;                          // threads only
+  int tid = 0;  // threads only
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0;        // return address in go's caller
   std::uint64_t thread_start = 0;       // field 22 of /proc/self/task/TID/stat
   std::atomic<std::uint32_t> futex{0};  // threads only
   std::uint32_t closure_size = 0, closure_align = 0;
-  void* closure_at = nullptr;           // the closure: here or in a heap block
+  void* closure_at = nullptr;  // the closure: here or in a heap block
   void (*run)(void*) = nullptr;
   timer_entry timer;
-  void* fiber = nullptr;                // ThreadSanitizer's
-  wait_node node;                       // the common case: one operation
+  void* fiber = nullptr;  // ThreadSanitizer's
+  wait_node node;         // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
-  state current_state() const noexcept { return word::state_of(word.load(std::memory_order_acquire)); }  // order: pairs with the RMWs
+  state current_state() const noexcept {
+    return word::state_of(word.load(std::memory_order_acquire));
+  }  // order: pairs with the RMWs
 };
 
 base::slab<task>& tasks() noexcept;

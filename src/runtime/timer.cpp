@@ -118,7 +118,7 @@ bool run_timers(std::int64_t now_ns) noexcept {
   }
 }
 
-std::int64_t coarse_now_ns() noexcept { return coarse.load(std::memory_order_relaxed); }          // order: a clock
+std::int64_t coarse_now_ns() noexcept { return coarse.load(std::memory_order_relaxed); }         // order: a clock
 void touch_coarse_clock() noexcept { coarse.store(base::now_ns(), std::memory_order_relaxed); }  // order: a clock
 
 }  // namespace stray::runtime

@@ -21,19 +21,19 @@ struct exception_globals {  // the ABI's __cxa_eh_globals
 enum class handover : std::uint8_t { nothing, parked, yielded, dead };
 
 struct alignas(64) worker {
-  task* previous = nullptr;         // switched away from; the next context on this worker completes it
+  task* previous = nullptr;  // switched away from; the next context on this worker completes it
   handover left = handover::nothing;
   std::uintptr_t scheduler_sp = 0;  // of the scheduler's own context while a goroutine runs
   task* running = nullptr;          // set before the switch to it
   base::range native;               // its own thread's stack
   exception_globals* exceptions = nullptr;
-  std::uint32_t tick = 0;           // tasks started or resumed
-  std::uint32_t next_streak = 0;    // run_next taken this often in a row
+  std::uint32_t tick = 0;         // tasks started or resumed
+  std::uint32_t next_streak = 0;  // run_next taken this often in a row
   std::uint64_t random = 0;
-  task* free_tasks = nullptr;       // cache of records
+  task* free_tasks = nullptr;  // cache of records
   std::uint32_t free_count = 0;
-  void* fiber = nullptr;            // ThreadSanitizer's
-  bool searching = false;           // counted in scheduler's searching
+  void* fiber = nullptr;   // ThreadSanitizer's
+  bool searching = false;  // counted in scheduler's searching
   pthread_t thread{};
   const void* fault_context = nullptr;  // ucontext_t of a fatal signal, for the dump
   int number = 0;
@@ -43,7 +43,7 @@ struct alignas(64) worker {
   std::atomic<bool> asleep{false};                   // in the idle list or about to be; its stack holds nothing
   std::atomic<int> tid{0};
   std::atomic<std::uint64_t> started{0}, finished{0};  // goroutines; written by the owner
-  worker* idle_next = nullptr;                       // guarded by the scheduler's idle lock
+  worker* idle_next = nullptr;                         // guarded by the scheduler's idle lock
   run_queue queue;
 };
 

@@ -24,15 +24,25 @@ constexpr int backlog = 64;
 [[noreturn]] void fail(std::string_view address, int error) {
   const char* hint = "";
   switch (error) {
-    case EADDRINUSE: hint = "; another process has the port: choose another one, or port 0 for any free one"; break;
-    case EACCES: hint = "; ports below 1024 need privileges: choose a higher one"; break;
-    case EADDRNOTAVAIL: hint = "; no interface of this machine has that address: use localhost, or leave the host out for every interface"; break;
-    case EMFILE: hint = "; the process has too many files open (ulimit -n)"; break;
-    default: break;
+    case EADDRINUSE:
+      hint = "; another process has the port: choose another one, or port 0 for any free one";
+      break;
+    case EACCES:
+      hint = "; ports below 1024 need privileges: choose a higher one";
+      break;
+    case EADDRNOTAVAIL:
+      hint = "; no interface of this machine has that address: use localhost, or leave the host out for every interface";
+      break;
+    case EMFILE:
+      hint = "; the process has too many files open (ulimit -n)";
+      break;
+    default:
+      break;
   }
   // system_error appends ": " and the error's text; the hint must come after it.
   struct with_hint : std::system_error {
-    with_hint(int e, const std::string& what, std::string all) : std::system_error(e, std::generic_category(), what), text(std::move(all)) {}
+    with_hint(int e, const std::string& what, std::string all)
+        : std::system_error(e, std::generic_category(), what), text(std::move(all)) {}
     const char* what() const noexcept override { return text.c_str(); }
     std::string text;
   };
@@ -41,9 +51,11 @@ constexpr int backlog = 64;
 }
 
 [[noreturn]] void bad_address(std::string_view address, std::string_view why) {
-  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                          fmt::format("stray: cannot serve on \"{}\": {}; write HOST:PORT, such as localhost:6060, [::1]:6060, or :6060 for every "
-                                      "interface", address, why));
+  throw std::system_error(
+      std::make_error_code(std::errc::invalid_argument),
+      fmt::format("stray: cannot serve on \"{}\": {}; write HOST:PORT, such as localhost:6060, [::1]:6060, or :6060 for every "
+                  "interface",
+                  address, why));
 }
 
 bool is_loopback(const sockaddr_storage& a) {
@@ -60,13 +72,15 @@ int open_socket(const sockaddr* where, socklen_t size, bool both_families, liste
   if (where->sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on);
   sockaddr_storage bound{};
   socklen_t bound_size = sizeof bound;
-  if (bind(fd, where, size) != 0 || listen(fd, backlog) != 0 || getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &bound_size) != 0) {
+  if (bind(fd, where, size) != 0 || listen(fd, backlog) != 0 ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &bound_size) != 0) {
     int error = errno;
     close(fd);
     return error;
   }
   out.fd = fd;
-  out.port = ntohs(bound.ss_family == AF_INET ? reinterpret_cast<sockaddr_in&>(bound).sin_port : reinterpret_cast<sockaddr_in6&>(bound).sin6_port);
+  out.port = ntohs(bound.ss_family == AF_INET ? reinterpret_cast<sockaddr_in&>(bound).sin_port
+                                              : reinterpret_cast<sockaddr_in6&>(bound).sin6_port);
   out.loopback = is_loopback(bound);
   return 0;
 }
@@ -84,7 +98,8 @@ listener listen_on(std::string_view address) {
     bad_address(address, "an IPv6 address stands in brackets");
   }
   auto number = whole_number(port);
-  if (!number || *number < 0 || *number > 65535 || port.starts_with('+')) bad_address(address, "the port is no number from 0 to 65535");
+  if (!number || *number < 0 || *number > 65535 || port.starts_with('+'))
+    bad_address(address, "the port is no number from 0 to 65535");
 
   listener result;
   if (host.empty()) {

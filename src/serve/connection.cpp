@@ -34,7 +34,9 @@ bool connection::wait(short events, clock::time_point deadline) const noexcept {
   }
 }
 
-bool connection::wait_for_bytes(std::chrono::milliseconds most) noexcept { return begin_ < end_ || wait(POLLIN, clock::now() + most); }
+bool connection::wait_for_bytes(std::chrono::milliseconds most) noexcept {
+  return begin_ < end_ || wait(POLLIN, clock::now() + most);
+}
 
 bool connection::linger(std::chrono::seconds time) noexcept {
   auto deadline = clock::now() + time;

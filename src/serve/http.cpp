@@ -18,8 +18,8 @@
 #include <thread>
 #include <unistd.h>
 
-#include "base/stop_signal.h"
 #include "base/check.h"
+#include "base/stop_signal.h"
 #include "serve/address.h"
 #include "serve/connection.h"
 
@@ -104,7 +104,8 @@ class protocol : public httplib::Server {
     bool closed = false;
     client.begin_request();
     bool good = process_request(client, last, closed, [&x](httplib::Request& in) {
-      x.has_body = in.has_header("Transfer-Encoding") || (in.has_header("Content-Length") && in.get_header_value("Content-Length") != "0");
+      x.has_body = in.has_header("Transfer-Encoding") ||
+                   (in.has_header("Content-Length") && in.get_header_value("Content-Length") != "0");
       // Neither parts of an answer (many ranges multiply its size) nor compression are offered.
       in.ranges.clear();
       for (const char* name : {"Range", "Accept-Encoding", "Expect"}) in.headers.erase(name);
@@ -137,8 +138,10 @@ class http_server::impl {
       throw;
     }
     if (!socket_.loopback)
-      base::say("stray: warning: /debug/pprof on %.*s can be reached from other machines, and it shows the program's inside; localhost:%d cannot",
-                static_cast<int>(address.size()), address.data(), socket_.port);
+      base::say(
+          "stray: warning: /debug/pprof on %.*s can be reached from other machines, and it shows the program's inside; "
+          "localhost:%d cannot",
+          static_cast<int>(address.size()), address.data(), socket_.port);
   }
   ~impl() { stop(); }
   impl(const impl&) = delete;
@@ -227,7 +230,8 @@ class http_server::impl {
   std::vector<std::thread> threads_;
 };
 
-http_server::http_server(std::string_view address, handler answer) : impl_(std::make_unique<impl>(address, std::move(answer))) {}
+http_server::http_server(std::string_view address, handler answer)
+    : impl_(std::make_unique<impl>(address, std::move(answer))) {}
 http_server::~http_server() = default;
 int http_server::port() const noexcept { return impl_->port(); }
 

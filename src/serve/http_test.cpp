@@ -112,7 +112,8 @@ TEST(http, head_has_the_length_without_the_body) {
 TEST(http, other_methods_and_their_bodies) {
   http_server server("127.0.0.1:0", hello);
   for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {
-    std::string answer = ask(server.port(), std::string(method) + " /x HTTP/1.1\r\nContent-Length: 30\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n....");
+    std::string answer = ask(
+        server.port(), std::string(method) + " /x HTTP/1.1\r\nContent-Length: 30\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n....");
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n")) << method << answer;
     EXPECT_HAS(answer, "\r\nAllow: GET, HEAD\r\n");
     EXPECT_EQ(answer.find("smuggled"), std::string::npos);
@@ -140,12 +141,14 @@ TEST(http, a_big_body_arrives_whole_and_ranges_are_not_served) {
 TEST(http, a_port_in_use_is_told_with_a_hint) {
   http_server first("localhost:0", hello);
   std::string address = "localhost:" + std::to_string(first.port());
-  EXPECT_EQ(error_of(address), "stray: cannot serve on " + address +
-                                   ": Address already in use; another process has the port: choose another one, or port 0 for any free one");
+  EXPECT_EQ(error_of(address),
+            "stray: cannot serve on " + address +
+                ": Address already in use; another process has the port: choose another one, or port 0 for any free one");
 }
 
 TEST(http, bad_addresses_are_told_with_a_hint) {
-  for (const char* address : {"", "localhost", "localhost:", "localhost:x", "localhost:65536", "localhost:-1", "::1:80", "[::1:80", "no such host:80", "1.2.3.4:80"}) {
+  for (const char* address : {"", "localhost", "localhost:", "localhost:x", "localhost:65536", "localhost:-1", "::1:80",
+                              "[::1:80", "no such host:80", "1.2.3.4:80"}) {
     std::string text = error_of(address);
     EXPECT_TRUE(text.starts_with("stray: cannot serve on ")) << address << ": " << text;
     EXPECT_HAS(text, ";") << address;
@@ -177,12 +180,14 @@ TEST(http, garbage_does_no_harm) {
   std::mt19937 random(7);
   std::string header_bomb = "GET / HTTP/1.1\r\n";
   while (header_bomb.size() < 100000) header_bomb += "A: b\r\n";
-  for (const std::string& text :
-       {std::string("\r\n\r\n"), std::string("\0\0\0\0\r\n\r\n", 8), std::string("GET\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
-        std::string("BREW /pot HTTP/1.1\r\n\r\n"), "GET /" + std::string(100000, 'a') + " HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: " + std::string(100000, 'a') + "\r\n\r\n", header_bomb + "\r\n",
-        std::string("GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"), std::string("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
-        std::string("GET /%zz?%%% HTTP/1.1\r\nConnection: close\r\n\r\n"), std::string("GET / HTTP/1.1\r\nRange: bytes=") + std::string(8000, '-') + "\r\n\r\n"}) {
+  for (const std::string& text : {std::string("\r\n\r\n"), std::string("\0\0\0\0\r\n\r\n", 8), std::string("GET\r\n\r\n"),
+                                  std::string("GET / HTTP/9.9\r\n\r\n"), std::string("BREW /pot HTTP/1.1\r\n\r\n"),
+                                  "GET /" + std::string(100000, 'a') + " HTTP/1.1\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nX: " + std::string(100000, 'a') + "\r\n\r\n", header_bomb + "\r\n",
+                                  std::string("GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"),
+                                  std::string("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
+                                  std::string("GET /%zz?%%% HTTP/1.1\r\nConnection: close\r\n\r\n"),
+                                  std::string("GET / HTTP/1.1\r\nRange: bytes=") + std::string(8000, '-') + "\r\n\r\n"}) {
     client c(server.port());
     c.send(text);
     shutdown(c.fd, SHUT_WR);
@@ -250,7 +255,8 @@ TEST(http, a_waiting_request_ends_when_its_client_leaves) {
 }
 
 TEST(http, its_threads_are_named_and_take_no_signals_of_the_program) {
-  struct sigaction before {}, after {};
+  struct sigaction before {
+  }, after{};
   sigaction(SIGPIPE, nullptr, &before);
   http_server server("127.0.0.1:0", hello);
   EXPECT_HAS(get(server.port(), "/"), "200 OK");
@@ -273,7 +279,8 @@ TEST(http, its_threads_are_named_and_take_no_signals_of_the_program) {
         if (line.starts_with("SigBlk:")) {
           auto mask = std::stoull(line.substr(8), nullptr, 16);
           auto blocked = [&](int s) { return (mask >> (s - 1) & 1) != 0; };
-          masked += blocked(SIGTERM) && blocked(SIGINT) && blocked(SIGPIPE) && blocked(SIGUSR1) && !blocked(SIGSEGV) && !blocked(SIGPROF) && !blocked(SIGTRAP);
+          masked += blocked(SIGTERM) && blocked(SIGINT) && blocked(SIGPIPE) && blocked(SIGUSR1) && !blocked(SIGSEGV) &&
+                    !blocked(SIGPROF) && !blocked(SIGTRAP);
         }
     }
   }

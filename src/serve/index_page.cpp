@@ -17,13 +17,18 @@ struct entry {
 constexpr std::array<entry, 4> entries = {{
     {"cmdline", "The command line invocation of the current program", false},
     {"goroutine",
-     "Stack traces of all current goroutines. Use debug=2 as a query parameter to export in the same format as an unrecovered panic.", true},
+     "Stack traces of all current goroutines. Use debug=2 as a query parameter to export in the same format as an unrecovered "
+     "panic.",
+     true},
     {"goroutineleak",
-     "Stack traces of all leaked goroutines. Use debug=2 as a query parameter to export in the same format as an unrecovered panic, with "
+     "Stack traces of all leaked goroutines. Use debug=2 as a query parameter to export in the same format as an unrecovered "
+     "panic, with "
      "leaked=1 to leave the others out, and debug=3 for an explanation.",
      true},
-    {"symbol", "Maps given program counters to function names. Counters can be specified in a GET raw query, multiple counters are separated by "
-               "&#39;+&#39;.",
+    {"symbol",
+     "Maps given program counters to function names. Counters can be specified in a GET raw query, multiple counters are "
+     "separated by "
+     "&#39;+&#39;.",
      false},
 }};
 
@@ -64,7 +69,8 @@ Types of profiles available:
     collector::tally tally;
     tally.live = true;
     if (e.counted) tally = source.count(e.name);
-    page += fmt::format("<tr><td>{}</td><td><a href='{}?debug=1'>{}</a>{}</td></tr>\n", tally.count, e.name, e.name, when(tally));
+    page +=
+        fmt::format("<tr><td>{}</td><td><a href='{}?debug=1'>{}</a>{}</td></tr>\n", tally.count, e.name, e.name, when(tally));
   }
   page += R"(</table>
 <a href="goroutine?debug=2">full goroutine stack dump</a>

@@ -6,12 +6,12 @@
 #include <stdexcept>
 #include <thread>
 
+#include <stray/chan.hpp>
+#include <stray/go.hpp>
 #include "leak/findings.h"
 #include "profile/formats.h"
 #include "serve/http.h"
 #include "serve/routes.h"
-#include <stray/chan.hpp>
-#include <stray/go.hpp>
 
 namespace stray::pprof {
 
@@ -42,7 +42,8 @@ class live_collector final : public serve::collector {
  private:
   static std::vector<profile::sample> samples_of(std::string_view name, const std::shared_ptr<const leak::findings>& found);
 };
-std::vector<profile::sample> live_collector::samples_of(std::string_view name, const std::shared_ptr<const leak::findings>& found) {
+std::vector<profile::sample> live_collector::samples_of(std::string_view name,
+                                                        const std::shared_ptr<const leak::findings>& found) {
   std::vector<profile::sample> out;
   leak::on_large_stack([&] { out = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
   return out;
@@ -73,8 +74,10 @@ server serve(const std::string& address) { return server(std::make_unique<server
 
 void write(std::string_view name, std::ostream& out, int debug) {
   bool leaks = name == "goroutineleak";
-  if (!leaks && name != "goroutine") throw std::invalid_argument("stray::pprof::write: unknown profile; there are goroutineleak and goroutine");
-  if (debug < 0 || debug > 2) throw std::invalid_argument("stray::pprof::write: debug is 0 (protobuf), 1 (counts) or 2 (stacks)");
+  if (!leaks && name != "goroutine")
+    throw std::invalid_argument("stray::pprof::write: unknown profile; there are goroutineleak and goroutine");
+  if (debug < 0 || debug > 2)
+    throw std::invalid_argument("stray::pprof::write: debug is 0 (protobuf), 1 (counts) or 2 (stacks)");
   std::vector<profile::stack_entry> stacks;
   std::vector<profile::sample> samples;
   if (debug == 2) {

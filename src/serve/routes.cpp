@@ -43,7 +43,8 @@ response attachment(std::string body, std::string_view name) {
   return r;
 }
 
-response delta(collector& source, std::string_view name, std::string_view seconds_text, std::int64_t debug, const wait_function& wait) {
+response delta(collector& source, std::string_view name, std::string_view seconds_text, std::int64_t debug,
+               const wait_function& wait) {
   auto seconds = whole_number(seconds_text);
   if (!seconds || *seconds <= 0) return error(400, "invalid value for \"seconds\" - must be a positive integer");
   if (debug != 0) return error(400, "seconds and debug params are incompatible");
@@ -95,7 +96,8 @@ response symbol(std::string_view raw_query) {
 response dispatch(collector& source, std::string_view target, const wait_function& wait) {
   target = target.substr(0, target.find('#'));
   std::size_t mark = target.find('?');
-  std::string_view raw_path = target.substr(0, mark), raw_query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  std::string_view raw_path = target.substr(0, mark),
+                   raw_query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
   auto path = unescape(raw_path, false);
   if (!path) return error(400, "400 Bad Request", false);
   if (*path == "/debug/pprof" || *path == "/debug/stray") {

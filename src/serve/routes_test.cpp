@@ -44,7 +44,9 @@ struct fake_collector : collector {
   }
   tally count(std::string_view name) override { return name == "goroutine" ? tally{19, 0, true} : leaks; }
   std::optional<std::string> explain() override { return with_extras ? std::optional<std::string>("because\n") : std::nullopt; }
-  std::optional<std::string> metrics() override { return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt; }
+  std::optional<std::string> metrics() override {
+    return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt;
+  }
 };
 
 std::string header(const response& r, std::string_view name) {
@@ -68,8 +70,13 @@ struct routes : testing::Test {
 }  // namespace
 
 TEST_F(routes, table) {
-  constexpr const char *text = "text/plain; charset=utf-8", *html = "text/html; charset=utf-8", *bytes = "application/octet-stream";
-  struct { const char* target; int status; const char *type, *pprof, *begin; } cases[] = {
+  constexpr const char *text = "text/plain; charset=utf-8", *html = "text/html; charset=utf-8",
+                       *bytes = "application/octet-stream";
+  struct {
+    const char* target;
+    int status;
+    const char *type, *pprof, *begin;
+  } cases[] = {
       {"/debug/pprof/", 200, html, "-", "<html>\n<head>\n<title>/debug/pprof/</title>\n"},
       {"/debug/pprof", 301, text, "-", ""},
       {"/debug/pprof/goroutineleak", 200, bytes, "-", "\x1f\x8b"},
@@ -85,7 +92,8 @@ TEST_F(routes, table) {
       {"/debug/pprof/goroutineleak?seconds=x", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
       {"/debug/pprof/goroutineleak?seconds=0", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
       {"/debug/pprof/goroutineleak?seconds=-1", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
-      {"/debug/pprof/goroutineleak?seconds=99999999999999999999", 400, text, "1", "invalid value for \"seconds\" - must be a positive integer\n"},
+      {"/debug/pprof/goroutineleak?seconds=99999999999999999999", 400, text, "1",
+       "invalid value for \"seconds\" - must be a positive integer\n"},
       {"/debug/pprof/goroutineleak?seconds=1&debug=1", 400, text, "1", "seconds and debug params are incompatible\n"},
       {"/debug/pprof/nonsense", 404, text, "1", "Unknown profile\n"},
       {"/debug/pprof/heap?seconds=1", 404, text, "1", "Unknown profile\n"},
@@ -114,7 +122,8 @@ TEST_F(routes, table) {
 
 TEST_F(routes, file_names) {
   EXPECT_EQ(header(get("/debug/pprof/goroutineleak"), "Content-Disposition"), "attachment; filename=\"goroutineleak\"");
-  EXPECT_EQ(header(get("/debug/pprof/goroutineleak?seconds=1"), "Content-Disposition"), "attachment; filename=\"goroutineleak-delta\"");
+  EXPECT_EQ(header(get("/debug/pprof/goroutineleak?seconds=1"), "Content-Disposition"),
+            "attachment; filename=\"goroutineleak-delta\"");
   EXPECT_EQ(header(get("/debug/pprof?x=1"), "Location"), "/debug/pprof/?x=1");
 }
 
@@ -159,10 +168,15 @@ TEST_F(routes, a_failing_collector_is_a_500_with_its_text) {
 TEST_F(routes, index_says_when_leaks_were_counted) {
   std::string page = get("/debug/pprof/").body;
   EXPECT_NE(page.find("<tr><td>19</td><td><a href='goroutine?debug=1'>goroutine</a></td></tr>\n"), std::string::npos) << page;
-  EXPECT_NE(page.find("<tr><td>0</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (not yet taken"), std::string::npos) << page;
+  EXPECT_NE(page.find("<tr><td>0</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (not yet taken"), std::string::npos)
+      << page;
   source.leaks = {11, 1700000000, false};
   page = get("/debug/pprof/").body;
-  EXPECT_NE(page.find("<tr><td>11</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (taken 2023-11-14T22:13:20Z)</td></tr>\n"), std::string::npos) << page;
+  EXPECT_NE(
+      page.find(
+          "<tr><td>11</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (taken 2023-11-14T22:13:20Z)</td></tr>\n"),
+      std::string::npos)
+      << page;
   EXPECT_EQ(source.collections, 0);
 }
 

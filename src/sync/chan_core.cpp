@@ -3,10 +3,10 @@
 #include <limits>
 #include <new>
 
+#include <stray/panic.hpp>
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
-#include <stray/panic.hpp>
 
 namespace stray::sync {
 
@@ -18,7 +18,9 @@ namespace {
 constinit base::slab<chan_core> core_slab(std::size_t{8} << 20);
 
 // Where the lists of slot numbers begin, behind the elements.
-std::size_t lists_at(const detail::element_ops& ops, std::size_t capacity) noexcept { return (capacity * ops.size + 3) & ~std::size_t{3}; }
+std::size_t lists_at(const detail::element_ops& ops, std::size_t capacity) noexcept {
+  return (capacity * ops.size + 3) & ~std::size_t{3};
+}
 
 // The first task of the queue that this waker wins; its node is unlinked. Nodes of selects that went elsewhere are dropped on the way.
 wait_node* claim_first(wait_queue& q) noexcept {
@@ -37,7 +39,9 @@ task* finish(wait_node* n, bool ok) noexcept {
 }
 
 bool keeps_lists(const chan_core* c) noexcept { return c->ops->destroy_at != nullptr; }
-std::uint32_t* order_of(const chan_core* c) noexcept { return reinterpret_cast<std::uint32_t*>(c->ring + lists_at(*c->ops, c->capacity)); }
+std::uint32_t* order_of(const chan_core* c) noexcept {
+  return reinterpret_cast<std::uint32_t*>(c->ring + lists_at(*c->ops, c->capacity));
+}
 std::uint32_t* free_slots_of(const chan_core* c) noexcept { return order_of(c) + c->capacity; }
 
 std::uint32_t wrap(const chan_core* c, std::uint32_t i) noexcept { return i >= c->capacity ? i - c->capacity : i; }
@@ -173,8 +177,8 @@ using sync::progress;
   }
   c->recvq = c->sendq = {};
   c->made_at = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
-  c->refs.count.store(1, std::memory_order_relaxed);      // order: published by in_use
-  c->in_use.store(true, std::memory_order_release);       // order: for the snapshot
+  c->refs.count.store(1, std::memory_order_relaxed);  // order: published by in_use
+  c->in_use.store(true, std::memory_order_release);   // order: for the snapshot
   return c;
 }
 

@@ -12,10 +12,10 @@
 
 #include <cstdint>
 
+#include <stray/detail/chan_ops.hpp>
 #include "base/address_space.h"
 #include "base/spin_lock.h"
 #include "runtime/task.h"
-#include <stray/detail/chan_ops.hpp>
 
 namespace stray::sync {
 

@@ -84,8 +84,6 @@ condition_wait::condition_wait(std::atomic<std::uint64_t>& waiters) : waiters_(w
   bucket.lock.unlock();
 }
 
-
-
 bool condition_wait::block(std::int64_t timeout_ns) {
   auto* n = static_cast<wait_node*>(node_);
   task* self = n->owner;
@@ -116,7 +114,7 @@ condition_wait::~condition_wait() {
   auto* n = static_cast<wait_node*>(node_);
   sync::parking_bucket& bucket = sync::bucket_of(reinterpret_cast<const void*>(n->primitive));
   bucket.lock.lock();
-  bool pass_on = n->signaled;  // notified, but the wait ended by an exception of the caller's unlock
+  bool pass_on = n->signaled;        // notified, but the wait ended by an exception of the caller's unlock
   unlink_node(bucket, n, waiters_);  // ended before a notify
   bucket.lock.unlock();
   runtime::free_nodes(n, 1);

@@ -20,9 +20,9 @@ struct alignas(64) parking_bucket {
   wait_node* leads = nullptr;
 
   wait_node* first(std::uintptr_t primitive) const noexcept;
-  void push_back(wait_node* n) noexcept;   // n->primitive is set
+  void push_back(wait_node* n) noexcept;  // n->primitive is set
   void push_front(wait_node* n) noexcept;
-  void remove(wait_node* n) noexcept;      // n->linked
+  void remove(wait_node* n) noexcept;  // n->linked
 };
 
 parking_bucket& bucket_of(const void* primitive) noexcept;

@@ -9,14 +9,14 @@
 #include <new>
 #include <vector>
 
+#include <stray/panic.hpp>
+#include <stray/select.hpp>
 #include "base/arch.h"
 #include "base/clock.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 #include "sync/chan_core.h"
-#include <stray/panic.hpp>
-#include <stray/select.hpp>
 
 namespace stray::detail {
 
@@ -87,8 +87,10 @@ attempt try_cases(case_ref* cases, std::size_t n) noexcept {
       return a;
     }
     case_ref& c = cases[a.index];
-    if (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0) return a;  // an empty dynamic case: the caller panics
-    a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake) : sync::recv_locked(c.core, c.value, &a.wake, &a.left);
+    if (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0)
+      return a;  // an empty dynamic case: the caller panics
+    a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake)
+                                        : sync::recv_locked(c.core, c.value, &a.wake, &a.left);
     if (a.result != progress::blocked) return a;
   }
 }
@@ -120,7 +122,8 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   wait_node* nodes = nullptr;
   std::uint32_t count = 0;
   for (std::size_t i = 0; i < n; i++) {
-    bool empty = cases[i].dir == direction::send && cases[i].value == nullptr && cases[i].core != nullptr && cases[i].core->ops->size != 0;
+    bool empty = cases[i].dir == direction::send && cases[i].value == nullptr && cases[i].core != nullptr &&
+                 cases[i].core->ops->size != 0;
     if (cases[i].core != nullptr && !empty) count++;
   }
   std::uint32_t room = count;
@@ -193,7 +196,9 @@ std::size_t detail::select_dynamic(std::span<select_case> cases) {
   detail::select_result r =
       detail::select_wait(refs.data(), refs.size(), default_index != detail::no_case,
                           timeout_index == detail::no_case ? detail::no_timeout : cases[timeout_index].case_->ns);
-  std::size_t chosen = r.index != detail::no_case ? place[r.index] : default_index != detail::no_case ? default_index : timeout_index;
+  std::size_t chosen = r.index != detail::no_case         ? place[r.index]
+                       : default_index != detail::no_case ? default_index
+                                                          : timeout_index;
   cases[chosen].case_->complete(r.ok);
   return chosen;
 }

@@ -2,11 +2,11 @@
 // parking table, by address: a waiter that saw 0 may destroy the wait_group at once.
 #include <stray/wait_group.hpp>
 
+#include <stray/panic.hpp>
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 #include "sync/parking_table.h"
-#include <stray/panic.hpp>
 
 namespace stray {
 

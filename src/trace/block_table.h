@@ -63,7 +63,8 @@ class block_table {
     if (s == nullptr) return {nullptr, 0};
     std::size_t w = (address >> 10) & (words - 1);
     std::uint64_t below = s->at[w].start & (~std::uint64_t{0} >> (63 - ((address >> 4) & 63)));
-    if (below != 0) return {s, (address & ~std::uintptr_t{1023}) + (static_cast<std::size_t>(63 - __builtin_clzll(below)) << 4)};
+    if (below != 0)
+      return {s, (address & ~std::uintptr_t{1023}) + (static_cast<std::size_t>(63 - __builtin_clzll(below)) << 4)};
     return find_before(s, address, w);
   }
   bool is_start(std::uintptr_t user) const noexcept {

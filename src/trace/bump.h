@@ -67,7 +67,8 @@ class bump {
     while (usable_ + step < end) step *= 2;
     if (usable_ + step > hi_) step = hi_ - usable_;
     if (usable_ + step < end) return false;
-    if (base::sys::call(SYS_mprotect, static_cast<long>(usable_), static_cast<long>(step), PROT_READ | PROT_WRITE) != 0) return false;
+    if (base::sys::call(SYS_mprotect, static_cast<long>(usable_), static_cast<long>(step), PROT_READ | PROT_WRITE) != 0)
+      return false;
     usable_ += step;
     return true;
   }
@@ -100,7 +101,10 @@ class list {
   T* end() const noexcept { return data_ + size_; }
   T& operator[](std::size_t i) const noexcept { return data_[i]; }
   std::size_t size() const noexcept { return size_; }
-  void clear() noexcept { size_ = room_ = 0; data_ = nullptr; }
+  void clear() noexcept {
+    size_ = room_ = 0;
+    data_ = nullptr;
+  }
 
  private:
   T* data_ = nullptr;

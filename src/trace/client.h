@@ -23,9 +23,9 @@ struct word {
   std::uintptr_t value;  // masked to base::address_mask
   std::uintptr_t raw;    // as it was
   std::uintptr_t at;     // the address where it lay in the process; 0 for a register
-  std::uintptr_t end;    // end of the span that holds it; 0 when it cannot be read at `at` (registers, copies made in the pause)
-  std::uintptr_t next;   // the word after it, unmasked; 0 when has_next is false
-  bool has_next;         // false at the end of a span and for registers
+  std::uintptr_t end;   // end of the span that holds it; 0 when it cannot be read at `at` (registers, copies made in the pause)
+  std::uintptr_t next;  // the word after it, unmasked; 0 when has_next is false
+  bool has_next;        // false at the end of a span and for registers
   origin from;
 };
 
@@ -34,10 +34,10 @@ struct thread_rule {
   enum kind : std::uint8_t {
     foreign,  // a plain thread: registers and native stack are roots
     idle,     // one of ours, asleep without work: neither registers nor stack are scanned
-    busy,     // one of ours, at work: registers are roots; its stack from sp up to stack_top (client's knowledge), as origin::running
-    parked,   // an OS thread blocked in a primitive: its registers and stack belong to a node; the client pushes them when the node is reached
+    busy,  // one of ours, at work: registers are roots; its stack from sp up to stack_top (client's knowledge), as origin::running
+    parked,  // an OS thread blocked in a primitive: its registers and stack belong to a node; the client pushes them when the node is reached
     settled,  // an OS thread in the client's own blocking code, on its way into the system call or there: as a foreign one asleep in it
-    ours,     // a service thread of the library (detector): never scanned
+    ours,  // a service thread of the library (detector): never scanned
   } what = foreign;
   std::uintptr_t stack_top = 0;  // busy: end of the stack that sp lies in; 0: sp is on the thread's native stack
 };

@@ -171,7 +171,8 @@ int on_module(dl_phdr_info* info, std::size_t, void* arg) noexcept {
   name = name == nullptr ? path : name + 1;
   if (*name == 0 && found.program.lo == 0) found.program = data;
   if (found.libc.lo == 0 && (starts_with(name, "libc.so") || starts_with(name, "libc-2"))) found.libc = data;
-  for (const char* known : {"jemalloc", "tcmalloc", "mimalloc", "snmalloc", "rpmalloc", "asan", "tsan", "lsan", "msan", "hoard"}) {
+  for (const char* known :
+       {"jemalloc", "tcmalloc", "mimalloc", "snmalloc", "rpmalloc", "asan", "tsan", "lsan", "msan", "hoard"}) {
     if (starts_with(name, "lib") && starts_with(name + 3, known)) {
       std::snprintf(found.allocator, sizeof found.allocator, "%s", known);
     }
@@ -244,10 +245,11 @@ bool malloc_is_glibc(const glibc_facts& g, std::uintptr_t user) noexcept {
   if ((head & 4) == 0) {
     std::uintptr_t system = 0, top = 0;
     std::uintptr_t heap_end = static_cast<std::uintptr_t>(sys::call(SYS_brk, 0));
-    return peek.word(g.main_arena + g.system_mem, system) && peek.word(g.main_arena + g.top, top) && system != 0 && user < top &&
-           top <= heap_end && heap_end - user <= system + (std::size_t{1} << 30);
+    return peek.word(g.main_arena + g.system_mem, system) && peek.word(g.main_arena + g.top, top) && system != 0 &&
+           user < top && top <= heap_end && heap_end - user <= system + (std::size_t{1} << 30);
   }
-  for (std::uintptr_t size : {std::uintptr_t{64} << 20, std::uintptr_t{8} << 20, std::uintptr_t{4} << 30, std::uintptr_t{1} << 20}) {
+  for (std::uintptr_t size :
+       {std::uintptr_t{64} << 20, std::uintptr_t{8} << 20, std::uintptr_t{4} << 30, std::uintptr_t{1} << 20}) {
     std::uintptr_t arena = 0, at = g.main_arena;
     if (!peek.word(user & ~(size - 1), arena)) continue;
     for (int n = 0; n < 65536; n++) {
@@ -270,7 +272,8 @@ void compare_probes(const probe (&p)[2], thread_layout& layout) noexcept {
       tid_found = true;
     }
     auto is_block = [&](const probe& q) {
-      return (q.words[i] & (base::page_size - 1)) == 0 && q.words[i] != 0 && q.words[i] < q.frame && q.words[i] + q.words[i + 1] == q.stack_end;
+      return (q.words[i] & (base::page_size - 1)) == 0 && q.words[i] != 0 && q.words[i] < q.frame &&
+             q.words[i] + q.words[i + 1] == q.stack_end;
     };
     if (!block_found && is_block(p[0]) && is_block(p[1])) {
       layout.block_at = static_cast<std::uint32_t>(8 * i);

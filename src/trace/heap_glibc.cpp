@@ -78,7 +78,8 @@ class glibc_walk {
   }
 
   // Adds the chunks from `at` on. True and the end if they lead to `top` or to a fencepost below `limit`.
-  bool chain(std::uintptr_t at, std::uintptr_t limit, std::uintptr_t top, std::uintptr_t arena_bit, std::uintptr_t& end) noexcept {
+  bool chain(std::uintptr_t at, std::uintptr_t limit, std::uintptr_t top, std::uintptr_t arena_bit,
+             std::uintptr_t& end) noexcept {
     const std::uintptr_t first = at;
     block_table& blocks = in_.blocks;
     if (at + 16 > limit) return false;
@@ -181,7 +182,8 @@ class glibc_walk {
   bool other_arena(std::uintptr_t arena) noexcept {
     std::uintptr_t top = load(arena + g_.top);
     std::uintptr_t reach = 0;  // heaps are aligned to their largest size: 64 MiB, or 4 huge pages with glibc.malloc.hugetlb=2
-    for (std::uintptr_t size : {std::uintptr_t{64} << 20, std::uintptr_t{8} << 20, std::uintptr_t{4} << 30, std::uintptr_t{1} << 20}) {
+    for (std::uintptr_t size :
+         {std::uintptr_t{64} << 20, std::uintptr_t{8} << 20, std::uintptr_t{4} << 30, std::uintptr_t{1} << 20}) {
       std::uintptr_t heap = top & ~(size - 1);
       if (in_.map.readable(heap, 48) && load(heap) == arena) {
         reach = size;

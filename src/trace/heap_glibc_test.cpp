@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <gtest/gtest.h>
-#include <memory>
 #include <malloc.h>
+#include <memory>
 #include <sys/mman.h>
 #include <thread>
 #include <vector>
@@ -38,8 +38,8 @@ std::uint64_t next_random(std::uint64_t& s) {
 void step(live_table& t, std::uint64_t& s, bool huge) {
   std::size_t i = next_random(s) % slots;
   std::uint64_t c = next_random(s) % 1000;
-  std::size_t size = c < 500 ? 1 + next_random(s) % 128
-                     : c < 800 ? 1 + next_random(s) % 1024
+  std::size_t size = c < 500            ? 1 + next_random(s) % 128
+                     : c < 800          ? 1 + next_random(s) % 1024
                      : c < 997 || !huge ? 1 + next_random(s) % 20000
                                         : 1 + next_random(s) % 600000;
   std::uintptr_t old = t.at[i];
@@ -67,7 +67,8 @@ void step(live_table& t, std::uint64_t& s, bool huge) {
 
 struct tables {
   explicit tables(std::size_t n) : count(n) {
-    at = static_cast<live_table*>(mmap(nullptr, n * sizeof(live_table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    at = static_cast<live_table*>(
+        mmap(nullptr, n * sizeof(live_table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   }
   ~tables() { munmap(at, count * sizeof(live_table)); }
   tables(const tables&) = delete;
@@ -155,9 +156,7 @@ void release_all(tables& t) {
 TEST(heap_glibc, knows_every_live_block_of_a_quiet_heap) {
   ASSERT_TRUE(init_snapshot());
   auto truth = std::make_unique<tables>(6);
-  {
-    workers w(*truth, true);
-  }
+  { workers w(*truth, true); }
   shared_with_child<findings> answer;
   question q{truth.get(), &*answer};
   snapshot_request request;
@@ -287,8 +286,9 @@ TEST(heap_glibc, threads_stopped_inside_malloc_lose_no_block) {
       ASSERT_TRUE(out.ok) << out.why;
       if (out.unstopped != 0) continue;  // a loaded machine
       if (answer->missing + answer->short_by_size != 0) test::print_notes(out);
-      ASSERT_EQ(answer->missing, 0u) << "round " << round << " at " << std::hex << answer->first_missing << " found " << answer->found_instead << " head "
-                                     << answer->head << " size " << answer->asked << " own head " << answer->own_head;
+      ASSERT_EQ(answer->missing, 0u) << "round " << round << " at " << std::hex << answer->first_missing << " found "
+                                     << answer->found_instead << " head " << answer->head << " size " << answer->asked
+                                     << " own head " << answer->own_head;
       ASSERT_EQ(answer->short_by_size, 0u) << "round " << round;
       live += answer->live;
       unclaimed += answer->unclaimed;
@@ -298,9 +298,11 @@ TEST(heap_glibc, threads_stopped_inside_malloc_lose_no_block) {
     }
   }
   std::sort(pauses.begin(), pauses.end());
-  std::printf("  %zu blocks checked, %zu more in busy arenas, %zu merged; locks waited for in %zu of %zu; pause median %.2f ms, max %.2f ms\n", live,
-              unclaimed, merged, locked, pauses.size(), static_cast<double>(pauses[pauses.size() / 2]) / 1e6,
-              static_cast<double>(pauses.back()) / 1e6);
+  std::printf(
+      "  %zu blocks checked, %zu more in busy arenas, %zu merged; locks waited for in %zu of %zu; pause median %.2f ms, max "
+      "%.2f ms\n",
+      live, unclaimed, merged, locked, pauses.size(), static_cast<double>(pauses[pauses.size() / 2]) / 1e6,
+      static_cast<double>(pauses.back()) / 1e6);
   EXPECT_GT(live, 0u);
   EXPECT_LE(merged, 3u);
   release_all(*truth);

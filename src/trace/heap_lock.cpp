@@ -13,7 +13,9 @@ constexpr std::size_t most = 4096;
 constinit std::uintptr_t held[most];
 constinit std::size_t held_count = 0;
 
-std::atomic<std::uint32_t>& lock_word(std::uintptr_t arena) noexcept { return *reinterpret_cast<std::atomic<std::uint32_t>*>(arena); }
+std::atomic<std::uint32_t>& lock_word(std::uintptr_t arena) noexcept {
+  return *reinterpret_cast<std::atomic<std::uint32_t>*>(arena);
+}
 
 bool is_held(std::uintptr_t arena) noexcept {
   for (std::size_t i = 0; i < held_count; i++) {

@@ -20,14 +20,14 @@ struct image;
 // Where glibc keeps what, found without symbols. Offsets into malloc_state unless said otherwise.
 struct glibc_facts {
   std::uintptr_t main_arena = 0;
-  std::uint32_t fast = 0;       // fastbinsY; 0: this version has none
+  std::uint32_t fast = 0;  // fastbinsY; 0: this version has none
   std::uint32_t top = 0;
   std::uint32_t bins = 0;
   std::uint32_t next = 0;
   std::uint32_t system_mem = 0;
   std::uint32_t size = 0;
-  std::uint32_t heap_info = 0x30;     // size of the header of a non-main heap
-  std::int64_t tcache_at = 0;         // the thread's tcache pointer lies at fs base + this; 0: not found
+  std::uint32_t heap_info = 0x30;  // size of the header of a non-main heap
+  std::int64_t tcache_at = 0;      // the thread's tcache pointer lies at fs base + this; 0: not found
   std::uint32_t tcache_bins = 0;
   std::uint32_t tcache_count_size = 0;  // bytes of one count; 0: counts are not checked
   std::uint32_t tcache_entries = 0;     // offset of the entries

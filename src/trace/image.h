@@ -32,16 +32,16 @@ struct image {
   block_table blocks;
   slice<stopped_thread> threads;
   slice<saved_span> saved;
-  list<range> ours;      // memory of the tracer and of the client: never scanned
-  list<range> claimed;   // heap ranges whose blocks are in the table, and malloc's own state: not roots
-  list<root_span> roots; 
-  int parent_pid = 0;    // of the process that was frozen: the main thread's id
+  list<range> ours;     // memory of the tracer and of the client: never scanned
+  list<range> claimed;  // heap ranges whose blocks are in the table, and malloc's own state: not roots
+  list<root_span> roots;
+  int parent_pid = 0;  // of the process that was frozen: the main thread's id
   bool caller_is_main = false;
   std::uintptr_t main_stack_end = 0;  // 0: unknown
   std::uintptr_t tcb_bytes = 0;       // size of a thread's control block; 0: unknown
   bool heap_known = false;
   unsigned unstopped = 0;
-  unsigned blind = 0;    // mappings that could hold pointers and were not read; each has a note
+  unsigned blind = 0;  // mappings that could hold pointers and were not read; each has a note
 
   bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }
 };

@@ -22,10 +22,10 @@ struct slice {  // pointer and length over memory of somebody else
 // Made by stop.cpp in the parent, before the clone.
 struct stopped_thread {
   int tid;
-  bool stopped;              // its handler answered: context, fs_base, sp, pc are valid
-  bool skipped;              // the request's `skip` said so: it runs on, and is never scanned
-  bool in_syscall;           // at or just behind a `syscall` instruction of libc: callee-saved registers only
-  const ucontext_t* context; // in the thread's own signal frame
+  bool stopped;               // its handler answered: context, fs_base, sp, pc are valid
+  bool skipped;               // the request's `skip` said so: it runs on, and is never scanned
+  bool in_syscall;            // at or just behind a `syscall` instruction of libc: callee-saved registers only
+  const ucontext_t* context;  // in the thread's own signal frame
   std::uintptr_t fs_base;
   std::uintptr_t sp, pc;
   char name[16];
@@ -81,7 +81,7 @@ struct root_span {
   root what;
   strength how;
   origin from;
-  int tid;                // whose, 0: nobody's
+  int tid;  // whose, 0: nobody's
 };
 
 }  // namespace stray::trace

@@ -38,13 +38,13 @@ class marker {
   void mark_orphans(void (*after)(void* arg, range block), void* arg) noexcept;
 
   // --- for callbacks, and between passes (then followed by drain) -----------------------------------------------------------------------
-  void push(range bytes, origin from) noexcept;       // live from now on: covered() and its words
+  void push(range bytes, origin from) noexcept;      // live from now on: covered() and its words
   bool mark_block(std::uintptr_t address) noexcept;  // the block that holds the address is live; false if there is none
   void push_thread(int tid) noexcept;                // registers and frames of a `parked` thread
-  void reach_push(range bytes) noexcept;              // the same three for the second colour
+  void reach_push(range bytes) noexcept;             // the same three for the second colour
   bool reach_block(std::uintptr_t address) noexcept;
   void reach_thread(int tid) noexcept;
-  void drain() noexcept;                             // never from a callback
+  void drain() noexcept;  // never from a callback
   // Calls client.locate for the words into interest of a span of the client's own.
   void locate_span(range bytes, origin from) noexcept;
   // f(const word&) for every word of a span; bytes that cannot be read are left out.
@@ -75,8 +75,13 @@ class marker {
   static word make_word(range r, std::uintptr_t at, std::uintptr_t bytes, origin from) noexcept {
     std::uintptr_t raw = *reinterpret_cast<const std::uintptr_t*>(bytes);
     bool more = at + 16 <= r.hi && r.lo != 0;
-    return {raw & base::address_mask, raw, r.lo == 0 ? 0 : at, at == bytes ? r.hi : 0,
-            more ? *reinterpret_cast<const std::uintptr_t*>(bytes + 8) : 0, more, from};
+    return {raw & base::address_mask,
+            raw,
+            r.lo == 0 ? 0 : at,
+            at == bytes ? r.hi : 0,
+            more ? *reinterpret_cast<const std::uintptr_t*>(bytes + 8) : 0,
+            more,
+            from};
   }
   bool clip(range& rest, range& out) const noexcept;
   void add_span(colour c, range r, origin from) noexcept;

@@ -195,7 +195,8 @@ TEST_F(mark_case, a_header_address_marks_both_sides) {
     marker m(in);
     std::uintptr_t found = 0, last = 0;
     in.blocks.each_in_use([&](std::uintptr_t user) {
-      if (found == 0 && last != 0 && block_table::end_of(last) + 8 == user + 0 && !in.blocks.marked(user) && !in.blocks.marked(last)) {
+      if (found == 0 && last != 0 && block_table::end_of(last) + 8 == user + 0 && !in.blocks.marked(user) &&
+          !in.blocks.marked(last)) {
         found = user;
       } else if (found == 0) {
         last = user;

@@ -109,8 +109,8 @@ bool memory_map::readable(std::uintptr_t at, std::size_t bytes) const noexcept {
 namespace {
 // linux/fs.h has these since 6.7; the library is also built with older headers.
 struct scan_arg {
-  std::uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted, category_mask, category_anyof_mask,
-      return_mask;
+  std::uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted, category_mask,
+      category_anyof_mask, return_mask;
 };
 static_assert(sizeof(scan_arg) == 96);
 constexpr long pagemap_scan_ioctl = 0xc0606610;  // _IOWR('f', 16, struct pm_scan_arg)
@@ -153,7 +153,7 @@ bool page_scan::fill_pagemap(std::uintptr_t from, std::uintptr_t hi, bool anonym
     if (n <= 0) return false;
     for (long i = 0; i < n / 8; i++, at += base::page_size) {
       std::uint64_t e = entries[i];
-      bool data = (e >> 62 & 3) != 0;                       // present or swapped; the zero page cannot be told apart here
+      bool data = (e >> 62 & 3) != 0;  // present or swapped; the zero page cannot be told apart here
       if (data && anonymous_only && (e >> 61 & 1) != 0) data = false;  // of a file
       if (!data) continue;
       std::uint64_t kind = (e >> 63 & 1) != 0 ? is_present : is_swapped;

@@ -40,7 +40,8 @@ void native_stacks::find(image& in, const thread_layout& layout, std::uintptr_t 
   if (layout.rings[0] != 0) return;
   // Without rings: the stacks of threads that are not stopped. Dead ones are not looked for: the memory may have a new owner.
   for (const mapping& m : in.map.all()) {
-    if (m.file || m.shared || !m.readable || !m.writable || m.kind != mapping::plain || m.hi - m.lo < layout.tcb_to_end) continue;
+    if (m.file || m.shared || !m.readable || !m.writable || m.kind != mapping::plain || m.hi - m.lo < layout.tcb_to_end)
+      continue;
     std::uintptr_t tcb = m.hi - layout.tcb_to_end;
     if (*reinterpret_cast<const int*>(tcb + layout.tid_at) > 0) look(in, layout, tcb, false);
   }

@@ -59,8 +59,8 @@ class root_finder {
     auto regs = reinterpret_cast<std::uintptr_t>(&t.context->uc_mcontext.gregs[0]);
     auto one = [&](int from_reg, int to_reg) {  // [from_reg, to_reg)
       if (in_.is_off(root::registers) || (how == strength::weak && in_.is_off(root::weak))) return;
-      in_.roots.push(*in_.memory, {0, static_cast<std::uintptr_t>(to_reg - from_reg) * 8, regs + static_cast<std::uintptr_t>(from_reg) * 8,
-                                   root::registers, how, from, t.tid});
+      in_.roots.push(*in_.memory, {0, static_cast<std::uintptr_t>(to_reg - from_reg) * 8,
+                                   regs + static_cast<std::uintptr_t>(from_reg) * 8, root::registers, how, from, t.tid});
     };
     if (all) {
       one(REG_R8, REG_RSP + 1);
@@ -121,7 +121,8 @@ class root_finder {
     range frames{t.sp, native.hi};
     switch (rule.what) {
       case thread_rule::ours:
-      case thread_rule::idle: return;
+      case thread_rule::idle:
+        return;
       case thread_rule::busy:
         if (rule.stack_top != 0) {
           frames.hi = rule.stack_top;
@@ -138,7 +139,8 @@ class root_finder {
         if (!at_home) break;
         asleep(t, frames, strength::weak);
         return;
-      case thread_rule::foreign: break;
+      case thread_rule::foreign:
+        break;
     }
     if (!at_home) {
       running(t, elsewhere(t, native, strength::strong), strength::strong, origin::running);
@@ -238,7 +240,8 @@ class root_finder {
     bool readable = m.readable;
     while (in_.pages.next(from, hi, m.file, run)) {
       if (!readable) {
-        long refused = base::sys::call(SYS_mprotect, static_cast<long>(m.lo), static_cast<long>(m.hi - m.lo), 1 /* PROT_READ */);
+        long refused =
+            base::sys::call(SYS_mprotect, static_cast<long>(m.lo), static_cast<long>(m.hi - m.lo), 1 /* PROT_READ */);
         if (refused != 0) {
           in_.blind++;
           text line = in_.notes->add();

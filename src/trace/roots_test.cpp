@@ -3,9 +3,9 @@
 // The target's address exists only complemented, in memory shared with the child (hidden from the roots); it is planted by a few
 // instructions that leave no copy behind. The caller of a snapshot is not scanned.
 #include <atomic>
-#include <cstdlib>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -30,10 +30,10 @@ std::atomic<int> phase{0};  // 1: planted, 2: let go
 secret* the_secret;         // shared with the child, hidden from the roots
 
 // *slot = target, without a copy in any register.
-#define PLANT(slot)                                                                                                     \
-  asm volatile("mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&the_secret->complement), \
-               [s] "r"(slot)                                                                                            \
-               : "rax", "memory")
+#define PLANT(slot)                                                                                                         \
+  asm volatile(                                                                                                             \
+      "mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&the_secret->complement), [s] "r"(slot) \
+      : "rax", "memory")
 
 [[gnu::noinline]] void spin() {  // not inlined: what is planted must not lie in the red zone of a leaf
   phase.store(1);
@@ -42,11 +42,12 @@ secret* the_secret;         // shared with the child, hidden from the roots
 [[gnu::noinline]] void scrub() {
   volatile char room[8192];
   for (auto& c : room) c = 0;
-  asm volatile("xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi; xor %%r8d,%%r8d;"
-               "xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d; pxor %%xmm0,%%xmm0; pxor %%xmm1,%%xmm1"
-               :
-               :
-               : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "memory");
+  asm volatile(
+      "xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi; xor %%r8d,%%r8d;"
+      "xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d; pxor %%xmm0,%%xmm0; pxor %%xmm1,%%xmm1"
+      :
+      :
+      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "memory");
 }
 
 struct roots_case : ::testing::Test {
@@ -125,10 +126,11 @@ TEST_F(roots_case, nothing_holds_it) { EXPECT_FALSE(found()); }
 
 // --- threads --------------------------------------------------------------------------------------------------------------------------
 
-#define HOLD_IN(load_and_scrub, clear, ...)                                                                                          \
-  asm volatile("mov (%[c]), %%rbx; not %%rbx;" load_and_scrub "movl $1, (%[p]); 1: cmpl $2, (%[p]); jne 1b;" clear "xor %%ebx, %%ebx" \
-               :                                                                                                                     \
-               : [c] "r"(&the_secret->complement), [p] "r"(&phase)                                                                   \
+#define HOLD_IN(load_and_scrub, clear, ...)                                                                        \
+  asm volatile("mov (%[c]), %%rbx; not %%rbx;" load_and_scrub "movl $1, (%[p]); 1: cmpl $2, (%[p]); jne 1b;" clear \
+               "xor %%ebx, %%ebx"                                                                                  \
+               :                                                                                                   \
+               : [c] "r"(&the_secret->complement), [p] "r"(&phase)                                                 \
                : "rbx", "memory", "cc" __VA_OPT__(, ) __VA_ARGS__)
 
 TEST_F(roots_case, general_register) {

@@ -68,11 +68,16 @@ bool has_userfaultfd() noexcept {
 
 const char* clone_refusal(long error) noexcept {
   switch (error) {
-    case -EPERM: return "clone was refused (EPERM): a seccomp filter forbids it; allow clone for this service";
-    case -ENOSYS: return "clone was refused (ENOSYS): a sandbox forbids it";
-    case -EAGAIN: return "clone was refused (EAGAIN): a limit of processes is reached; raise pids.max or ulimit -u";
-    case -ENOMEM: return "clone was refused (ENOMEM): no memory for the snapshot's page tables, or vm.overcommit_memory=2";
-    default: return "clone was refused";
+    case -EPERM:
+      return "clone was refused (EPERM): a seccomp filter forbids it; allow clone for this service";
+    case -ENOSYS:
+      return "clone was refused (ENOSYS): a sandbox forbids it";
+    case -EAGAIN:
+      return "clone was refused (EAGAIN): a limit of processes is reached; raise pids.max or ulimit -u";
+    case -ENOMEM:
+      return "clone was refused (ENOMEM): no memory for the snapshot's page tables, or vm.overcommit_memory=2";
+    default:
+      return "clone was refused";
   }
 }
 
@@ -178,7 +183,8 @@ bool init_snapshot() noexcept {
     return sys::mmap(0, (bytes + base::page_size - 1) & ~(base::page_size - 1), PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS);
   };
   long page = map(sizeof(snapshot_page), MAP_SHARED), pause = map(sizeof(pause_copy), MAP_PRIVATE);
-  if ((page < 0 && page > -4096) || (pause < 0 && pause > -4096) || !t.memory.reserve(std::size_t{1} << 30) || !t.memory.commit(std::size_t{32} << 20)) {
+  if ((page < 0 && page > -4096) || (pause < 0 && pause > -4096) || !t.memory.reserve(std::size_t{1} << 30) ||
+      !t.memory.commit(std::size_t{32} << 20)) {
     t.refusal = "no memory for the tracer";
     return false;
   }

@@ -24,27 +24,27 @@ struct snapshot_request {
   void (*decide)(void* arg, image& in) noexcept = nullptr;
   void* arg = nullptr;
   client who{};
-  slice<const range> hidden;                         // more memory never to be scanned: the caller's result pages, reports, buffers
+  slice<const range> hidden;  // more memory never to be scanned: the caller's result pages, reports, buffers
   // Threads that are not stopped, start none and hold nothing of the user's (service threads of the library).
   bool (*skip)(void* arg, int tid) = nullptr;
   void* skip_arg = nullptr;
-  unsigned off = 0;                                  // bits of `root`: for ablation tests only
+  unsigned off = 0;  // bits of `root`: for ablation tests only
   std::int64_t time_limit_ns = 60'000'000'000;
 };
 
 struct snapshot_outcome {
   bool ok = false;
-  char why[200] = {};       // when not ok
+  char why[200] = {};               // when not ok
   const note_log* notes = nullptr;  // until the next snapshot
   std::int64_t pause_ns = 0;        // from the last stop to the release
   std::int64_t stop_ns = 0;         // of that, until every thread had stopped
   std::int64_t child_ns = 0;        // from the clone to the child's end
   std::int64_t walk_ns = 0;         // in the child: maps, heap, roots
   std::int64_t decide_ns = 0;
-  unsigned threads = 0;             // stopped
-  unsigned unstopped = 0;           // > 0: nothing may be proven
+  unsigned threads = 0;    // stopped
+  unsigned unstopped = 0;  // > 0: nothing may be proven
   unsigned blind = 0;
-  unsigned stops = 0;               // tries until malloc was quiet
+  unsigned stops = 0;  // tries until malloc was quiet
   std::uint64_t blocks = 0;
 };
 

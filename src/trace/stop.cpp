@@ -29,7 +29,7 @@ enum slot_state : std::uint8_t { none, listed, asked, stopped, left, given_up, g
 
 struct slot {
   std::atomic<std::uint64_t> word;  // epoch << 8 | state: a late handler cannot answer for a later stop
-  std::atomic<int> tid;  // 0: free
+  std::atomic<int> tid;             // 0: free
   const ucontext_t* context;
   std::uintptr_t fs_base;
   std::int64_t asked_ns;
@@ -63,7 +63,7 @@ struct stop_state {
   std::atomic<table*> where{nullptr};
   stopped_thread* out = nullptr;  // room for one a slot
   std::size_t out_size = 0;
-  std::size_t count = 0;  // slots in use
+  std::size_t count = 0;                   // slots in use
   std::atomic<std::uint32_t> epoch{0};     // of the stop under way
   std::atomic<std::uint32_t> released{0};  // epochs up to this are over; stopped threads sleep on it
   std::atomic<std::uint32_t> answers{0};   // handlers that answered, ever; the caller sleeps on it
@@ -269,7 +269,8 @@ bool still_due(slot& x, bool others_runnable, bool& runnable, note_log& notes) n
   bool patient = look.state == 'D' ? others_runnable : look.state != 'T' && look.state != 't';
   if (!blocked && patient && waited < runnable_limit) return true;
   if (!x.withdraw(given_up)) return false;  // it answered just now
-  unstopped_note(notes, x, blocked ? "blocks the stop signal: it could not be stopped" : "did not answer: it could not be stopped");
+  unstopped_note(notes, x,
+                 blocked ? "blocks the stop signal: it could not be stopped" : "did not answer: it could not be stopped");
   return false;
 }
 

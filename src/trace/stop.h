@@ -32,8 +32,8 @@ struct stop_setup {
 bool init_stop(stop_setup& setup) noexcept;
 
 enum class stop_result : std::uint8_t {
-  done,     // every thread answered, was skipped, or is reported as not stopped
-  cannot,   // the handler was replaced or memory is short; a note says it
+  done,    // every thread answered, was skipped, or is reported as not stopped
+  cannot,  // the handler was replaced or memory is short; a note says it
 };
 
 // Lists the threads and looks at each while all of them run: what would prolong the pause is done here.

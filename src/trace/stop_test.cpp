@@ -91,8 +91,8 @@ TEST_F(stop_case, fifty_threads_stand_still) {
   quit.store(true);
   for (auto& t : threads) t.join();
   std::sort(times.begin(), times.end());
-  std::printf("  50 spinning threads stopped in %.2f ms (median), %.2f ms (worst)\n", static_cast<double>(times[times.size() / 2]) / 1e6,
-              static_cast<double>(times.back()) / 1e6);
+  std::printf("  50 spinning threads stopped in %.2f ms (median), %.2f ms (worst)\n",
+              static_cast<double>(times[times.size() / 2]) / 1e6, static_cast<double>(times.back()) / 1e6);
 }
 
 TEST_F(stop_case, a_thread_that_blocks_the_signal_is_reported) {
@@ -123,8 +123,8 @@ TEST_F(stop_case, a_thread_that_blocks_the_signal_is_reported) {
   }
   release_threads();
   EXPECT_TRUE(found);
-  std::string expected = "thread " + std::to_string(tid.load()) + " (the blocker) blocks signal " + std::to_string(setup.signal) +
-                         ": it could not be stopped";
+  std::string expected = "thread " + std::to_string(tid.load()) + " (the blocker) blocks signal " +
+                         std::to_string(setup.signal) + ": it could not be stopped";
   EXPECT_NE(notes_of(*log).find(expected), std::string::npos) << notes_of(*log);
   std::printf("  stop took %.2f ms\n", static_cast<double>(took) / 1e6);
   ASSERT_EQ(write(ends[1], "x", 1), 1);
@@ -229,7 +229,8 @@ TEST_F(stop_case, errno_and_blocking_calls_survive) {
 }
 
 TEST_F(stop_case, a_replaced_handler_means_no_stop) {
-  struct sigaction ours {}, other {};
+  struct sigaction ours {
+  }, other{};
   other.sa_handler = SIG_IGN;
   ASSERT_EQ(sigaction(setup.signal, &other, &ours), 0);
   ASSERT_TRUE(prepare_stop(nullptr, nullptr, *log));
@@ -243,7 +244,8 @@ TEST_F(stop_case, a_replaced_handler_means_no_stop) {
 
 // --- snapshots as a whole -------------------------------------------------------------------------------------------------------------
 
-snapshot_outcome ask(void (*decide)(void*, image&) noexcept, void* arg, slice<const range> hidden, std::int64_t limit_ns = 60'000'000'000) {
+snapshot_outcome ask(void (*decide)(void*, image&) noexcept, void* arg, slice<const range> hidden,
+                     std::int64_t limit_ns = 60'000'000'000) {
   snapshot_request request;
   request.who = test::blank_client();
   request.decide = decide;
@@ -268,7 +270,8 @@ TEST(snapshot, a_blocking_thread_makes_it_unprovable) {
   });
   while (!ready.load()) std::this_thread::yield();
   test::shared_with_child<int> out;
-  snapshot_outcome outcome = ask([](void* a, image& in) noexcept { *static_cast<int*>(a) = static_cast<int>(in.unstopped); }, &*out, out.hidden());
+  snapshot_outcome outcome =
+      ask([](void* a, image& in) noexcept { *static_cast<int*>(a) = static_cast<int>(in.unstopped); }, &*out, out.hidden());
   EXPECT_TRUE(outcome.ok) << outcome.why;
   EXPECT_EQ(outcome.unstopped, 1u);
   EXPECT_EQ(*out, 1);
@@ -292,7 +295,8 @@ TEST(snapshot, a_child_that_takes_too_long_is_ended) {
 TEST(snapshot, a_child_that_crashes_does_no_harm) {
   ASSERT_TRUE(init_snapshot());
   static int handled = 0;
-  struct sigaction crash_reporter {}, before {};
+  struct sigaction crash_reporter {
+  }, before{};
   crash_reporter.sa_handler = [](int) {
     handled++;
     _exit(3);

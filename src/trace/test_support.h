@@ -45,7 +45,8 @@ class shared_with_child {
 
 inline void print_notes(const snapshot_outcome& out) {
   if (!out.ok) std::printf("  not ok: %s\n", out.why);
-  for (std::uint32_t i = 0; out.notes != nullptr && i < out.notes->used; i++) std::printf("  note: %s\n", out.notes->notes[i].line);
+  for (std::uint32_t i = 0; out.notes != nullptr && i < out.notes->used; i++)
+    std::printf("  note: %s\n", out.notes->notes[i].line);
 }
 
 }  // namespace stray::trace::test

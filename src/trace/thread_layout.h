@@ -20,14 +20,14 @@ namespace stray::trace {
 
 struct thread_layout {
   bool known = false;
-  std::uint32_t tid_at = 0;          // offset in the TCB
-  std::uint32_t block_at = 0;        // stackblock; its size follows
-  std::uint32_t tcb_to_end = 0;      // distance from the TCB to the end of a stack block that libc made
-  std::uint32_t list_at = 0;         // the ring's links, next and previous; 0: not found
-  std::uintptr_t rings[2] = {};      // heads: stacks in use, cached ones; 0: not found
-  std::uint32_t tls_below = 0;       // static TLS lies in [tcb - tls_below, tcb)
-  std::uintptr_t main_stack_end = 0; // sp at the start of the process: arguments and environment lie from there up
-  std::uintptr_t signal_return = 0;  // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
+  std::uint32_t tid_at = 0;           // offset in the TCB
+  std::uint32_t block_at = 0;         // stackblock; its size follows
+  std::uint32_t tcb_to_end = 0;       // distance from the TCB to the end of a stack block that libc made
+  std::uint32_t list_at = 0;          // the ring's links, next and previous; 0: not found
+  std::uintptr_t rings[2] = {};       // heads: stacks in use, cached ones; 0: not found
+  std::uint32_t tls_below = 0;        // static TLS lies in [tcb - tls_below, tcb)
+  std::uintptr_t main_stack_end = 0;  // sp at the start of the process: arguments and environment lie from there up
+  std::uintptr_t signal_return = 0;   // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
 };
 
 // Parent, at start-up; starts two short-lived threads.
@@ -38,8 +38,8 @@ struct image;
 struct native_stack {
   std::uintptr_t lo, hi;  // the whole block, guard included
   std::uintptr_t tcb;
-  int tid;                // <= 0: no thread runs on it
-  bool cached;            // kept by glibc for the next thread
+  int tid;      // <= 0: no thread runs on it
+  bool cached;  // kept by glibc for the next thread
 };
 
 // The stacks of the frozen process, by address. Pure; runs in the snapshot.

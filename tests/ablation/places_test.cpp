@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 #include <thread>
 
-#include "leak/findings.h"
-#include "trace/image_types.h"
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/findings.h"
+#include "trace/image_types.h"
 
 namespace {
 
@@ -60,7 +60,8 @@ void expect_root(root source, const std::function<void(holder*)>& put, const std
 
 holder* global_place;
 TEST(ablation, data) {
-  expect_root(root::data, [](holder* h) { global_place = h; }, [] { return std::exchange(global_place, nullptr); });
+  expect_root(
+      root::data, [](holder* h) { global_place = h; }, [] { return std::exchange(global_place, nullptr); });
 }
 
 template <int Protection>
@@ -146,11 +147,10 @@ TEST(ablation, register_of_a_thread) {
   in_thread(root::registers, [](helper_thread& t) {
     clear_dead_stack();
     std::uintptr_t masked = handed.load();
-    asm volatile(
-        "xorq %[mask], %%rbx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne 1b\n\txorl %%ebx, %%ebx"
-        : "+b"(masked), [phase] "+m"(t.phase)
-        : [mask] "r"(mask)
-        : "memory", "cc");
+    asm volatile("xorq %[mask], %%rbx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne 1b\n\txorl %%ebx, %%ebx"
+                 : "+b"(masked), [phase] "+m"(t.phase)
+                 : [mask] "r"(mask)
+                 : "memory", "cc");
   });
 }
 
@@ -159,7 +159,8 @@ TEST(ablation, vector_register_of_a_thread) {
     clear_dead_stack();
     std::uintptr_t masked = handed.load();
     asm volatile(
-        "xorq %[mask], %%rbx\n\tmovq %%rbx, %%xmm9\n\txorl %%ebx, %%ebx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne 1b\n\t"
+        "xorq %[mask], %%rbx\n\tmovq %%rbx, %%xmm9\n\txorl %%ebx, %%ebx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, "
+        "%[phase]\n\tjne 1b\n\t"
         "pxor %%xmm9, %%xmm9"
         : "+b"(masked), [phase] "+m"(t.phase)
         : [mask] "r"(mask)
@@ -172,7 +173,8 @@ TEST(ablation, red_zone_of_a_thread) {
     clear_dead_stack();
     std::uintptr_t masked = handed.load();
     asm volatile(
-        "xorq %[mask], %%rbx\n\tmovq %%rbx, -64(%%rsp)\n\txorl %%ebx, %%ebx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne "
+        "xorq %[mask], %%rbx\n\tmovq %%rbx, -64(%%rsp)\n\txorl %%ebx, %%ebx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, "
+        "%[phase]\n\tjne "
         "1b\n\tmovq $0, -64(%%rsp)"
         : "+b"(masked), [phase] "+m"(t.phase)
         : [mask] "r"(mask)

@@ -12,12 +12,12 @@
 #include <mutex>
 #include <thread>
 
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
 #include "leak/findings.h"
 #include "runtime/park.h"
 #include "single_step.hpp"
 #include "sync/owner.h"
-#include <stray/stray.hpp>
-#include <stray/testing/control.hpp>
 
 namespace {
 
@@ -74,10 +74,10 @@ struct oracle {
 };
 
 struct scene {
-  std::size_t parked = 1;             // goroutines that block before the waker begins
-  bool on_thread = false;             // the waiter is an OS thread
-  void (*before)() = [] {};           // by the waker's thread, before the waiter starts
-  void (*after)() = [] {};            // the same, when the waiter is blocked
+  std::size_t parked = 1;    // goroutines that block before the waker begins
+  bool on_thread = false;    // the waiter is an OS thread
+  void (*before)() = [] {};  // by the waker's thread, before the waiter starts
+  void (*after)() = [] {};   // the same, when the waiter is blocked
 };
 
 // waiter runs on a goroutine (or a thread) and blocks; waker runs stepped on a thread of its own.

@@ -17,9 +17,9 @@ namespace detail {
 chan_core* chan_make(const element_ops& ops, std::size_t capacity);
 
 // core may be nullptr (a nil channel). `value` is moved from on success and left alone otherwise; its owner destroys it.
-void chan_send(chan_core* core, void* value);                     // blocks; throws panic when closed
-bool chan_try_send(chan_core* core, void* value);                 // throws panic when closed
-bool chan_recv(chan_core* core, void* slot);                      // blocks; true: an element was constructed in slot; false: closed
+void chan_send(chan_core* core, void* value);      // blocks; throws panic when closed
+bool chan_try_send(chan_core* core, void* value);  // throws panic when closed
+bool chan_recv(chan_core* core, void* slot);       // blocks; true: an element was constructed in slot; false: closed
 chan_status chan_try_recv(chan_core* core, void* slot) noexcept;  // ok: an element was constructed in slot
 void chan_close(chan_core* core);
 std::size_t chan_len(const chan_core* core) noexcept;

@@ -86,7 +86,7 @@ class element_slot {
     if (full_) get()->~carrier_t<T>();
     full_ = false;
   }
-  std::optional<T> take() {                    // may throw if T's move does: then the value is consumed
+  std::optional<T> take() {  // may throw if T's move does: then the value is consumed
     if constexpr (carrier<T>::boxed) {
       return std::optional<T>(std::move(**get()));
     } else {

@@ -37,10 +37,10 @@ class handle_base {
 
   void set(chan_core* core, handle_kind kind) noexcept {
     *const_cast<chan_core* volatile*>(&core_) = core;
-    *const_cast<volatile std::uintptr_t*>(&check_) =
-        core == nullptr ? 0
-                        : reinterpret_cast<std::uintptr_t>(core) ^ reinterpret_cast<std::uintptr_t>(this) ^ handle_key ^
-                              static_cast<std::uintptr_t>(kind);
+    *const_cast<volatile std::uintptr_t*>(&check_) = core == nullptr ? 0
+                                                                     : reinterpret_cast<std::uintptr_t>(core) ^
+                                                                           reinterpret_cast<std::uintptr_t>(this) ^ handle_key ^
+                                                                           static_cast<std::uintptr_t>(kind);
   }
   chan_core* take() noexcept {
     chan_core* core = core_;
@@ -59,7 +59,8 @@ class handle_base {
   }
   static void unref(chan_core* core) noexcept {
     // order: acq_rel, so that the last owner sees all that the others did through theirs
-    if (core != nullptr && reinterpret_cast<core_refs*>(core)->count.fetch_sub(1, std::memory_order_acq_rel) == 1) core_destroy(core);
+    if (core != nullptr && reinterpret_cast<core_refs*>(core)->count.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      core_destroy(core);
   }
 
  private:
