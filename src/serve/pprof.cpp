@@ -20,7 +20,7 @@ namespace {
 class live_collector final : public serve::collector {
  public:
   std::vector<profile::sample> samples(std::string_view profile) override {
-    return samples_of(profile, profile == "goroutineleak" ? leak::detect() : nullptr);
+    return samples_of(profile == "goroutineleak" ? leak::detect() : nullptr);
   }
   std::vector<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) override {
     if (profile != "goroutineleak") return leak::all_stacks(nullptr, false);
@@ -40,10 +40,9 @@ class live_collector final : public serve::collector {
   }
 
  private:
-  static std::vector<profile::sample> samples_of(std::string_view name, const std::shared_ptr<const leak::findings>& found);
+  static std::vector<profile::sample> samples_of(const std::shared_ptr<const leak::findings>& found);
 };
-std::vector<profile::sample> live_collector::samples_of(std::string_view name,
-                                                        const std::shared_ptr<const leak::findings>& found) {
+std::vector<profile::sample> live_collector::samples_of(const std::shared_ptr<const leak::findings>& found) {
   std::vector<profile::sample> out;
   leak::on_large_stack([&] { out = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
   return out;
