@@ -238,7 +238,7 @@ std::size_t select(Cases&&... cases) {
   constexpr std::size_t n = sizeof...(Cases);
   detail::case_ref refs[n] = {cases.ref()...};
   constexpr detail::case_role roles[n] = {std::remove_cvref_t<Cases>::role...};
-  std::size_t place[n];  // operation number -> case
+  std::size_t place[n] = {};  // operation number -> case
   std::size_t operations = 0, timeout_index = detail::no_case, default_index = detail::no_case;
   const std::int64_t waits[n] = {detail::timeout_of(cases)...};
   for (std::size_t i = 0; i < n; i++) {
