@@ -43,13 +43,13 @@ namespace app {
 int line_of_recv, line_of_call;
 [[gnu::noinline]] void worker(stray::chan<int> c) {
   int v = 0;
+  line_of_recv = __LINE__ + 1;
   c.recv(v);
-  line_of_recv = __LINE__;
   asm volatile("");
 }
 [[gnu::always_inline]] inline void inlined(stray::chan<int> c) {
+  line_of_call = __LINE__ + 1;
   worker(c);
-  line_of_call = __LINE__;
   asm volatile("");
 }
 int line_of_lambda;
@@ -91,7 +91,7 @@ TEST(symbolize, own_functions_with_inlined_ones) {
   EXPECT_EQ(lines[1].line, app::line_of_recv);
   EXPECT_TRUE(ends_with(lines[1].file, this_file)) << lines[1].file;
   EXPECT_TRUE(lines[1].file.starts_with("/")) << lines[1].file;
-  EXPECT_EQ(lines[1].start_line, app::line_of_recv - 2);
+  EXPECT_EQ(lines[1].start_line, app::line_of_recv - 3);
   EXPECT_GT(lines[1].offset, 0U);
   EXPECT_EQ(lines[0].offset, lines[1].offset) << "both count from the physical function";
   EXPECT_EQ(lines[2].function, "app::inlined");
