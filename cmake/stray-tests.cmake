@@ -1,6 +1,13 @@
 # What all test executables share.
 include(GoogleTest)
 
+# What asks the tracer for verdicts is left out under sanitizers, by name and with this reason (global property STRAY_SKIPPED).
+if(STRAY_SANITIZE STREQUAL "address")
+  set(STRAY_BLIND "tracer blind under ASan: allocator unknown")
+elseif(STRAY_SANITIZE STREQUAL "thread")
+  set(STRAY_BLIND "tracer blind under TSan: allocator unknown")
+endif()
+
 # Debian's libgtest is not instrumented, so sanitizer builds compile it from its source package.
 if(NOT STRAY_SANITIZE)
   find_package(GTest QUIET)

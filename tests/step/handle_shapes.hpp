@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -56,6 +57,7 @@ struct shape {
   const char* name;
   void (*run)(chan& c);
 };
+inline void PrintTo(const shape& s, std::ostream* out) { *out << s.name; }  // GoogleTest's
 inline const std::vector<shape> all = {
     {"copy",
      [](chan& c) {
