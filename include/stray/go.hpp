@@ -136,7 +136,37 @@ void sleep_for(const std::chrono::duration<Rep, Period>& d) {
 
 std::uint64_t goroutine_id() noexcept;  // 1, 2, ...; never reused; 0 on a plain OS thread
 std::size_t num_goroutine() noexcept;   // goroutines that exist now (OS threads are not counted)
-int maxprocs() noexcept;                // threads that run goroutines at the same time
-int maxprocs(int n);                    // sets it (n >= 1, at most 256) and returns the value before; n < 1 only asks
+// Threads that run goroutines at the same time. At start: STRAY_MAXPROCS, else the usable cores, else what the cgroup's CPU limit allows
+// (rounded up, but at least 2 where there are 2 cores). Goroutines in blocking() or locked to their thread run besides.
+int maxprocs() noexcept;
+int maxprocs(int n);  // sets it (n >= 1, at most 256) and returns the value before; n < 1 only asks
+
+// The calling goroutine stays on its present thread, and the thread runs nothing else, until as many unlocks (or its end): for libraries
+// that keep state in the thread. On a plain OS thread: no effect.
+void lock_os_thread();
+void unlock_os_thread();
+
+namespace detail {
+void blocking_begin() noexcept;
+void blocking_end() noexcept;
+}  // namespace detail
+// Runs f here, on the calling goroutine (same stack, same id), and lets another thread run goroutines in this one's stead meanwhile: for
+// blocking system calls and foreign code. Returns f's result; what f throws is passed on. May wait for its turn after f. Without it a
+// worker that sleeps in the kernel is replaced, too, but only after some 10 ms.
+template <class F>
+std::invoke_result_t<F> blocking(F&& f) {
+  struct section {
+    section() noexcept { detail::blocking_begin(); }
+    ~section() { detail::blocking_end(); }
+    section(const section&) = delete;
+    section& operator=(const section&) = delete;
+  } during;
+  return std::invoke(std::forward<F>(f));
+}
+
+// When every goroutine and every thread is blocked for good (no timer, no thread outside the library that could act), the process is ended
+// as Go does it: "fatal error: all goroutines are asleep - deadlock!", a dump, exit status 2. false switches that off, as does
+// STRAY_DEADLOCK=off; then the process hangs.
+void deadlock_check(bool on) noexcept;
 
 }  // namespace stray

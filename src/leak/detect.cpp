@@ -20,6 +20,7 @@
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
+#include "runtime/deadlock.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
@@ -237,6 +238,7 @@ void serve(request* list) noexcept {
 void* detector_body(void*) {
   detector& d = the_detector;
   d.tid.store(base::sys::gettid());
+  runtime::register_passive_thread();
   trace::init_snapshot();
   d.started.store(true);
   for (;;) {

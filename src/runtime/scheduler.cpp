@@ -10,8 +10,10 @@
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/fiber.h"
+#include "runtime/permits.h"
 #include "runtime/stack.h"
 #include "runtime/timer.h"
+#include "runtime/watcher.h"
 
 namespace stray::runtime {
 
@@ -19,20 +21,6 @@ namespace {
 
 constinit scheduler the_scheduler;
 constexpr std::uint32_t streak_limit = 32, global_interval = 61, timer_interval = 16;
-
-void push_global(task* first, task* last, std::uint32_t n) noexcept {
-  scheduler& s = the_scheduler;
-  s.global_lock.lock();
-  last->next = nullptr;
-  if (s.global_tail != nullptr) {
-    s.global_tail->next = first;
-  } else {
-    s.global_head = first;
-  }
-  s.global_tail = last;
-  s.global_size.store(s.global_size.load(std::memory_order_relaxed) + n);  // order: written under the lock; seq_cst for rule 3
-  s.global_lock.unlock();
-}
 
 task* pop_global() noexcept {
   scheduler& s = the_scheduler;
@@ -79,30 +67,6 @@ void rouse(worker* w, std::uint32_t how) noexcept {
   base::futex_wake(w->wake, 1);
 }
 
-// Rule 2.
-void wake_one() noexcept {
-  scheduler& s = the_scheduler;
-  if (s.idle_count.load() == 0 || s.searching.load() != 0) return;
-  int none = 0;
-  if (!s.searching.compare_exchange_strong(none, 1)) return;
-  worker* w = pop_idle(nullptr);
-  if (w == nullptr) {
-    s.searching.fetch_sub(1);
-    return;
-  }
-  rouse(w, woken_to_search);
-}
-
-bool any_work() noexcept {
-  scheduler& s = the_scheduler;
-  if (s.global_size.load() != 0) return true;
-  int made = s.made.load();
-  for (int i = 0; i < made; i++) {
-    if (s.workers[i].queue.size() != 0 || s.workers[i].run_next.load() != nullptr) return true;
-  }
-  return false;
-}
-
 std::uint64_t next_random(worker* w) noexcept {
   std::uint64_t x = w->random;
   x ^= x << 13, x ^= x >> 7, x ^= x << 17;
@@ -135,26 +99,6 @@ void stop_searching(worker* w, bool found) noexcept {
   if (the_scheduler.searching.fetch_sub(1) == 1 && found) wake_one();
 }
 
-// A worker beyond maxprocs, or any at exit: gives its queue away and sleeps.
-void retire(worker* w) noexcept {
-  scheduler& s = the_scheduler;
-  stop_searching(w, false);
-  if (task* t = w->run_next.exchange(nullptr)) push_global(t, t, 1);
-  while (task* t = w->queue.pop()) push_global(t, t, 1);
-  w->asleep.store(true);
-  if (s.exiting.load()) {
-    s.stopped_at_exit.fetch_add(1);
-    std::atomic<std::uint32_t> never{0};
-    for (;;) base::futex_wait(never, 0);
-  }
-  wake_one();
-  while (w->number >= s.procs.load() && !s.exiting.load()) {
-    base::futex_wait(w->wake, 0);
-    w->wake.store(0);
-  }
-  w->asleep.store(false);
-}
-
 void sleep_idle(worker* w) noexcept {
   scheduler& s = the_scheduler;
   w->wake.store(0);
@@ -164,7 +108,7 @@ void sleep_idle(worker* w) noexcept {
   s.idle_count.fetch_add(1);
   s.idle_lock.unlock();
   base::full_fence();  // rule 3
-  if ((any_work() || s.exiting.load() || w->number >= s.procs.load()) && pop_idle(w) == w) return;
+  if ((any_work() || s.exiting.load() || w->permit.load() != permit::held) && pop_idle(w) == w) return;
   w->asleep.store(true);
   worker* nobody = nullptr;
   bool keeper = false, withdrawn = false;
@@ -192,13 +136,27 @@ void sleep_idle(worker* w) noexcept {
   }
   w->asleep.store(false);
   touch_coarse_clock();
+  wake_watcher();
+}
+
+// What a worker does instead of searching when it is not free to run just any goroutine. nullptr: it is free now.
+task* settle_permit(worker* w) noexcept {
+  scheduler& s = the_scheduler;
+  permit lent = permit::lent;
+  if (w->permit.compare_exchange_strong(lent, permit::held)) s.lent.fetch_sub(1);  // its goroutine parked in a blocking section
+  if (w->bound == nullptr && w->permit.load() == permit::held && !s.exiting.load()) return nullptr;
+  stop_searching(w, false);
+  if (w->bound != nullptr) return wait_for_bound(w);
+  wait_for_permit(w);
+  return nullptr;
 }
 
 task* find_work(worker* w) noexcept {
   scheduler& s = the_scheduler;
   for (;;) {
-    if (w->number >= s.procs.load(std::memory_order_relaxed) || s.exiting.load(std::memory_order_relaxed)) {  // order: hints
-      retire(w);
+    if (w->permit.load(std::memory_order_relaxed) != permit::held || w->bound != nullptr ||
+        s.exiting.load(std::memory_order_relaxed)) {  // order: hints
+      if (task* t = settle_permit(w)) return t;
       continue;
     }
     task* t = pick(w);
@@ -217,6 +175,10 @@ task* find_work(worker* w) noexcept {
         }
       }
     }
+    if (t != nullptr && t->bound != nullptr) {
+      hand_to_bound(t);
+      continue;
+    }
     if (t != nullptr) {
       stop_searching(w, true);
       return t;
@@ -230,9 +192,63 @@ task* find_work(worker* w) noexcept {
 
 scheduler& sched() noexcept { return the_scheduler; }
 
+void push_global(task* first, task* last, std::uint32_t n) noexcept {
+  scheduler& s = the_scheduler;
+  s.global_lock.lock();
+  last->next = nullptr;
+  if (s.global_tail != nullptr) {
+    s.global_tail->next = first;
+  } else {
+    s.global_head = first;
+  }
+  s.global_tail = last;
+  s.global_size.store(s.global_size.load(std::memory_order_relaxed) + n);  // order: written under the lock; seq_cst for rule 3
+  s.global_lock.unlock();
+}
+
+void wake_one() noexcept {
+  scheduler& s = the_scheduler;
+  if (s.idle_count.load() == 0) {
+    if (s.lent.load() != 0) retake_lent();
+    return;
+  }
+  if (s.searching.load() != 0) return;
+  int none = 0;
+  if (!s.searching.compare_exchange_strong(none, 1)) return;
+  worker* w = pop_idle(nullptr);
+  if (w == nullptr) {
+    s.searching.fetch_sub(1);
+    return;
+  }
+  rouse(w, woken_to_search);
+}
+
+bool any_work() noexcept {
+  scheduler& s = the_scheduler;
+  if (s.global_size.load() != 0) return true;
+  int made = s.made.load();
+  for (int i = 0; i < made; i++) {
+    if (s.workers[i].queue.size() != 0 || s.workers[i].run_next.load() != nullptr) return true;
+  }
+  return false;
+}
+
+bool drain(worker* stuck) noexcept {
+  bool any = false;
+  if (task* t = stuck->run_next.exchange(nullptr)) push_global(t, t, 1), any = true;
+  task* stolen[run_queue::capacity / 2];
+  while (std::uint32_t n = stuck->queue.steal(stolen)) {
+    for (std::uint32_t i = 0; i + 1 < n; i++) stolen[i]->next = stolen[i + 1];
+    push_global(stolen[0], stolen[n - 1], n);
+    any = true;
+  }
+  if (any) wake_one();
+  return any;
+}
+
 void enqueue(task* t, bool as_next) noexcept {
   worker* w = current_worker();
-  if (w == nullptr) {
+  if (w == nullptr || w->permit.load(std::memory_order_relaxed) != permit::held) {  // order: a hint; a queue left behind is drained
     push_global(t, t, 1);
   } else if (as_next) {
     task* old = w->run_next.exchange(t);  // a full barrier: rule 3
@@ -244,10 +260,12 @@ void enqueue(task* t, bool as_next) noexcept {
   wake_one();
 }
 
-task* pick(worker* w) noexcept {
-  scheduler& s = the_scheduler;
-  std::uint32_t tick = ++w->tick;
-  if (__builtin_expect(w->number >= s.procs.load(std::memory_order_relaxed), false)) return nullptr;  // order: a hint
+namespace {
+
+task* pick_any(worker* w) noexcept {
+  std::uint32_t tick = w->tick.load(std::memory_order_relaxed) + 1;  // order: own word
+  w->tick.store(tick, std::memory_order_relaxed);                    // order: for the watcher, which only compares
+  if (__builtin_expect(w->permit.load(std::memory_order_relaxed) != permit::held, false)) return nullptr;  // order: its owner looks again
   if (tick % timer_interval == 0 && next_deadline() != no_deadline) run_timers(base::now_ns());
   if (tick % global_interval == 0) {
     if (task* t = pop_global()) return t;
@@ -263,6 +281,16 @@ task* pick(worker* w) noexcept {
     w->next_streak = 0;
   }
   return w->queue.pop();
+}
+
+}  // namespace
+
+task* pick(worker* w) noexcept {
+  for (;;) {
+    task* t = pick_any(w);
+    if (t == nullptr || __builtin_expect(t->bound == nullptr, true)) return t;
+    hand_to_bound(t);
+  }
 }
 
 std::uintptr_t enter(worker* w, task* t) noexcept {
@@ -305,7 +333,7 @@ void after_switch(worker* w) noexcept {
     case handover::yielded: {
       std::uint64_t word = t->word.load(std::memory_order_relaxed);                 // order: own word while running
       t->word.store(word::with(word, state::runnable), std::memory_order_release);  // order: before it is queued
-      push_local(w, t);
+      push_local(w, t);  // without a permit: find_work gives the queue away
       return;
     }
     case handover::dead:
@@ -331,6 +359,8 @@ void worker_main(worker* w) noexcept {
 void kick(worker* w) noexcept {
   std::uint32_t none = 0;
   if (w->wake.compare_exchange_strong(none, kicked)) base::futex_wake(w->wake, 1);
+  w->granted.store(1);
+  base::futex_wake(w->granted, 1);
 }
 
 task* alloc_task(worker* w) {

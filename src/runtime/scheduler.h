@@ -1,4 +1,4 @@
-// The scheduler: maxprocs workers, each with a run queue and a run-next slot, a global queue, stealing, sleeping.
+// The scheduler: workers, maxprocs of them with a permit (permits.h), each with a run queue and a run-next slot, a global queue, stealing, sleeping.
 //
 // 1. A task woken by a running goroutine goes to that worker's run-next slot and runs when the waker blocks; after 32 such hand-overs in
 //    a row the queue gets its turn. The global queue is looked at every 61 picks, timers every 16.
@@ -8,6 +8,8 @@
 //    list. One of the two sees the other.
 // 4. A goroutine that blocks switches straight to the next runnable one; only without one it returns to the scheduler's own context.
 // 5. Idle workers sleep on a futex; one of them (the timekeeper) until the next timer. No work, no CPU.
+// 6. A goroutine that holds its worker for long, or sleeps in a system call, strands nobody: the watcher gives the queue and the permit of
+//    that worker to another one (watcher.h).
 // Rejected: one shared queue (a cache miss a switch), waking on every enqueue (a futex call a hand-over), running the scheduler between any
 // two goroutines (a second switch each time).
 #pragma once
@@ -20,8 +22,9 @@
 namespace stray::runtime {
 
 struct scheduler {
-  std::atomic<int> procs{0};  // maxprocs
+  std::atomic<int> procs{0};  // maxprocs: permits in all
   std::atomic<int> made{0};   // workers that exist, [0, made)
+  std::atomic<int> lent{0};   // permits of workers in a blocking section
   std::atomic<int> searching{0};
   std::atomic<int> idle_count{0};
   std::atomic<worker*> timekeeper{nullptr};
@@ -29,6 +32,9 @@ struct scheduler {
   std::atomic<int> stopped_at_exit{0};
   base::spin_lock idle_lock;
   worker* idle = nullptr;
+  base::spin_lock spare_lock;
+  worker* spares = nullptr;         // workers that wait for a permit
+  std::atomic<int> free_permits{0};  // permits that wait for a worker; written under spare_lock
   base::spin_lock global_lock;
   task* global_head = nullptr;
   task* global_tail = nullptr;
@@ -56,7 +62,12 @@ void free_task(worker* w, task* t) noexcept;
 // The body of a worker thread.
 void worker_main(worker* w) noexcept;
 void wake_for_timer() noexcept;
-void kick(worker* w) noexcept;  // out of its sleep, to look at maxprocs or the exit flag
+void wake_one() noexcept;                                             // rule 2
+void kick(worker* w) noexcept;                                        // out of any sleep, to look at its permit or the exit flag
+void push_global(task* first, task* last, std::uint32_t n) noexcept;  // linked by next
+bool any_work() noexcept;
+bool drain(worker* stuck) noexcept;  // by another thread: its queue and run-next slot to the global queue; true: there was something
+void yield_now(worker* w);           // of the calling goroutine; also when there is nobody to yield to
 void ensure_started();          // idempotent; any thread
 
 }  // namespace stray::runtime

@@ -82,12 +82,23 @@ namespace runtime {
   *current_worker()->exceptions = {};
   t->run(t->closure_at);
   worker* w = current_worker();
+  if (t->bound != nullptr) {  // ended without unlock_os_thread
+    t->bound = nullptr;
+    w->bound = nullptr;
+    t->os_locks = 0;
+  }
   // order: who counts the goroutine as finished sees what it did
   w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   std::uint64_t word = t->word.load(std::memory_order_relaxed);             // order: own word
   t->word.store(word::with(word, state::dead), std::memory_order_release);  // order: for the snapshot
   switch_away(w, t, handover::dead);
   __builtin_unreachable();
+}
+
+void yield_now(worker* w) {
+  exception_globals saved = *w->exceptions;
+  switch_away(w, current_task(), handover::yielded);
+  *current_worker()->exceptions = saved;
 }
 
 }  // namespace runtime
@@ -99,12 +110,11 @@ void yield() {
     return;
   }
   if (w->run_next.load(std::memory_order_relaxed) == nullptr && w->queue.size() == 0 &&
-      runtime::sched().global_size.load(std::memory_order_relaxed) == 0 && runtime::next_deadline() == runtime::no_deadline) {
+      runtime::sched().global_size.load(std::memory_order_relaxed) == 0 && runtime::next_deadline() == runtime::no_deadline &&
+      w->permit.load(std::memory_order_relaxed) == runtime::permit::held) {  // order: hints
     return;  // nobody to yield to
   }
-  runtime::exception_globals saved = *w->exceptions;
-  runtime::switch_away(w, runtime::current_task(), runtime::handover::yielded);
-  *runtime::current_worker()->exceptions = saved;
+  runtime::yield_now(w);
 }
 
 void detail::sleep_until_blocking(time_point when) {

@@ -17,7 +17,7 @@ namespace stray::runtime {
 
 namespace {
 
-// One size class. owner[i] is the task bound to stack i; link[i] chains the free ones.
+// One size class. owner[i] is the task bound to stack i; link[i] chains the free ones, the last used first.
 struct stack_class_slab {
   base::spin_lock lock;
   std::uintptr_t committed = 0;
@@ -25,11 +25,12 @@ struct stack_class_slab {
   std::uint32_t* link = nullptr;
   std::uintptr_t tables_committed = 0;
   base::range tables;
-  std::uint32_t free = 0;  // index + 1
+  std::uint32_t free = 0, free_clean = 0;  // index + 1; clean: without pages
 };
 constinit stack_class_slab slabs[stack_classes];
 constinit stack_view views[stack_classes];
 constexpr std::size_t cleaned_bytes = 2048;
+constexpr std::size_t hot_stacks = 64, trimmed_a_call = 1024;
 std::atomic<int> guard_by_madvise{-1};  // -1: not tried
 
 std::size_t capacity_bytes(unsigned c) noexcept {
@@ -48,7 +49,14 @@ bool install_guard(std::uintptr_t lo) noexcept {
     if (how > 0 || errno != EINVAL) return false;
     guard_by_madvise.store(0, std::memory_order_relaxed);  // order: as above
   }
-  return mprotect(reinterpret_cast<void*>(lo), base::page_size, PROT_NONE) == 0;
+  if (mprotect(reinterpret_cast<void*>(lo), base::page_size, PROT_NONE) == 0) return true;
+  if (errno != ENOMEM) return false;
+  static std::atomic<bool> said{false};
+  if (!said.exchange(true)) {
+    base::say("stray: further goroutine stacks have no guard page: the process has too many mappings; raise vm.max_map_count "
+              "(sysctl), or use Linux 6.13 or later");
+  }
+  return true;
 }
 
 bool commit_to(std::uintptr_t& committed, const base::range& where, std::uintptr_t end, std::size_t step) noexcept {
@@ -72,6 +80,9 @@ std::int64_t take(unsigned c, bool* used_before) noexcept {
     index = s.free - 1;
     s.free = s.link[index];
     *used_before = true;
+  } else if (s.free_clean != 0) {
+    index = s.free_clean - 1;
+    s.free_clean = s.link[index];
   } else {
     std::size_t n = v.used.load(std::memory_order_relaxed);  // order: written under the lock only
     std::size_t size = stack_size_of(c);
@@ -143,6 +154,36 @@ void release_stack(task* t) noexcept {
   s.link[index] = s.free;
   s.free = static_cast<std::uint32_t>(index + 1);
   s.lock.unlock();
+}
+
+bool trim_stacks() noexcept {
+  bool more = false;
+  for (unsigned c = 0; c < stack_classes; c++) {
+    stack_class_slab& s = slabs[c];
+    // Taken out of the list, so that the lock is not held over a system call.
+    std::uint32_t batch[trimmed_a_call];
+    std::size_t n = 0;
+    s.lock.lock();
+    std::uint32_t* link = &s.free;
+    for (std::size_t i = 0; *link != 0 && i < hot_stacks; i++) link = &s.link[*link - 1];
+    while (*link != 0 && n < trimmed_a_call) {
+      batch[n++] = *link - 1;
+      *link = s.link[*link - 1];
+    }
+    more = more || *link != 0;
+    s.lock.unlock();
+    for (std::size_t i = 0; i < n; i++) {
+      std::uintptr_t lo = views[c].where.lo + batch[i] * stack_size_of(c) + base::page_size;
+      madvise(reinterpret_cast<void*>(lo), stack_size_of(c) - base::page_size, MADV_DONTNEED);
+    }
+    s.lock.lock();
+    for (std::size_t i = 0; i < n; i++) {
+      s.link[batch[i]] = s.free_clean;
+      s.free_clean = batch[i] + 1;
+    }
+    s.lock.unlock();
+  }
+  return more;
 }
 
 void pass_stack(task* from, task* to) noexcept {

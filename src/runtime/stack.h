@@ -1,8 +1,9 @@
 // Goroutine stacks: slabs of equal spacing, one slab a size class (64 KiB << class), bound lazily at the first run.
 //
-// 1. The lowest page of a stack is its guard: MADV_GUARD_INSTALL where the kernel has it (6.13; no extra mapping), else mprotect.
+// 1. The lowest page of a stack is its guard: MADV_GUARD_INSTALL where the kernel has it (6.13; no extra mapping), else mprotect. That
+//    splits mappings: beyond vm.max_map_count (32,000 stacks by default) stacks have no guard, which is said once.
 // 2. A stack is bound to at most one task; owner_of answers for any address in a stack, also in the snapshot.
-// 3. Released stacks keep their pages; each worker keeps a few for reuse while they are hot in its cache.
+// 3. Released stacks keep their pages until the process is quiet for half a second (trim_stacks).
 // Spacing: page tables of 250,000 parked stacks cost 34 ms a snapshot at 64 KiB, 91 ms at 256 KiB.
 #pragma once
 
@@ -27,6 +28,9 @@ inline std::size_t stack_size_of(unsigned stack_class) noexcept { return smalles
 bool bind_stack(task* t, unsigned stack_class) noexcept;
 void release_stack(task* t) noexcept;
 void pass_stack(task* from, task* to) noexcept;  // `to` takes over the stack of `from`
+
+// Gives back the pages of stacks that nobody uses, but for the hottest of each class: a bounded number a call. true: there are more.
+bool trim_stacks() noexcept;
 
 // Snapshot-safe. The task whose stack holds the address (nullptr: none), and the stack's extent.
 task* stack_owner(std::uintptr_t address, base::range* extent) noexcept;

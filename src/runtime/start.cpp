@@ -17,9 +17,12 @@
 #include "base/upcalls.h"
 #include "runtime/current.h"
 #include "runtime/failure.h"
+#include "runtime/cpu_limit.h"
+#include "runtime/permits.h"
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
 #include "runtime/timer.h"
+#include "runtime/watcher.h"
 
 namespace stray::runtime {
 
@@ -54,81 +57,30 @@ int usable_cores() noexcept {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   int n = CPU_COUNT(&set);
-  return n < 1 ? 1 : n > max_workers ? max_workers : n;
-}
-
-void* worker_body(void* arg) {
-  auto* w = static_cast<worker*>(arg);
-  stray_tls_worker = w;
-  pthread_attr_t attributes;
-  void* lo = nullptr;
-  std::size_t size = 0;
-  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-    pthread_attr_getstack(&attributes, &lo, &size);
-    pthread_attr_destroy(&attributes);
-  }
-  w->native = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
-  w->tid.store(base::sys::gettid());
-  use_alternate_stack();
-  worker_main(w);
-  return nullptr;
-}
-
-void make_worker(int number) {
-  worker* w = ::new (&sched().workers[number]) worker;
-  w->number = number;
-  w->random = 0x9e37'79b9'7f4a'7c15ull * static_cast<std::uint64_t>(number + 1);
-  sched().made.store(number + 1);
-  char name[16];
-  std::snprintf(name, sizeof name, "stray-%d", number);
-  w->thread = start_thread(name, worker_body, w);
-}
-
-// A worker that has not come up yet would be a stranger to the detector, and cannot be stopped.
-void wait_for_workers() noexcept {
-  scheduler& s = sched();
-  for (int i = 0; i < s.made.load(); i++) {
-    while (s.workers[i].tid.load() == 0) base::sys::call(SYS_sched_yield);
-  }
-}
-
-// Keeps the coarse clock while work is done, and fires timers when every worker is busy in user code. Sleeps when all workers do.
-void* watcher_body(void*) {
-  std::atomic<std::uint32_t> never{0};
-  int quiet = 0;
-  for (;;) {
-    timespec ten_ms{0, 10'000'000};
-    timespec long_nap{0, 200'000'000};
-    base::futex_wait(never, 0, quiet < 100 ? &ten_ms : &long_nap);
-    scheduler& s = sched();
-    if (s.exiting.load()) {
-      for (;;) base::futex_wait(never, 0);
-    }
-    bool busy = s.idle_count.load() < s.procs.load();
-    quiet = busy ? 0 : quiet + 1;
-    touch_coarse_clock();
-    if (busy && next_deadline() <= base::now_ns()) run_timers(base::now_ns());
-  }
-  return nullptr;
+  int limit = cpu_limit("/proc/self/cgroup", "/sys/fs/cgroup");
+  if (limit != 0 && limit < n) n = limit < 2 ? 2 : limit;
+  return n < 1 ? 1 : n > max_procs ? max_procs : n;
 }
 
 void at_exit() noexcept {
   scheduler& s = sched();
   s.exiting.store(true);
   int made = s.made.load();
+  int away = current_worker() != nullptr ? 1 : 0;  // exit() was called on a goroutine
   for (int i = 0; i < made; i++) {
+    permit lent = permit::lent;  // in a blocking call, whose end finds no permit
+    if (s.workers[i].permit.compare_exchange_strong(lent, permit::none)) away++;
     kick(&s.workers[i]);
   }
   std::int64_t end = base::now_ns() + 100'000'000;
-  int own = current_worker() != nullptr ? 1 : 0;  // exit() was called on a goroutine
-  while (s.stopped_at_exit.load() + own < made && base::now_ns() < end) {
+  while (s.stopped_at_exit.load() + away < made && base::now_ns() < end) {
     timespec nap{0, 200'000};
     nanosleep(&nap, nullptr);
   }
 }
 
 void start() {
-  std::size_t procs = setting("STRAY_MAXPROCS", max_workers, "the number of usable cores");
+  std::size_t procs = setting("STRAY_MAXPROCS", max_procs, "the number of usable cores");
   std::size_t stack = setting("STRAY_STACK_SIZE", std::size_t{1} << 30, "64 KiB");
   stack_class_by_default = static_cast<std::uint8_t>(stack == 0 ? 0 : stack_class_for(stack));
   scheduler& s = sched();
@@ -136,13 +88,14 @@ void start() {
   if (!base::commit(where.lo, where.size())) base::fatal("out of memory at start");
   s.workers = reinterpret_cast<worker*>(where.lo);
   int n = procs == 0 ? usable_cores() : static_cast<int>(procs);
-  s.procs.store(n);
   touch_coarse_clock();
   install_failure_handlers();
   std::atexit(at_exit);
-  for (int i = 0; i < n; i++) make_worker(i);
-  wait_for_workers();
-  start_thread("stray-watch", watcher_body, nullptr);
+  const char* deadlock = std::getenv("STRAY_DEADLOCK");
+  if (deadlock != nullptr && std::strcmp(deadlock, "off") == 0) deadlock_check(false);
+  make_workers(n);
+  set_permits(n);
+  start_watcher();
 }
 
 }  // namespace
@@ -199,16 +152,12 @@ int maxprocs() noexcept {
 int maxprocs(int n) {
   runtime::ensure_started();
   runtime::scheduler& s = runtime::sched();
+  if (n > runtime::max_procs) n = runtime::max_procs;
   runtime::procs_lock.lock();
   int before = s.procs.load();
-  if (n > runtime::max_workers) n = runtime::max_workers;
   if (n >= 1 && n != before) {
-    for (int i = s.made.load(); i < n; i++) runtime::make_worker(i);
-    s.procs.store(n);
-    runtime::wait_for_workers();
-    for (int i = 0; i < s.made.load(); i++) {
-      runtime::kick(&s.workers[i]);
-    }
+    runtime::make_workers(n);
+    runtime::set_permits(n);
   }
   runtime::procs_lock.unlock();
   return before;

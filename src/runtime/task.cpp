@@ -101,19 +101,35 @@ const char* text_of(wait_reason r) noexcept {
   return t;
 }
 
-std::uint64_t thread_start_time(int tid) noexcept {
+namespace {
+
+// What follows the name in a thread's stat: " S 1 ..."; nullptr: there is no such thread.
+char* read_stat(int tid, char (&text)[512]) noexcept {
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
   int fd = base::sys::open(path, 0);
-  if (fd < 0) return 0;
-  char text[512];
+  if (fd < 0) return nullptr;
   long n = base::sys::read(fd, text, sizeof text - 1);
   base::sys::close(fd);
-  if (n <= 0) return 0;
+  if (n <= 0) return nullptr;
   text[n] = '\0';
-  char* p = std::strrchr(text, ')');  // the name may hold anything
-  for (int field = 2; p != nullptr && field < 22; field++) p = std::strchr(p + 1, ' ');
+  char* name_end = std::strrchr(text, ')');  // the name may hold anything
+  return name_end == nullptr ? nullptr : name_end + 1;
+}
+
+}  // namespace
+
+std::uint64_t thread_start_time(int tid) noexcept {
+  char text[512];
+  char* p = read_stat(tid, text);
+  for (int field = 3; p != nullptr && field < 22; field++) p = std::strchr(p + 1, ' ');
   return p == nullptr ? 0 : std::strtoull(p + 1, nullptr, 10);
+}
+
+char thread_state(int tid) noexcept {
+  char text[512];
+  char* p = read_stat(tid, text);
+  return p == nullptr ? '\0' : p[1];
 }
 
 wait_node* alloc_nodes(std::size_t n) {

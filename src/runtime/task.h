@@ -79,6 +79,7 @@ constexpr std::uint64_t with(std::uint64_t w, state s) noexcept { return (w & ~s
 }  // namespace word
 
 struct task;
+struct worker;
 
 // One operation that a task waits for; linked in the primitive's queue. Hidden memory.
 struct wait_node {
@@ -128,6 +129,8 @@ struct alignas(64) task {
   std::uint32_t closure_size = 0, closure_align = 0;
   void* closure_at = nullptr;  // the closure: here or in a heap block
   void (*run)(void*) = nullptr;
+  worker* bound = nullptr;      // lock_os_thread: runs only there
+  std::uint32_t os_locks = 0;  // nested lock_os_thread calls
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
   wait_node node;         // the common case: one operation

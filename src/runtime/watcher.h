@@ -1,0 +1,18 @@
+// The watcher thread: what nobody else has time for. It wakes every 10 ms while goroutines run, and not at all while the process is idle.
+//
+// 1. It keeps the coarse clock, and fires timers when every worker is busy.
+// 2. Stuck workers: one that sleeps in the kernel for a round, or runs one goroutine for several, while there is work and no idle worker,
+//    loses its queue and its permit to another one. The more threads compute beyond maxprocs already, the longer it waits, since there
+//    the threads of the kernel's scheduler do the sharing: 20 ms times (1 + how many). Two cores, 200 goroutines of 100 ms each: 24 threads.
+// 3. It makes the workers that free permits wait for.
+// 4. After half a second of quiet it gives back the pages of unused stacks, and looks for the global deadlock.
+// Rejected: Go's preemption by signal. A C++ frame can be interrupted, but not left, at any instruction: locks of malloc, thread_locals.
+#pragma once
+
+namespace stray::runtime {
+
+void make_workers(int n);  // until there are n; throws std::system_error with a hint
+void start_watcher();
+void wake_watcher() noexcept;  // cheap when it is awake
+
+}  // namespace stray::runtime
