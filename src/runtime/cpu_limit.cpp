@@ -65,7 +65,8 @@ int cpu_limit(const char* list, const char* mount) noexcept {
   if (!read_file(list, text, sizeof text)) return 0;
   int least = 0;
   char* rest = nullptr;
-  for (char* line = strtok_r(text, "\n", &rest); line != nullptr; line = strtok_r(nullptr, "\n", &rest)) {  // ID:CONTROLLERS:PATH
+  for (char* line = strtok_r(text, "\n", &rest); line != nullptr;
+       line = strtok_r(nullptr, "\n", &rest)) {  // ID:CONTROLLERS:PATH
     char* controllers = std::strchr(line, ':');
     char* path = controllers == nullptr ? nullptr : std::strchr(controllers + 1, ':');
     if (path == nullptr) continue;

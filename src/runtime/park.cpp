@@ -23,7 +23,7 @@ void park_thread(task* self) noexcept {
   std::uint64_t word = self->word.load(std::memory_order_acquire);  // order: pairs with the wakers' RMWs
   while (word::state_of(word) == state::parking && !self->word.compare_exchange_weak(word, word::with(word, state::waiting))) {
   }
-  wake_watcher();  // it may be a deadlock now
+  wake_watcher();                                             // it may be a deadlock now
   while (self->futex.load(std::memory_order_acquire) == 0) {  // order: pairs with make_runnable's store
     // Threads have no worker to keep their timer: they keep it themselves.
     if (self->timer.place == 0) {

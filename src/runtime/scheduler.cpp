@@ -248,7 +248,8 @@ bool drain(worker* stuck) noexcept {
 
 void enqueue(task* t, bool as_next) noexcept {
   worker* w = current_worker();
-  if (w == nullptr || w->permit.load(std::memory_order_relaxed) != permit::held) {  // order: a hint; a queue left behind is drained
+  if (w == nullptr ||
+      w->permit.load(std::memory_order_relaxed) != permit::held) {  // order: a hint; a queue left behind is drained
     push_global(t, t, 1);
   } else if (as_next) {
     task* old = w->run_next.exchange(t);  // a full barrier: rule 3
@@ -265,7 +266,8 @@ namespace {
 task* pick_any(worker* w) noexcept {
   std::uint32_t tick = w->tick.load(std::memory_order_relaxed) + 1;  // order: own word
   w->tick.store(tick, std::memory_order_relaxed);                    // order: for the watcher, which only compares
-  if (__builtin_expect(w->permit.load(std::memory_order_relaxed) != permit::held, false)) return nullptr;  // order: its owner looks again
+  if (__builtin_expect(w->permit.load(std::memory_order_relaxed) != permit::held, false))
+    return nullptr;  // order: its owner looks again
   if (tick % timer_interval == 0 && next_deadline() != no_deadline) run_timers(base::now_ns());
   if (tick % global_interval == 0) {
     if (task* t = pop_global()) return t;

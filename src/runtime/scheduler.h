@@ -33,7 +33,7 @@ struct scheduler {
   base::spin_lock idle_lock;
   worker* idle = nullptr;
   base::spin_lock spare_lock;
-  worker* spares = nullptr;         // workers that wait for a permit
+  worker* spares = nullptr;          // workers that wait for a permit
   std::atomic<int> free_permits{0};  // permits that wait for a worker; written under spare_lock
   base::spin_lock global_lock;
   task* global_head = nullptr;
@@ -62,12 +62,13 @@ void free_task(worker* w, task* t) noexcept;
 // The body of a worker thread.
 void worker_main(worker* w) noexcept;
 void wake_for_timer() noexcept;
-void wake_one() noexcept;                                             // rule 2
-void kick(worker* w) noexcept;                                        // out of any sleep, to look at its permit or the exit flag
+void wake_one() noexcept;       // rule 2
+void kick(worker* w) noexcept;  // out of any sleep, to look at its permit or the exit flag
 void push_global(task* first, task* last, std::uint32_t n) noexcept;  // linked by next
 bool any_work() noexcept;
-bool drain(worker* stuck) noexcept;  // by another thread: its queue and run-next slot to the global queue; true: there was something
-void yield_now(worker* w);           // of the calling goroutine; also when there is nobody to yield to
-void ensure_started();          // idempotent; any thread
+bool drain(
+    worker* stuck) noexcept;  // by another thread: its queue and run-next slot to the global queue; true: there was something
+void yield_now(worker* w);    // of the calling goroutine; also when there is nobody to yield to
+void ensure_started();        // idempotent; any thread
 
 }  // namespace stray::runtime

@@ -112,7 +112,7 @@ void yield() {
   if (w->run_next.load(std::memory_order_relaxed) == nullptr && w->queue.size() == 0 &&
       runtime::sched().global_size.load(std::memory_order_relaxed) == 0 && runtime::next_deadline() == runtime::no_deadline &&
       w->permit.load(std::memory_order_relaxed) == runtime::permit::held) {  // order: hints
-    return;  // nobody to yield to
+    return;                                                                  // nobody to yield to
   }
   runtime::yield_now(w);
 }

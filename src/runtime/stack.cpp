@@ -53,8 +53,9 @@ bool install_guard(std::uintptr_t lo) noexcept {
   if (errno != ENOMEM) return false;
   static std::atomic<bool> said{false};
   if (!said.exchange(true)) {
-    base::say("stray: further goroutine stacks have no guard page: the process has too many mappings; raise vm.max_map_count "
-              "(sysctl), or use Linux 6.13 or later");
+    base::say(
+        "stray: further goroutine stacks have no guard page: the process has too many mappings; raise vm.max_map_count "
+        "(sysctl), or use Linux 6.13 or later");
   }
   return true;
 }

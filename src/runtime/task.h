@@ -129,7 +129,7 @@ struct alignas(64) task {
   std::uint32_t closure_size = 0, closure_align = 0;
   void* closure_at = nullptr;  // the closure: here or in a heap block
   void (*run)(void*) = nullptr;
-  worker* bound = nullptr;      // lock_os_thread: runs only there
+  worker* bound = nullptr;     // lock_os_thread: runs only there
   std::uint32_t os_locks = 0;  // nested lock_os_thread calls
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's

@@ -7,6 +7,6 @@ namespace stray::runtime {
 
 std::uint64_t thread_start_time(int tid) noexcept;  // field 22 of its stat; 0: there is no such thread
 
-char thread_state(int tid) noexcept;                // the letter of its stat: R runs, S and D sleep; 0: there is no such thread
+char thread_state(int tid) noexcept;  // the letter of its stat: R runs, S and D sleep; 0: there is no such thread
 
 }  // namespace stray::runtime

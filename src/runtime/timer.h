@@ -12,7 +12,7 @@ namespace stray::runtime {
 
 inline constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
-std::int64_t next_deadline() noexcept;          // of the earliest timer; no_deadline: none
+std::int64_t next_deadline() noexcept;  // of the earliest timer; no_deadline: none
 inline bool timers_at_rest() noexcept { return next_deadline() == no_deadline; }
 bool run_timers(std::int64_t now_ns) noexcept;  // fires what is due; true: something became runnable
 

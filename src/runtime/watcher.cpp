@@ -128,7 +128,8 @@ void* watcher_body(void*) {
     } else {
       awake.store(0);
       base::full_fence();
-      if (s.free_permits.load() == 0 && s.idle_count.load() == s.procs.load()) base::futex_wait(awake, 0, nap_ns == 0 ? nullptr : &t);
+      if (s.free_permits.load() == 0 && s.idle_count.load() == s.procs.load())
+        base::futex_wait(awake, 0, nap_ns == 0 ? nullptr : &t);
       awake.store(1);
     }
     while (s.exiting.load()) {

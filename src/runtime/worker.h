@@ -43,10 +43,10 @@ struct alignas(64) worker {
   alignas(64) std::atomic<task*> run_next{nullptr};  // woken by the running task; written by the owner, taken by thieves late
   std::atomic<std::uint32_t> tick{0};                // tasks started or resumed; written by the owner
   std::atomic<runtime::permit> permit{runtime::permit::none};
-  std::atomic<std::uint32_t> wake{0};                // futex: see below
-  std::atomic<std::uint32_t> granted{0};             // futex of a worker without a permit: look at permit and handed
-  std::atomic<task*> handed{nullptr};                // its locked goroutine, runnable
-  std::atomic<bool> asleep{false};                   // idle, spare or waiting for its locked goroutine
+  std::atomic<std::uint32_t> wake{0};     // futex: see below
+  std::atomic<std::uint32_t> granted{0};  // futex of a worker without a permit: look at permit and handed
+  std::atomic<task*> handed{nullptr};     // its locked goroutine, runnable
+  std::atomic<bool> asleep{false};        // idle, spare or waiting for its locked goroutine
   std::atomic<int> tid{0};
   std::atomic<std::uint64_t> started{0}, finished{0};  // goroutines; written by the owner
   worker* idle_next = nullptr;                         // idle list or spares; guarded by that list's lock
