@@ -17,7 +17,7 @@ namespace stray::upcall {
 
 void dump_goroutines(int fd) noexcept {
   try {
-    std::vector<profile::stack_entry> stacks = leak::all_stacks(nullptr, false);
+    std::vector<profile::stack_entry> stacks = leak::all_stacks(nullptr, false, true);
     std::string text;
     std::thread([&] { text = profile::write_stacks(stacks); }).join();  // a goroutine's stack has no room for libdw
     for (std::size_t at = 0; at < text.size();) {

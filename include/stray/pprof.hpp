@@ -32,6 +32,7 @@ class [[nodiscard]] server {
 server serve(const std::string& address);
 
 // profile: "goroutineleak" or "goroutine". debug: 0 gzipped profile.proto, 1 counts, 2 stacks. Throws std::invalid_argument.
+// After an incomplete detection the profile says so: a comment of the protobuf, a line `# incomplete: REASON` of the texts.
 void write(std::string_view profile, std::ostream& out, int debug);
 
 struct response {

@@ -34,6 +34,13 @@ std::string name_of_thread(int tid) {
   return name;
 }
 
+// By one offset for the life of the process, so that the same wait has the same second in every scrape.
+std::int64_t unix_seconds(std::int64_t monotonic_ns) {
+  static const std::int64_t offset =
+      std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count() - base::now_ns();
+  return (monotonic_ns + offset) / 1'000'000'000;
+}
+
 // One entry of a task that exists; false: it ended or is none of those shown.
 bool describe(task* t, const task* self, profile::stack_entry& e) {
   std::uint64_t word = t->word.load();
@@ -53,8 +60,9 @@ bool describe(task* t, const task* self, profile::stack_entry& e) {
     e.state = runtime::text_of(t->reason);
     e.minutes = minutes_blocked(*t);
     e.pcs = read_stack(*t);
+    bool asks = t->reason == runtime::wait_reason::internal;
     runtime::end_inspection(t);
-    return true;
+    return !t->is_thread || !asks;  // nor is one that asks the detector
   }
   if (t->is_thread) return false;
   bool runs = now == state::running || now == state::parking;
@@ -65,7 +73,7 @@ bool describe(task* t, const task* self, profile::stack_entry& e) {
 
 }  // namespace
 
-std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked) {
+std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked, bool own_thread) {
   std::set<std::pair<std::uint64_t, bool>> leaked;
   if (f != nullptr) {
     for (const finding& x : f->list) {
@@ -74,6 +82,7 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
   }
   std::vector<profile::stack_entry> first, rest;
   const task* self = f == nullptr ? runtime::current_task_or_null() : nullptr;
+  if (self != nullptr && self->is_thread && !own_thread) self = nullptr;
   base::slab<task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     profile::stack_entry e;
@@ -113,8 +122,7 @@ std::vector<profile::sample> leak_samples(const findings& f) {
       std::vector<profile::shown_line> lines = profile::shown_lines({oldest->created_by});
       if (!lines.empty()) s.created_by = lines[0].line->function;
     }
-    s.blocked_since =
-        std::chrono::duration_cast<std::chrono::seconds>(f.taken.time_since_epoch()).count() - oldest->age_ns / 1'000'000'000;
+    s.blocked_since = unix_seconds(oldest->since_ns);
     out.push_back(std::move(s));
   }
   return out;

@@ -52,6 +52,7 @@ struct detector {
   // Of the last detection.
   std::atomic<bool> any{false};
   std::atomic<std::size_t> leaked{0};
+  std::atomic<bool> complete{true};
   std::atomic<std::int64_t> taken_ns{0};
 };
 constinit detector the_detector;
@@ -135,7 +136,8 @@ std::optional<finding> describe(const verdict& v) {
   f.id = t->is_thread ? static_cast<std::uint64_t>(t->tid) : t->id;
   f.task_id = t->id;
   f.waits = t->reason;
-  f.age_ns = std::max<std::int64_t>(0, base::now_ns() - t->wait_since_ns);
+  f.since_ns = t->wait_since_ns;
+  f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
   f.creator_id = t->creator_id;
   f.created_by = t->created_by;
   f.owner_id = v.owner_id;
@@ -150,61 +152,66 @@ std::optional<finding> describe(const verdict& v) {
   return f;
 }
 
+// With candidates.
+void look_for_leaks(const ablation& without, findings& out) {
+  work_memory memory(runtime::tasks().used() + 4096);
+  if (memory.log == nullptr || memory.bump.where().size() == 0) {
+    out.complete = false;
+    out.notes.push_back("no memory for a detection (address space or overcommit limit): no verdict this time");
+    return;
+  }
+  extra_root_list roots = copy_extra_roots();
+  judge_request judged;
+  judged.view = capture();
+  judged.memory = &memory.bump;
+  judged.log = memory.log;
+  judged.extra_roots = roots.ranges;
+  judged.extra_count = roots.count;
+  judged.count_rule = without.count_rule;
+  const base::range hidden[] = {memory.log_range(), memory.bump.where()};
+  trace::snapshot_request snapshot;
+  snapshot.decide = judge;
+  snapshot.arg = &judged;
+  snapshot.who = judge_client(judged);
+  snapshot.hidden = {hidden, 2};
+  snapshot.off = without.off;
+  trace::snapshot_outcome outcome = trace::take_snapshot(snapshot);
+  // A thread that is just being created blocks all signals for a moment.
+  for (int again = 0; again < 3 && outcome.ok && outcome.unstopped != 0; again++) {
+    timespec nap{0, 2'000'000};
+    nanosleep(&nap, nullptr);
+    memory.log->count = memory.log->undecided = 0;
+    memory.log->finished = false;
+    outcome = trace::take_snapshot(snapshot);
+  }
+  out.pause = std::chrono::nanoseconds(outcome.pause_ns);
+  for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++)
+    out.notes.push_back(outcome.notes->notes[i].line);
+  if (!outcome.ok || !memory.log->finished) {
+    out.complete = false;
+    std::string why = outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why;
+    if (out.notes.empty() || out.notes.back() != why) out.notes.push_back(std::move(why));
+  } else {
+    for (std::uint64_t i = 0; i < memory.log->count; i++) {
+      if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
+    }
+    if (memory.log->undecided != 0) {
+      out.complete = false;
+      out.notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +
+                          (memory.log->undecided == 1 ? " candidate not decided" : " candidates not decided"));
+    }
+  }
+}
+
 std::shared_ptr<const findings> run(const ablation& without) {
   auto out = std::make_shared<findings>();
   std::int64_t began = base::now_ns();
   out->taken = std::chrono::system_clock::now();
-  if (count_candidates() != 0) {
-    work_memory memory(runtime::tasks().used() + 4096);
-    if (memory.log == nullptr || memory.bump.where().size() == 0) {
-      out->complete = false;
-      out->notes.push_back("no memory for a detection (address space or overcommit limit): no verdict this time");
-      return out;
-    }
-    extra_root_list roots = copy_extra_roots();
-    judge_request judged;
-    judged.view = capture();
-    judged.memory = &memory.bump;
-    judged.log = memory.log;
-    judged.extra_roots = roots.ranges;
-    judged.extra_count = roots.count;
-    judged.count_rule = without.count_rule;
-    const base::range hidden[] = {memory.log_range(), memory.bump.where()};
-    trace::snapshot_request snapshot;
-    snapshot.decide = judge;
-    snapshot.arg = &judged;
-    snapshot.who = judge_client(judged);
-    snapshot.hidden = {hidden, 2};
-    snapshot.off = without.off;
-    trace::snapshot_outcome outcome = trace::take_snapshot(snapshot);
-    // A thread that is just being created blocks all signals for a moment.
-    for (int again = 0; again < 3 && outcome.ok && outcome.unstopped != 0; again++) {
-      timespec nap{0, 2'000'000};
-      nanosleep(&nap, nullptr);
-      memory.log->count = memory.log->undecided = 0;
-      memory.log->finished = false;
-      outcome = trace::take_snapshot(snapshot);
-    }
-    out->pause = std::chrono::nanoseconds(outcome.pause_ns);
-    for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++)
-      out->notes.push_back(outcome.notes->notes[i].line);
-    if (!outcome.ok || !memory.log->finished) {
-      out->complete = false;
-      out->notes.push_back(outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why);
-    } else {
-      for (std::uint64_t i = 0; i < memory.log->count; i++) {
-        if (std::optional<finding> f = describe(memory.log->list[i])) out->list.push_back(std::move(*f));
-      }
-      if (memory.log->undecided != 0) {
-        out->complete = false;
-        out->notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +
-                             " candidates not decided");
-      }
-    }
-  }
+  if (count_candidates() != 0) look_for_leaks(without, *out);
   std::size_t leaked = 0;
   for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
   the_detector.leaked.store(leaked);
+  the_detector.complete.store(out->complete);
   the_detector.taken_ns.store(std::chrono::duration_cast<std::chrono::nanoseconds>(out->taken.time_since_epoch()).count());
   the_detector.any.store(true);
   out->elapsed = std::chrono::nanoseconds(base::now_ns() - began);
@@ -309,12 +316,11 @@ void on_large_stack(const std::function<void()>& job) {
   if (!r.error.empty()) throw std::runtime_error(r.error);
 }
 
-bool last_count(std::size_t& leaked, std::chrono::system_clock::time_point& taken) noexcept {
-  if (!the_detector.any.load()) return false;
-  leaked = the_detector.leaked.load();
-  taken = std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(the_detector.taken_ns.load())));
-  return true;
+std::optional<last_detection> last() noexcept {
+  if (!the_detector.any.load()) return std::nullopt;
+  auto taken =
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(the_detector.taken_ns.load()));
+  return last_detection{the_detector.leaked.load(), the_detector.complete.load(), std::chrono::system_clock::time_point(taken)};
 }
 
 }  // namespace stray::leak

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ struct finding {
   leak::tier tier = tier::proven;
   why reason = why::no_holder;
   runtime::wait_reason waits = runtime::wait_reason::none;
-  std::int64_t age_ns = 0;
+  std::int64_t since_ns = 0, age_ns = 0;  // monotonic
   std::size_t bytes = 0;
   std::uint64_t creator_id = 0, owner_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
@@ -55,14 +56,20 @@ void on_large_stack(const std::function<void()>& job);
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;
 
-// Of the last detection that ended; false when there was none.
-bool last_count(std::size_t& leaked, std::chrono::system_clock::time_point& taken) noexcept;
+// Of the last detection that ended; nothing when there was none.
+struct last_detection {
+  std::size_t leaked = 0;
+  bool complete = true;
+  std::chrono::system_clock::time_point taken;
+};
+std::optional<last_detection> last() noexcept;
 
 report make_report(const findings& f, const options& o);
 std::string cause_of(const finding& f);
 
 // All goroutines and blocked OS threads as stacks, leaked ones first when `f` is given (marked), the caller's own first otherwise.
-std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked);
+// own_thread: the caller's, too, when it is an OS thread; a server's thread that asks for a profile is none of it.
+std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked, bool own_thread = false);
 std::vector<profile::sample> leak_samples(const findings& f);
 std::vector<profile::sample> goroutine_samples();
 

@@ -144,10 +144,10 @@ report find(const options& o) {
 
 std::ostream& operator<<(std::ostream& out, const report& r) {
   if (r.total() == 0) {
-    out << (r.complete() ? "no leaked goroutines\n" : "no leaked goroutines proven\n");
+    out << (r.complete() ? "no leaked goroutines\n" : "no leaked goroutines proven, but the detection is incomplete\n");
   } else {
     out << r.total() << (r.total() == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << r.groups().size()
-        << (r.groups().size() == 1 ? " group\n" : " groups\n");
+        << (r.groups().size() == 1 ? " group" : " groups") << (r.complete() ? "\n" : "; the detection is incomplete\n");
   }
   for (const group& g : r.groups()) {
     out << "\n"

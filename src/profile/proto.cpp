@@ -13,6 +13,7 @@
 
 #include "profile/formats.h"
 #include "profile/symbolize.h"
+#include "profile/text.h"
 
 namespace stray::profile {
 
@@ -32,6 +33,7 @@ enum : std::uint32_t {
   duration_nanos = 10,
   period_type = 11,
   period = 12,
+  comment = 13,
   default_sample_type = 14
 };
 }
@@ -81,6 +83,7 @@ class builder {
     w.add_int64(field::value_type::unit, string(unit));
   }
   void number(std::uint32_t where, std::int64_t value) { out_.add_int64(where, value); }
+  void comment(std::string_view text) { out_.add_int64(field::profile::comment, string(text)); }
   void default_type(std::string_view type) { out_.add_int64(field::profile::default_sample_type, string(type)); }
 
   void sample(const profile::sample& s, bool leak_labels) {
@@ -226,7 +229,7 @@ class builder {
 }  // namespace
 
 std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels,
-                        std::int64_t duration_ns) {
+                        std::int64_t duration_ns, std::span<const std::string> incomplete) {
   builder b;
   b.value_type(field::profile::sample_type, profile_name, "count");
   if (leak_labels) b.value_type(field::profile::sample_type, "bytes_retained", "bytes");
@@ -236,6 +239,7 @@ std::string write_proto(std::string_view profile_name, std::span<const sample> s
   b.number(field::profile::time_nanos, std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   if (duration_ns != 0) b.number(field::profile::duration_nanos, duration_ns);
   if (leak_labels) b.default_type(profile_name);
+  for (const std::string& reason : incomplete) b.comment(incomplete_line(reason));
   for (const sample& s : samples) b.sample(s, leak_labels);
   return gzip(b.finish());
 }

@@ -181,6 +181,18 @@ TEST(proto, goroutine_profile_has_one_type_and_user_labels_only) {
   EXPECT_HAS_NOT(raw, "bytes_retained");
 }
 
+TEST(proto, an_incomplete_profile_says_so_in_its_comments) {
+  if (go().empty()) GTEST_SKIP() << "no go on this machine";
+  const std::vector<std::string> reasons{"clone was refused (EPERM)", "2 candidates not decided"};
+  for (auto samples : {two_samples(), std::vector<sample>()}) {
+    std::string profile = write_proto("goroutineleak", samples, true, 0, reasons);
+    EXPECT_HAS(pprof("-top", profile), "incomplete: clone was refused (EPERM)\nincomplete: 2 candidates not decided\n");
+    EXPECT_HAS(pprof("-comments", profile), "incomplete: clone was refused (EPERM)\n");
+  }
+  // pprof's reader of the old text format skips the lines.
+  EXPECT_HAS(pprof("-raw", write_counts("goroutineleak", two_samples(), reasons)), "goroutineleak/count\n          4: 1 2 ");
+}
+
 TEST(proto, empty_is_valid) {
   if (go().empty()) GTEST_SKIP() << "no go on this machine";
   EXPECT_HAS(pprof("-raw", write_proto("goroutineleak", {}, true)),

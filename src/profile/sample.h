@@ -37,4 +37,12 @@ struct stack_entry {
   std::uint64_t creator_id = 0;
 };
 
+// What was collected, and why it may lack something: one reason an element, none when everything was judged. An empty list with a reason is
+// not "nothing leaked".
+template <class T>
+struct collection {
+  std::vector<T> list;
+  std::vector<std::string> incomplete;
+};
+
 }  // namespace stray::profile

@@ -16,5 +16,7 @@ std::string quote(std::string_view text);
 std::string label_set(const std::vector<label>& labels, std::string_view colon);
 // "FILE:LINE", or "??:0".
 std::string position(const source_line& line);
+// "incomplete: REASON", on one line whatever the reason contains.
+std::string incomplete_line(std::string_view reason);
 
 }  // namespace stray::profile

@@ -77,6 +77,12 @@ std::string label_set(const std::vector<label>& labels, std::string_view colon) 
   return out.append("}");
 }
 
+std::string incomplete_line(std::string_view reason) {
+  std::string out = "incomplete: ";
+  for (char c : reason) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;  // a thread may have any name
+  return out;
+}
+
 std::string position(const source_line& line) {
   if (line.file.empty()) return "??:0";
   return (line.file + ':').append(std::to_string(line.line));

@@ -129,6 +129,18 @@ TEST(text, nothing_leaked) {
   EXPECT_EQ(write_stacks({}), "");
 }
 
+TEST(text, incomplete_is_said_where_go_skips_it) {
+  const std::vector<std::string> reasons{"clone was refused (EPERM)", "thread 7 (a\nb) could not be stopped"};
+  const std::string lines = "# incomplete: clone was refused (EPERM)\n# incomplete: thread 7 (a?b) could not be stopped\n";
+  EXPECT_EQ(write_counts("goroutineleak", {}, reasons), "goroutineleak profile: total 0\n" + lines);
+  std::vector<stack_entry> entries(1);
+  entries[0].id = 7;
+  entries[0].state = "running";
+  entries[0].no_stack = "stack unavailable";
+  EXPECT_EQ(write_stacks(entries, reasons), lines + "\ngoroutine 7 [running]:\n\tstack unavailable\n");
+  EXPECT_EQ(write_stacks({}, reasons), lines);
+}
+
 TEST(text, columns_are_aligned_by_tabs) {
   sample s;
   s.pcs = shop::a_rather_long_name_of_a_function_to_align_with();

@@ -53,6 +53,12 @@ std::size_t setting(const char* name, std::size_t highest, const char* advice) n
   return static_cast<std::size_t>(n);
 }
 
+// Workers block the program's signals; what a goroutine forks must not: SIGTERM could not end it. (posix_spawn runs no such handler.)
+sigset_t mask_at_start;
+void unblock_in_child() noexcept {
+  if (current_worker() != nullptr) pthread_sigmask(SIG_SETMASK, &mask_at_start, nullptr);
+}
+
 int usable_cores() noexcept {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -91,6 +97,8 @@ void start() {
   touch_coarse_clock();
   install_failure_handlers();
   std::atexit(at_exit);
+  pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_start);
+  pthread_atfork(nullptr, nullptr, unblock_in_child);
   const char* deadlock = std::getenv("STRAY_DEADLOCK");
   if (deadlock != nullptr && std::strcmp(deadlock, "off") == 0) deadlock_check(false);
   make_workers(n);

@@ -21,6 +21,13 @@ namespace {
 
 constexpr int backlog = 64;
 
+// system_error would append ": " and the error's text; the hint must come last.
+struct with_hint : std::system_error {
+  with_hint(int e, std::string all) : std::system_error(e, std::generic_category()), text(std::move(all)) {}
+  const char* what() const noexcept override { return text.c_str(); }
+  std::string text;
+};
+
 [[noreturn]] void fail(std::string_view address, int error) {
   const char* hint = "";
   switch (error) {
@@ -39,20 +46,12 @@ constexpr int backlog = 64;
     default:
       break;
   }
-  // system_error appends ": " and the error's text; the hint must come after it.
-  struct with_hint : std::system_error {
-    with_hint(int e, const std::string& what, std::string all)
-        : std::system_error(e, std::generic_category(), what), text(std::move(all)) {}
-    const char* what() const noexcept override { return text.c_str(); }
-    std::string text;
-  };
-  std::string what = fmt::format("stray: cannot serve on {}", address);
-  throw with_hint(error, what, fmt::format("{}: {}{}", what, std::strerror(error), hint));
+  throw with_hint(error, fmt::format("stray: cannot serve on {}: {}{}", address, std::strerror(error), hint));
 }
 
 [[noreturn]] void bad_address(std::string_view address, std::string_view why) {
-  throw std::system_error(
-      std::make_error_code(std::errc::invalid_argument),
+  throw with_hint(
+      EINVAL,
       fmt::format("stray: cannot serve on \"{}\": {}; write HOST:PORT, such as localhost:6060, [::1]:6060, or :6060 for every "
                   "interface",
                   address, why));

@@ -40,7 +40,7 @@ std::string when(const collector::tally& tally) {
   gmtime_r(&seconds, &utc);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return fmt::format(" (taken {})", text);
+  return fmt::format(" (taken {}{})", text, tally.complete ? "" : "; incomplete: there may be more, its page says why");
 }
 
 }  // namespace

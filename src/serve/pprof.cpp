@@ -19,19 +19,23 @@ namespace {
 
 class live_collector final : public serve::collector {
  public:
-  std::vector<profile::sample> samples(std::string_view profile) override {
-    return samples_of(profile == "goroutineleak" ? leak::detect() : nullptr);
+  profile::collection<profile::sample> samples(std::string_view profile) override {
+    profile::collection<profile::sample> out;
+    std::shared_ptr<const leak::findings> found = profile == "goroutineleak" ? leak::detect() : nullptr;
+    leak::on_large_stack([&] { out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
+    out.incomplete = reasons(found);
+    return out;
   }
-  std::vector<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) override {
-    if (profile != "goroutineleak") return leak::all_stacks(nullptr, false);
-    return leak::all_stacks(leak::detect().get(), leaked_only);
+  profile::collection<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) override {
+    std::shared_ptr<const leak::findings> found = profile == "goroutineleak" ? leak::detect() : nullptr;
+    return {leak::all_stacks(found.get(), found != nullptr && leaked_only), reasons(found)};
   }
   tally count(std::string_view profile) override {
     if (profile != "goroutineleak") return {num_goroutine(), 0, true};
-    std::size_t leaked = 0;
-    std::chrono::system_clock::time_point taken;
-    if (!leak::last_count(leaked, taken)) return {};
-    return {leaked, std::chrono::duration_cast<std::chrono::seconds>(taken.time_since_epoch()).count(), false};
+    std::optional<leak::last_detection> last = leak::last();
+    if (!last) return {};
+    auto taken = std::chrono::duration_cast<std::chrono::seconds>(last->taken.time_since_epoch());
+    return {last->leaked, taken.count(), false, last->complete};
   }
   std::optional<std::string> explain() override {
     std::ostringstream text;
@@ -40,13 +44,10 @@ class live_collector final : public serve::collector {
   }
 
  private:
-  static std::vector<profile::sample> samples_of(const std::shared_ptr<const leak::findings>& found);
+  static std::vector<std::string> reasons(const std::shared_ptr<const leak::findings>& found) {
+    return found == nullptr || found->complete ? std::vector<std::string>() : found->notes;
+  }
 };
-std::vector<profile::sample> live_collector::samples_of(const std::shared_ptr<const leak::findings>& found) {
-  std::vector<profile::sample> out;
-  leak::on_large_stack([&] { out = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
-  return out;
-}
 live_collector the_collector;
 
 bool wait_here(std::chrono::seconds time) {
@@ -77,8 +78,8 @@ void write(std::string_view name, std::ostream& out, int debug) {
     throw std::invalid_argument("stray::pprof::write: unknown profile; there are goroutineleak and goroutine");
   if (debug < 0 || debug > 2)
     throw std::invalid_argument("stray::pprof::write: debug is 0 (protobuf), 1 (counts) or 2 (stacks)");
-  std::vector<profile::stack_entry> stacks;
-  std::vector<profile::sample> samples;
+  profile::collection<profile::stack_entry> stacks;
+  profile::collection<profile::sample> samples;
   if (debug == 2) {
     stacks = the_collector.stacks(name, false);
   } else {
@@ -86,9 +87,9 @@ void write(std::string_view name, std::ostream& out, int debug) {
   }
   std::string bytes;
   leak::on_large_stack([&] {
-    bytes = debug == 2   ? profile::write_stacks(stacks)
-            : debug == 1 ? profile::write_counts(name, samples)
-                         : profile::write_proto(name, samples, leaks);
+    bytes = debug == 2   ? profile::write_stacks(stacks.list, stacks.incomplete)
+            : debug == 1 ? profile::write_counts(name, samples.list, samples.incomplete)
+                         : profile::write_proto(name, samples.list, leaks, 0, samples.incomplete);
   });
   out << bytes;
 }

@@ -35,6 +35,20 @@ response error(int status, std::string_view text, bool from_pprof = true) {
   return r;
 }
 
+// A detection that could not decide and has nothing to show.
+template <class T>
+bool is_silent(const profile::collection<T>& collected) {
+  return collected.list.empty() && !collected.incomplete.empty();
+}
+
+response no_verdict(std::string_view name, const std::vector<std::string>& reasons) {
+  std::string text = fmt::format("{} profile: the detection is incomplete, and nothing was proven", name);
+  for (const std::string& reason : reasons) text.append(&reason == &reasons.front() ? ": " : "; ").append(reason);
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20) c = '?';
+  return error(503, text);
+}
+
 response not_found() { return error(404, "404 page not found", false); }
 
 response attachment(std::string body, std::string_view name) {
@@ -52,21 +66,33 @@ response delta(collector& source, std::string_view name, std::string_view second
   auto started = std::chrono::steady_clock::now();
   auto before = source.samples(name);
   if (!wait(std::chrono::seconds(*seconds))) return error(503, "collection was interrupted");
-  auto grown = growth(before, source.samples(name));
+  auto after = source.samples(name);
+  for (const auto* collected : {&before, &after})
+    if (is_silent(*collected)) return no_verdict(name, collected->incomplete);
+  auto grown = growth(before.list, std::move(after.list));
+  auto& reasons = before.incomplete;
+  reasons.insert(reasons.end(), after.incomplete.begin(), after.incomplete.end());
   auto took = std::chrono::steady_clock::now() - started;
   auto duration_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
-  return attachment(profile::write_proto(name, grown, name == "goroutineleak", duration_ns), std::string(name) + "-delta");
+  return attachment(profile::write_proto(name, grown, name == "goroutineleak", duration_ns, reasons),
+                    std::string(name) + "-delta");
 }
 
 response serve_profile(collector& source, std::string_view name, const query& q, const wait_function& wait) {
   std::int64_t debug = q.number("debug");
   if (!q.get("seconds").empty()) return delta(source, name, q.get("seconds"), debug, wait);
   bool leaks = name == "goroutineleak";
-  if (debug == 0) return attachment(profile::write_proto(name, source.samples(name), leaks), name);
   if (debug >= 3 && leaks)
     if (auto text = source.explain()) return answer(std::move(*text));
-  if (debug >= 2) return answer(profile::write_stacks(source.stacks(name, leaks && q.number("leaked") != 0)));
-  return answer(profile::write_counts(name, source.samples(name)));
+  if (debug >= 2) {
+    auto stacks = source.stacks(name, leaks && q.number("leaked") != 0);
+    if (is_silent(stacks)) return no_verdict(name, stacks.incomplete);
+    return answer(profile::write_stacks(stacks.list, stacks.incomplete));
+  }
+  auto samples = source.samples(name);
+  if (is_silent(samples)) return no_verdict(name, samples.incomplete);
+  if (debug == 1) return answer(profile::write_counts(name, samples.list, samples.incomplete));
+  return attachment(profile::write_proto(name, samples.list, leaks, 0, samples.incomplete), name);
 }
 
 response cmdline() {

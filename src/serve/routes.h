@@ -2,7 +2,9 @@
 //
 // 1. Every answer carries X-Content-Type-Options: nosniff; every error is one line of text that ends with a newline.
 // 2. Statuses, headers and texts are Go's (docs/design.md, profile), so that every client of Go's endpoint reads ours.
-// 3. Safe to call from several threads at once, as far as the collector is.
+// 3. Silence is never a verdict: an incomplete detection says so in every format, and one that proved nothing is a 503 with its
+//    reasons, never an empty profile.
+// 4. Safe to call from several threads at once, as far as the collector is.
 #pragma once
 
 #include <chrono>
@@ -31,13 +33,14 @@ class collector {
     std::size_t count = 0;
     std::int64_t taken_at = 0;  // unix seconds; 0: never taken yet
     bool live = false;          // counted now: no need to say when
+    bool complete = true;       // false: there may be more
   };
 
   virtual ~collector() = default;
   // profile is "goroutineleak" (runs a detection) or "goroutine".
-  virtual std::vector<profile::sample> samples(std::string_view profile) = 0;
+  virtual profile::collection<profile::sample> samples(std::string_view profile) = 0;
   // All goroutines, leaked ones first and marked; with leaked_only those alone. For "goroutineleak" a detection runs before.
-  virtual std::vector<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) = 0;
+  virtual profile::collection<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) = 0;
   // The number for the index page: must be cheap, runs no detection.
   virtual tally count(std::string_view profile) = 0;
   // goroutineleak?debug=3: the explanation for people. Empty: not provided, then debug=3 is debug=2.

@@ -16,21 +16,25 @@ namespace {
 
 struct fake_collector : collector {
   int collections = 0, growing = 0;
+  std::vector<std::string> incomplete;
+  bool nothing = false;
   bool broken = false, with_extras = false;
   std::string asked;
   tally leaks{0, 0, false};
 
-  std::vector<profile::sample> samples(std::string_view name) override {
+  profile::collection<profile::sample> samples(std::string_view name) override {
     asked = name;
     if (broken) throw std::runtime_error("detection was refused: no memory");
     ++collections;
+    if (nothing) return {{}, incomplete};
     profile::sample s;
     s.pcs = {reinterpret_cast<std::uintptr_t>(&code) + 4};
     s.count = 6 + growing * collections;
-    return {s};
+    return {{s}, incomplete};
   }
-  std::vector<profile::stack_entry> stacks(std::string_view name, bool leaked_only) override {
+  profile::collection<profile::stack_entry> stacks(std::string_view name, bool leaked_only) override {
     asked = name;
+    if (nothing && leaked_only) return {{}, incomplete};
     std::vector<profile::stack_entry> all(leaked_only ? 1 : 2);
     all[0].id = 5;
     all[0].state = "chan send (leaked)";
@@ -40,7 +44,7 @@ struct fake_collector : collector {
       all[1].state = "running";
       all[1].no_stack = "goroutine running on other thread; stack unavailable";
     }
-    return all;
+    return {all, incomplete};
   }
   tally count(std::string_view name) override { return name == "goroutine" ? tally{19, 0, true} : leaks; }
   std::optional<std::string> explain() override { return with_extras ? std::optional<std::string>("because\n") : std::nullopt; }
@@ -165,6 +169,32 @@ TEST_F(routes, a_failing_collector_is_a_500_with_its_text) {
   EXPECT_EQ(header(r, "Content-Disposition"), "-");
 }
 
+TEST_F(routes, an_incomplete_detection_is_never_silent) {
+  const std::string why = "thread 7 (a\nb) blocks signal 34: it could not be stopped";
+  source.incomplete = {why, "1 candidate not decided"};
+  const std::string lines =
+      "# incomplete: thread 7 (a?b) blocks signal 34: it could not be stopped\n# incomplete: 1 candidate not decided\n";
+  EXPECT_TRUE(
+      get("/debug/pprof/goroutineleak?debug=1").body.starts_with("goroutineleak profile: total 6\n" + lines + "6 @ 0x"));
+  EXPECT_TRUE(get("/debug/pprof/goroutineleak?debug=2").body.starts_with(lines + "\ngoroutine 5 ["));
+  EXPECT_EQ(get("/debug/pprof/goroutineleak").status, 200);
+  source.nothing = true;
+  for (const char* query : {"", "?debug=1", "?debug=2&leaked=1", "?seconds=1"}) {
+    response r = get(std::string("/debug/pprof/goroutineleak") + query);
+    EXPECT_EQ(r.status, 503) << query;
+    EXPECT_EQ(
+        r.body,
+        "goroutineleak profile: the detection is incomplete, and nothing was proven: thread 7 (a?b) blocks signal 34: it could "
+        "not be stopped; 1 candidate not decided\n")
+        << query;
+    EXPECT_EQ(header(r, "X-Go-Pprof"), "1");
+    EXPECT_EQ(header(r, "Content-Disposition"), "-");
+  }
+  EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=2").status, 200);  // the dump is true without the marks
+  source.incomplete.clear();
+  EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=1").body, "goroutineleak profile: total 0\n");
+}
+
 TEST_F(routes, index_says_when_leaks_were_counted) {
   std::string page = get("/debug/pprof/").body;
   EXPECT_NE(page.find("<tr><td>19</td><td><a href='goroutine?debug=1'>goroutine</a></td></tr>\n"), std::string::npos) << page;
@@ -177,6 +207,8 @@ TEST_F(routes, index_says_when_leaks_were_counted) {
           "<tr><td>11</td><td><a href='goroutineleak?debug=1'>goroutineleak</a> (taken 2023-11-14T22:13:20Z)</td></tr>\n"),
       std::string::npos)
       << page;
+  source.leaks.complete = false;
+  EXPECT_NE(get("/debug/pprof/").body.find("(taken 2023-11-14T22:13:20Z; incomplete: there may be more"), std::string::npos);
   EXPECT_EQ(source.collections, 0);
 }
 

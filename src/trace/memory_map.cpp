@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include "base/arch.h"
 #include "base/syscalls.h"
@@ -135,6 +136,20 @@ void page_scan::open() noexcept {
   if (sys::call(SYS_ioctl, fd_, pagemap_scan_ioctl, sys::arg(&a)) >= 0) how_ = means::pagemap_scan;
 }
 
+const char* page_scan::why_none() const noexcept {
+  switch (fd_) {
+    case -EACCES:
+    case -EPERM:
+      return "/proc/self/pagemap cannot be read: the process is not dumpable (it changed its user?); prctl(PR_SET_DUMPABLE, 1) "
+             "helps";
+    case -EMFILE:
+    case -ENFILE:
+      return "/proc/self/pagemap cannot be read: no file descriptor is free (ulimit -n)";
+    default:
+      return "/proc/self/pagemap cannot be read";
+  }
+}
+
 void page_scan::close() noexcept {
   if (fd_ >= 0) sys::close(fd_);
   if (mem_fd_ >= 0) sys::close(mem_fd_);
@@ -209,9 +224,12 @@ bool page_scan::fill(std::uintptr_t from, std::uintptr_t hi, bool anonymous_only
 // it cannot read holds nothing.
 bool page_scan::is_guard(std::uintptr_t page) noexcept {
   if (mem_fd_ == -1) mem_fd_ = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-  if (mem_fd_ < 0) return false;
   std::uint64_t word;
-  return sys::pread(mem_fd_, &word, sizeof word, page) != static_cast<long>(sizeof word);
+  constexpr long whole = sizeof word;
+  if (mem_fd_ >= 0) return sys::pread(mem_fd_, &word, sizeof word, page) != whole;
+  // Not dumpable (after setuid), or no descriptor is free: this call asks for neither. Where it is forbidden, too, a guard ends the snapshot.
+  iovec to{&word, sizeof word}, from{reinterpret_cast<void*>(page), sizeof word};
+  return sys::call(SYS_process_vm_readv, sys::getpid(), sys::arg(&to), 1, sys::arg(&from), 1, 0) == -EFAULT;
 }
 
 bool page_scan::next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_only, range& run) noexcept {

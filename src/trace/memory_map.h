@@ -45,6 +45,7 @@ class page_scan {
   void open() noexcept;
   void close() noexcept;
   means how() const noexcept { return how_; }
+  const char* why_none() const noexcept;  // with means::none
   // Next run of pages with data in [from, hi): present or swapped, and not the shared zero page; with `anonymous_only` no page of a
   // file. False at the end. `from` moves behind the run. Asking for an earlier or another stretch in between is allowed.
   bool next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_only, range& run) noexcept;

@@ -30,6 +30,7 @@ class root_finder {
     for (const saved_span& s : in_.saved) {
       in_.roots.push(*in_.memory, {s.lo, s.hi, s.copy, s.what, strength::strong, origin::memory, 0});
     }
+    if (in_.pages.how() == page_scan::means::none) in_.notes->add() << in_.pages.why_none();
     mappings();
     vanished();
   }
@@ -227,7 +228,7 @@ class root_finder {
     constexpr std::uintptr_t page_mask = base::page_size - 1;
     std::uintptr_t from = r.lo & ~page_mask;
     const std::uintptr_t hi = (r.hi + page_mask) & ~page_mask;
-    if (in_.pages.how() == page_scan::means::none && m.file && !m.writable) return;  // never written, as far as anyone can tell
+    if (in_.pages.how() == page_scan::means::none && m.file && !m.writable && m.executable) return;  // code
     if (in_.pages.how() == page_scan::means::none && !m.readable) {
       in_.blind++;
       text line = in_.notes->add();

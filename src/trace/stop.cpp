@@ -25,6 +25,8 @@ constexpr std::int64_t answer_limit = 5 * ms;      // for a thread that sleeps u
 constexpr std::int64_t runnable_limit = 200 * ms;  // for one that only waits for a processor
 constexpr std::int64_t handler_limit = 5000 * ms;
 
+constexpr const char* no_list = "the list of threads cannot be read: /proc is not accessible, or no file descriptor is free";
+
 enum slot_state : std::uint8_t { none, listed, asked, stopped, left, given_up, gone, skipped, kernel };
 
 struct slot {
@@ -361,7 +363,7 @@ bool prepare_stop(bool (*skip)(void*, int), void* arg, note_log& notes) noexcept
   s.skip_arg = arg;
   std::size_t tasks = 0;
   if (s.signal == 0 || !each_task([&](int) { tasks++; }) || !make_room(tasks)) {
-    notes.add() << (s.signal == 0 ? "no real-time signal is free for stopping threads" : "the list of threads cannot be read");
+    notes.add() << (s.signal == 0 ? "no real-time signal is free for stopping threads" : no_list);
     return false;
   }
   table* t = s.where.load();
@@ -372,7 +374,7 @@ bool prepare_stop(bool (*skip)(void*, int), void* arg, note_log& notes) noexcept
   s.count = 0;
   bool any = false;
   if (!list_new(any)) {
-    notes.add() << "the list of threads cannot be read";
+    notes.add() << no_list;
     return false;
   }
   wait_unblocked(1000 * ms);  // nobody is stopped yet

@@ -9,6 +9,7 @@
 #include <memory>
 #include <pthread.h>
 #include <string>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
@@ -43,6 +44,32 @@ TEST_F(stop_case, the_signal_is_a_real_time_one_and_handlers_are_kept) {
   stop_setup again;
   ASSERT_TRUE(init_stop(again));
   EXPECT_EQ(again.signal, setup.signal);
+}
+
+// With one descriptor each_task has it, and none is left to look at the tasks: a thread that cannot be looked at is not gone.
+TEST_F(stop_case, threads_are_stopped_when_descriptors_have_run_out) {
+  std::atomic<bool> quit{false};
+  std::thread worker([&] {
+    while (!quit.load()) std::this_thread::yield();
+  });
+  rlimit before{}, low{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  int next = dup(0);
+  close(next);
+  low = {static_cast<rlim_t>(next) + 1, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  bool prepared = prepare_stop(nullptr, nullptr, *log);
+  stop_result result = prepared ? stop_threads(*log) : stop_result::cannot;
+  std::size_t stopped = 0;
+  if (result == stop_result::done) {
+    for (const stopped_thread& t : stopped_threads()) stopped += t.stopped ? 1 : 0;
+    release_threads();
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+  quit = true;
+  worker.join();
+  EXPECT_EQ(result, stop_result::done) << notes_of(*log);
+  EXPECT_EQ(stopped, 1U) << notes_of(*log);
 }
 
 TEST_F(stop_case, fifty_threads_stand_still) {

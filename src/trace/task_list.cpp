@@ -1,5 +1,7 @@
 #include "trace/task_list.h"
 
+#include <cerrno>
+
 namespace stray::trace {
 
 namespace sys = base::sys;
@@ -24,7 +26,12 @@ long read_task(int tid, const char* file, char* to, std::size_t room) noexcept {
 
 bool look_at_task(int tid, task_look& out) noexcept {
   char line[512];
-  if (read_task(tid, "stat", line, sizeof line) <= 0) return false;
+  long n_read = read_task(tid, "stat", line, sizeof line);
+  if (n_read == 0 || n_read == -ENOENT || n_read == -ESRCH) return false;
+  if (n_read < 0) {
+    out.state = '?';
+    return true;
+  }
   const char* open = line;
   while (*open != 0 && *open != '(') open++;
   const char* close = nullptr;

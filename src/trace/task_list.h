@@ -11,11 +11,11 @@
 namespace stray::trace {
 
 struct task_look {
-  char state = 'X';            // field 3 of its stat: R S D T t Z X ...
+  char state = 'X';            // field 3 of its stat: R S D T t Z X ...; ? when the file cannot be read
   bool kernel_worker = false;  // made by the kernel for io_uring or vhost: never answers a signal
   char name[16] = {};
 };
-// False when the task is gone.
+// False when the task is gone; what merely cannot be looked at (no descriptor is free) is not gone.
 bool look_at_task(int tid, task_look& out) noexcept;
 // Does its signal mask hold the signal back?
 bool task_blocks(int tid, int signal) noexcept;

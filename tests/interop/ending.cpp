@@ -1,0 +1,76 @@
+// Ends in the way that the argument names, while goroutines are blocked and running, and with `detecting` in the middle of a detection.
+//
+//   interop_ending returns       main returns 7
+//   interop_ending returns_detecting
+//   interop_ending exits         a goroutine calls std::exit(7)
+//   interop_ending exits_thread  an OS thread does
+//   interop_ending detects       detections without end, until a signal ends it
+// Prints `ready` before; what atexit handlers and destructors of statics print comes after.
+#include <atomic>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace {
+
+struct said_at_exit {
+  ~said_at_exit() { std::cout << "destroyed" << std::endl; }
+} at_exit;
+
+std::atomic<long> spins{0};
+stray::mutex held;
+
+struct node {
+  std::unique_ptr<node> next;
+  char load[48];
+};
+std::unique_ptr<node> blocks;  // what makes a detection last
+
+[[gnu::noinline]] void block_and_run() {
+  stray::go([ch = stray::make_chan<int>()] { ch.recv(); });
+  stray::go([] { stray::select(); });
+  stray::go([] { stray::sleep_for(std::chrono::hours(1)); });
+  held.lock();
+  stray::go([] { held.lock(); });
+  stray::testing::until_parked(3);
+  stray::go([] {
+    for (;;) spins++;
+  });
+  stray::go([] {
+    for (;;) stray::yield();
+  });
+}
+
+void detect_for_ever() {
+  for (int i = 0; i < 1'000'000; i++) {
+    auto fresh = std::make_unique<node>();
+    fresh->next = std::move(blocks);
+    blocks = std::move(fresh);
+  }
+  std::thread([] {
+    for (;;) stray::leak::find();
+  }).detach();
+}
+
+}  // namespace
+
+int main(int, char** argv) {
+  const std::string_view how = argv[1];
+  stray::maxprocs(4);  // the spinning one has a worker of its own
+  block_and_run();
+  if (how.ends_with("detecting") || how == "detects") detect_for_ever();
+  std::cout << "ready" << std::endl;
+  std::cin.get();
+  if (how == "exits") stray::go([] { std::exit(7); });
+  if (how == "exits_thread") std::thread([] { std::exit(7); }).detach();
+  if (how.starts_with("exits") || how == "detects") stray::make_chan<void>().recv();
+  for (; blocks != nullptr; blocks = std::move(blocks->next)) {
+  }
+  return 7;
+}

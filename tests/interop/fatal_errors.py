@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""What ends the process says what and where, shows the goroutine and the others, and the status is 2."""
+# subject: overflow
+# subject: exception
+# subject: int
+# subject: panic
+import sys
+
+import program
+from program import Program, check, has, run, same
+
+SOURCE = program.ROOT / "tests/interop/faults.cpp"
+FIRST = {
+    "overflow": r"\Afatal error: stack overflow\n\ngoroutine 2: stack overflow, 64 KiB; "
+                r"raise it by go\(\{\.stack_size=\.\.\.\}\) or STRAY_STACK_SIZE\n",
+    "exception": r"\Apanic: no such order\n\n",
+    "int": r"\Apanic: an exception of type int\n\n",
+    "panic": r"\Apanic: close of closed channel\n\n",
+}
+
+
+def test(subject):
+    lines = [n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if text.endswith(f"// here: {subject}")]
+    with Program("faults", subject) as faults:
+        same(faults.end(), 2, "status")
+        has(faults.err, FIRST[subject], "the first lines")
+        dump = faults.err[faults.err.index("\n\n") + 2:]
+        own = next((e for e in dump.split("\n\n") if e.startswith("goroutine 2 [running]:")), "")
+        has(own, rf"^\t{SOURCE}:{lines[0]}\b", "the goroutine's own stack")
+        has(dump, r"^goroutine 1 \[chan receive\]:\nshop::wait_for_order\(\.\.\.\)$", "the others")
+        check(faults.said["out"] == [], "it wrote to stdout")
+    if subject == "overflow":
+        with Program("faults", subject, STRAY_STACK_SIZE="1m") as faults:
+            same(faults.end(), 2, "status")
+            has(faults.err, r"^goroutine 2: stack overflow, 1024 KiB; ", "with STRAY_STACK_SIZE")
+
+
+run(test, *sys.argv[1:])

@@ -1,0 +1,133 @@
+// One leaked goroutine, and one that a thread can still wake; then something takes away what the detector needs.
+//
+//   interop_incomplete DAMAGE     skips with status 77 when this machine does not allow it
+// Prints what leak::find() says before and after, serves, and at the end of stdin wakes what can be woken and returns 0.
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <latch>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <string>
+#include <string_view>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace {
+
+[[noreturn]] void skip(const std::string& why) {
+  std::cout << "skipped: " << why << " (" << std::error_code(errno, std::generic_category()).message() << ")" << std::endl;
+  std::_Exit(77);
+}
+
+// For all threads from now on: these system calls answer with an error.
+void refuse(const std::vector<unsigned>& numbers, unsigned error) {
+  std::vector<sock_filter> code = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (unsigned number : numbers) {
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1));
+    code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error));
+  }
+  code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  sock_fprog program = {static_cast<unsigned short>(code.size()), code.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) {
+    skip("seccomp is not allowed here");
+  }
+}
+
+// A mount namespace of its own: before the first thread, since it belongs to a thread.
+void own_mounts() {
+  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) skip("no mount namespace is allowed here");
+}
+void hide_maps() {
+  std::string maps = "/proc/" + std::to_string(getpid()) + "/maps";
+  if (mount("/dev/null", maps.c_str(), nullptr, MS_BIND, nullptr) != 0) skip("no bind mount over /proc is allowed here");
+}
+
+// One descriptor is left: the endpoint takes it for the connection.
+void use_up_descriptors() {
+  int next = dup(0);
+  close(next);
+  rlimit limit = {static_cast<rlim_t>(next) + 1, static_cast<rlim_t>(next) + 1};
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) skip("setrlimit is not allowed here");
+}
+
+// As a daemon that has started as root: /proc/self/mem and pagemap then belong to root.
+void drop_privileges() {
+  if (geteuid() == 0 && (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)) skip("setresuid fails");
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void damage(std::string_view what) {
+  if (what == "no_clone") refuse({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}, EPERM);
+  if (what == "no_open") refuse({SYS_open, SYS_openat, SYS_openat2}, EACCES);
+  if (what == "no_maps") hide_maps();
+  if (what == "no_descriptors") use_up_descriptors();
+  if (what == "dropped_privileges") drop_privileges();
+}
+
+std::latch masked(1), end(1);
+
+// Holds the only handle that can wake `answer`; with `blocked` nothing can interrupt it.
+void hold(stray::chan<int> requests, bool blocked) {
+  if (blocked) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  }
+  masked.count_down();
+  end.wait();
+  requests.send(1);
+}
+[[gnu::noinline]] void answer(const stray::recv_chan<int>& requests) { requests.recv(); }
+[[gnu::noinline]] void leak(const stray::chan<int>& orders) { orders.recv(); }
+
+// Leaves no handle in main's frame.
+[[gnu::noinline]] std::thread start(bool blocked) {
+  stray::go(leak, stray::make_chan<int>());
+  auto requests = stray::make_chan<int>();
+  stray::go(answer, requests);
+  return std::thread(hold, std::move(requests), blocked);
+}
+
+void print(const char* when) {
+  stray::leak::report r = stray::leak::find();
+  std::cout << when << ' ' << r.total() << (r.complete() ? " complete" : " incomplete") << '\n';
+  for (const stray::leak::group& g : r.groups()) std::cout << "leak: " << g.stack.at(0).function << '\n';
+  for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';
+  std::cout << "took " << r.elapsed().count() / 1'000'000 << " ms" << std::endl;
+}
+
+}  // namespace
+
+int main(int, char** argv) {
+  const std::string_view what = argv[1];
+  if (what == "no_maps") own_mounts();
+  auto server = stray::pprof::serve("127.0.0.1:0");
+  std::thread holder = start(what == "masked_thread");
+  masked.wait();
+  stray::testing::until_parked(2);
+  if (what != "masked_thread") print("before");
+  damage(what);
+  print("after");
+  stray::pprof::write("goroutineleak", std::cout, 1);
+  std::cout << "port " << server.port() << std::endl;
+  std::cin.get();
+  end.count_down();
+  holder.join();
+  while (stray::num_goroutine() != 1) stray::yield();
+  return 0;
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""When the detector cannot look, the process stays up, and every answer says that it is incomplete and why: silence is never a verdict."""
+# subject: masked_thread
+# subject: no_clone
+# subject: no_maps
+# subject: no_open
+# subject: no_descriptors
+# subject: dropped_privileges
+import sys
+
+from program import Program, check, get, has, pprof_run, run, same, skip
+
+WHY = {
+    "masked_thread": r"thread \d+ \(interop_incompl\) blocks signal \d+: it could not be stopped",
+    "no_clone": r"clone was refused \(EPERM\): a seccomp filter forbids it; allow clone for this service",
+    "no_maps": r"/proc/self/maps cannot be read",
+    "no_open": r"the list of threads cannot be read",
+    "no_descriptors": r"the list of threads cannot be read: /proc is not accessible, or no file descriptor is free",
+    "dropped_privileges": r"/proc/self/pagemap cannot be read: the process is not dumpable \(it changed its user\?\)",
+}
+# Without pagemap every page is read: slower, and complete unless there is memory that may not be read.
+MAY_DO_WITHOUT = ("no_descriptors", "dropped_privileges")
+TARGET = "/debug/pprof/goroutineleak"
+
+
+def check_report(program, subject):
+    """What leak::find() and pprof::write say, in the program itself; the port, and whether it was complete."""
+    def verdict(when):
+        match = program.line(rf"^{when} (\d+) (complete|incomplete)$|^(skipped: .*)$")
+        if match[3]:
+            skip(match[3].removeprefix("skipped: "))
+        return int(match[1]), match[2]
+
+    if subject != "masked_thread":
+        same(verdict("before"), (1, "complete"), "before")
+    after = verdict("after")
+    complete = after == (1, "complete") and subject in MAY_DO_WITHOUT
+    check(complete or after == (0, "incomplete"), f"after: {after}")
+    check(int(program.line(r"^took (\d+) ms$")[1]) < 10_000, "the detection took longer than 10 s")
+    port = int(program.line(r"^port (\d+)$")[1])
+    if not complete or subject != "no_descriptors":  # the one descriptor, which no connection has yet, may do
+        has(program.everything(), f"^note: {WHY[subject]}", "the notes of the report")
+    lines = "1\n1 @" if complete else rf"0\n(# incomplete: .*\n)*# incomplete: {WHY[subject]}"
+    has(program.everything(), rf"^goroutineleak profile: total {lines}", "pprof::write")
+    check("leak: (anonymous namespace)::answer" not in program.everything(), "a false leak")
+    return port, complete
+
+
+def check_endpoint(port, why):
+    for query in ("", "?debug=0", "?debug=1", "?debug=2&leaked=1", "?seconds=1"):
+        answer = get(port, TARGET + query)
+        same((answer.status, answer.headers["X-Go-Pprof"], answer.headers["Content-Disposition"]), (503, "1", None), query)
+        has(answer.text, rf"\Agoroutineleak profile: the detection is incomplete, and nothing was proven: .*{why}.*\n\Z", query)
+    dump = get(port, TARGET + "?debug=2")
+    same(dump.status, 200, "debug=2")
+    has(dump.text, rf"\A(# incomplete: .*\n)*# incomplete: {why}(.*\n)(# incomplete: .*\n)*\n", "debug=2")
+    check("(leaked)" not in dump.text, f"a mark without a verdict:\n{dump.text}")
+    has(dump.text, r"^goroutine \d+ \[chan receive\]:$", "debug=2")
+    explained = get(port, TARGET + "?debug=3").text
+    has(explained, r"\A.*the detection is incomplete$", "debug=3")
+    has(explained, rf"^note: {why}", "debug=3")
+    has(get(port, "/debug/pprof/").text, r"goroutineleak</a> \(taken \S+; incomplete: ", "the index page")
+    same(get(port, "/debug/pprof/goroutine?debug=1").text.split("\n")[0], "goroutine profile: total 2", "the goroutine profile")
+    shown = pprof_run("-top", f"http://127.0.0.1:{port}{TARGET}")
+    check(shown.returncode != 0, f"go tool pprof took it for a profile:\n{shown.stdout}")
+    has(shown.stdout + shown.stderr, rf"503 Service Unavailable - goroutineleak profile: .*{why}", "go tool pprof")
+
+
+def test(subject):
+    with Program("incomplete", subject) as program:
+        port, complete = check_report(program, subject)
+        if complete and subject == "dropped_privileges":
+            has(get(port, TARGET + "?debug=1").text, r"\Agoroutineleak profile: total 1\n1 @", "debug=1")
+            has(get(port, TARGET + "?debug=3").text, f"^note: {WHY[subject]}", "debug=3")
+        else:  # the connection has the last descriptor
+            check_endpoint(port, WHY[subject])
+        check(program.alive(), "it has ended")
+        same(program.end(), 0, "status")
+
+
+run(test, *sys.argv[1:])
