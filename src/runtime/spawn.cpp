@@ -81,6 +81,7 @@ namespace runtime {
   after_switch(current_worker());
   *current_worker()->exceptions = {};
   t->run(t->closure_at);
+  if (t->holds.any()) end_holds(t->holds, t->id);
   worker* w = current_worker();
   // order: who counts the goroutine as finished sees what it did
   w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_release);

@@ -32,6 +32,7 @@
 
 #include <stray/go.hpp>
 #include "base/address_space.h"
+#include "runtime/read_holds.h"
 
 namespace stray::runtime {
 
@@ -47,7 +48,7 @@ enum class state : std::uint8_t {
   runnable_early,
   dead,
 };
-enum class live_rule : std::uint8_t { always, chan, nobody, owner, reference };
+enum class live_rule : std::uint8_t { always, chan, nobody, owner, readers, reference };
 enum class wait_reason : std::uint8_t {
 #define REASON(name, text, eligible, rule) name,
 #include "runtime/wait_reasons.inc"
@@ -130,6 +131,7 @@ struct alignas(64) task {
   void (*run)(void*) = nullptr;
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
+  read_holds holds;
   wait_node node;         // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
