@@ -28,7 +28,7 @@ struct finding {
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
   std::vector<std::uintptr_t> pcs;
-  std::string likely_place;  // likely: where the word or block lies
+  std::string likely_place;              // likely: where the word or block lies
   std::vector<std::uint64_t> owner_ids;  // of the lock: some of them
   std::size_t owner_count = 0;
   bool for_reading = false;  // they hold it for reading

@@ -81,7 +81,8 @@ std::string cause_of(const finding& f) {
     case why::owner_leaked:
       return "the lock is " + held + owners + ", which " + are + (f.owner_count > 1 ? " leaked too" : " itself leaked");
     case why::owner_is_self:
-      return f.for_reading ? "it holds the lock itself for reading: a lock cannot be upgraded" : "it holds the lock itself: locked twice";
+      return f.for_reading ? "it holds the lock itself for reading: a lock cannot be upgraded"
+                           : "it holds the lock itself: locked twice";
     case why::owner_ended:
       return "the lock is " + held + owners + ", which " + have + " ended without unlocking it";
     case why::in_cycle:

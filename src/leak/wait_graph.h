@@ -25,7 +25,7 @@ struct node {
   bool on_cpu = false;       // a stopped thread's span covers its stack
   bool interrupted = false;  // it ran, and a signal handler on another stack has its registers: all of its stack may be live
   bool live = false, entered = false;
-  bool uncounted = false;  // waits on a core with handles that were not located
+  bool uncounted = false;    // waits on a core with handles that were not located
   bool for_reading = false;  // rule readers: waits for those that hold the lock for reading
   int tid = 0;
   std::uint32_t record = 0;

@@ -24,15 +24,17 @@ namespace hold {
 inline constexpr std::uint64_t most = 0xffff;
 constexpr std::uintptr_t lock_of(std::uint64_t slot) noexcept { return slot >> 16; }
 constexpr std::uint64_t count_of(std::uint64_t slot) noexcept { return slot & most; }
-constexpr bool one_more(std::uint64_t slot, std::uintptr_t lock) noexcept { return lock_of(slot) == lock && count_of(slot) < most; }
+constexpr bool one_more(std::uint64_t slot, std::uintptr_t lock) noexcept {
+  return lock_of(slot) == lock && count_of(slot) < most;
+}
 // order (both): the lock's own read-modify-write, which stands behind record and before forget, keeps the order
 inline void record(hold_slot& slot, std::uintptr_t lock) noexcept {
-  std::uint64_t s = slot.load(std::memory_order_relaxed);                          // order: one writer at a time
-  slot.store((s == 0 ? lock << 16 : s) + 1, std::memory_order_relaxed);            // order: see above
+  std::uint64_t s = slot.load(std::memory_order_relaxed);                // order: one writer at a time
+  slot.store((s == 0 ? lock << 16 : s) + 1, std::memory_order_relaxed);  // order: see above
 }
 inline void forget(hold_slot& slot) noexcept {
-  std::uint64_t s = slot.load(std::memory_order_relaxed);                          // order: one writer at a time
-  slot.store(count_of(s) > 1 ? s - 1 : 0, std::memory_order_relaxed);              // order: see above
+  std::uint64_t s = slot.load(std::memory_order_relaxed);              // order: one writer at a time
+  slot.store(count_of(s) > 1 ? s - 1 : 0, std::memory_order_relaxed);  // order: see above
 }
 }  // namespace hold
 

@@ -132,7 +132,7 @@ struct alignas(64) task {
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
   read_holds holds;
-  wait_node node;         // the common case: one operation
+  wait_node node;  // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
   state current_state() const noexcept {

@@ -36,7 +36,7 @@ void barrier_core::begin_next_phase() noexcept {
   sync::claimed_list woken;
   bucket.lock.lock();
   woken.claim_all(bucket, key);
-  std::uint64_t w = word_.load(std::memory_order_relaxed);  // order: nobody changes it now
+  std::uint64_t w = word_.load(std::memory_order_relaxed);                          // order: nobody changes it now
   std::uint64_t next = static_cast<std::uint64_t>(phase_of(w) + 1) << phase_shift;  // the overflow falls off
   word_.store(next | expected(w) << pending_shift | expected(w));
   bucket.lock.unlock();

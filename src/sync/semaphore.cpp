@@ -40,7 +40,8 @@ bool semaphore::acquire_blocking(std::int64_t timeout_ns) {
   n->owner = self;
   n->primitive = reinterpret_cast<std::uintptr_t>(&word_);
   n->slot = nullptr;
-  runtime::prepare_wait(self, timed ? runtime::wait_reason::timed_semaphore_acquire : runtime::wait_reason::semaphore_acquire, n, 1);
+  runtime::prepare_wait(self, timed ? runtime::wait_reason::timed_semaphore_acquire : runtime::wait_reason::semaphore_acquire,
+                        n, 1);
   bucket.push_back(n);
   bucket.lock.unlock();
   if (timed) runtime::arm_timer(self, base::after_ns(timeout_ns));

@@ -127,7 +127,8 @@ void lock_slow(word_type& writer, word_type& state, task* self) {
     count++;
   }
   wait_node* next = count != 0 ? bucket.first(writers) : woken.claim_first(bucket, writers);
-  std::uint64_t flags = (next != nullptr ? shared_word::writer : 0) | (bucket.first(writers) != nullptr ? shared_word::waiters : 0);
+  std::uint64_t flags =
+      (next != nullptr ? shared_word::writer : 0) | (bucket.first(writers) != nullptr ? shared_word::waiters : 0);
   std::uint64_t owner = next != nullptr ? lock_word::of(next->owner) : 0;
   if (next != nullptr) {
     state.store(count * shared_word::reader | flags | (count != 0 ? shared_word::draining : 0));
@@ -240,7 +241,8 @@ void shared_mutex::unlock_shared() noexcept {
   if (__builtin_expect(slot == nullptr, false)) {
     misused(shared_word::readers(state_.load()) != 0, "sync: RUnlock of unlocked RWMutex");
   }
-  std::uint64_t w = state_.fetch_sub(shared_word::reader, std::memory_order_acq_rel);  // order: readers before us, then the writer
+  std::uint64_t w =
+      state_.fetch_sub(shared_word::reader, std::memory_order_acq_rel);  // order: readers before us, then the writer
   if (__builtin_expect(shared_word::readers(w) == 0, false)) misused(false, "sync: RUnlock of unlocked RWMutex");
   runtime::hold::forget(*slot);
   if (shared_word::readers(w) == 1 && (w & shared_word::draining) != 0) hand_to_writer(writer_, state_);
