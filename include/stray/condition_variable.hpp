@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>  // std::cv_status
 #include <cstdint>
+#include <utility>
 
 #include <stray/detail/duration.hpp>
 
@@ -54,8 +55,18 @@ class condition_variable {
     using clock = std::chrono::steady_clock;
     auto end = clock::now() +
                std::chrono::nanoseconds(std::min(detail::wait_ns(d), (clock::time_point::max() - clock::now()).count()));
+    return wait_until(lock, end, std::move(ready));
+  }
+  // Any clock; one that is set back or forth while it waits is asked again at the end.
+  template <class Lock, class Clock, class Duration>
+  std::cv_status wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& t) {
+    if (wait_for(lock, t - Clock::now()) == std::cv_status::no_timeout) return std::cv_status::no_timeout;
+    return Clock::now() < t ? std::cv_status::no_timeout : std::cv_status::timeout;
+  }
+  template <class Lock, class Clock, class Duration, class Predicate>
+  bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& t, Predicate ready) {
     while (!ready()) {
-      if (wait_for(lock, end - clock::now()) == std::cv_status::timeout) return ready();
+      if (wait_until(lock, t) == std::cv_status::timeout) return ready();
     }
     return true;
   }

@@ -1,4 +1,4 @@
-// stray::panic: misuse of a channel, a select or a wait_group by the program, with Go's text in what().
+// stray::panic: misuse of a channel, a select or a counter (wait_group, latch, ...) by the program, with Go's text in what().
 #pragma once
 
 #include <stdexcept>

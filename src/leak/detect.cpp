@@ -101,6 +101,7 @@ source_view capture() noexcept {
   source_view v;
   v.tasks = &runtime::tasks();
   v.cores = &sync::cores();
+  v.ended_holds = &runtime::ended_holds();
   v.detector_tid = the_detector.tid.load();
   v.reservation = base::reservation();
   v.stacks = runtime::stack_views();
@@ -140,7 +141,9 @@ std::optional<finding> describe(const verdict& v) {
   f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
   f.creator_id = t->creator_id;
   f.created_by = t->created_by;
-  f.owner_id = v.owner_id;
+  f.owner_count = v.owner_count;
+  f.owner_ids.assign(v.owner_ids, v.owner_ids + std::min(v.owner_count, verdict::owners_named));
+  f.for_reading = v.for_reading;
   f.pcs = read_stack(*t);
   if (!t->is_thread) f.bytes = t->stack_hi - (t->sp & ~(base::page_size - 1));
   if (runtime::rule_of(t->reason) == runtime::live_rule::chan && t->node_count == 1) {
@@ -163,6 +166,7 @@ void look_for_leaks(const ablation& without, findings& out) {
   extra_root_list roots = copy_extra_roots();
   judge_request judged;
   judged.view = capture();
+  judged.view.holds_rule = without.holds_rule;
   judged.memory = &memory.bump;
   judged.log = memory.log;
   judged.extra_roots = roots.ranges;
@@ -221,7 +225,7 @@ std::shared_ptr<const findings> run(const ablation& without) {
 void serve(request* list) noexcept {
   std::shared_ptr<const findings> shared;
   for (request* r = list; r != nullptr;) {
-    bool plain = r->without.off == 0 && r->without.count_rule;
+    bool plain = r->without.off == 0 && r->without.count_rule && r->without.holds_rule;
     try {
       if (r->job != nullptr) {
         (*r->job)();

@@ -26,11 +26,13 @@ struct finding {
   runtime::wait_reason waits = runtime::wait_reason::none;
   std::int64_t since_ns = 0, age_ns = 0;  // monotonic
   std::size_t bytes = 0;
-  std::uint64_t creator_id = 0, owner_id = 0;
+  std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
   std::vector<std::uintptr_t> pcs;
-  std::string likely_place;  // likely: where the word or block lies
-  bool owner_is_thread = false;
+  std::string likely_place;              // likely: where the word or block lies
+  std::vector<std::uint64_t> owner_ids;  // of the lock: some of them
+  std::size_t owner_count = 0;
+  bool for_reading = false;  // they hold it for reading
 };
 
 struct findings {
@@ -46,6 +48,7 @@ struct findings {
 struct ablation {
   unsigned off = 0;
   bool count_rule = true;
+  bool holds_rule = true;  // off: holds of a shared_mutex need not add up to its count
 };
 std::shared_ptr<const findings> detect(const ablation& without = {});
 

@@ -1,17 +1,12 @@
 // Goroutines and OS threads as nodes. Pure; runs in the snapshot on frozen records.
 //
 // 1. One load of the state word decides: waiting for an eligible reason = candidate; free and dead = nothing; all else = root.
-// 2. A lock's owner is read from the lock word; an owner that is not found has ended. A free lock makes its waiters roots.
+// 2. Whom the waiters for locks wait for is lock_owners.cpp's.
 // 3. A task's closure is its span from before the first byte is moved in until it has been moved out.
 #include "leak/task_source.h"
 
-#include <cerrno>
-#include <sys/uio.h>
-
-#include "base/syscalls.h"
 #include "runtime/worker.h"
 #include "sync/chan_core.h"
-#include "sync/owner.h"
 
 namespace stray::leak {
 
@@ -20,49 +15,6 @@ namespace {
 using runtime::live_rule;
 using runtime::state;
 using runtime::task;
-
-struct id_slot {
-  std::uint64_t id;
-  std::uint32_t node;
-};
-
-// Owner id -> node: open addressing, made only when somebody waits for a lock.
-struct id_table {
-  id_slot* slots = nullptr;
-  std::size_t mask = 0;
-
-  bool build(trace::bump& memory, const wait_graph& g) noexcept {
-    std::size_t size = 64;
-    while (size < g.nodes.size * 2) size *= 2;
-    slots = memory.array<id_slot>(size);
-    if (slots == nullptr) return false;
-    mask = size - 1;
-    for (std::uint32_t i = 0; i < g.nodes.size; i++) {
-      if (g.nodes[i].what == node::none) continue;
-      std::size_t at = g.nodes[i].id * 0x9e37'79b9'7f4a'7c15ull & mask;
-      while (slots[at].id != 0) at = (at + 1) & mask;
-      slots[at] = {g.nodes[i].id, i};
-    }
-    return true;
-  }
-  std::uint32_t find(std::uint64_t id) const noexcept {
-    for (std::size_t at = id * 0x9e37'79b9'7f4a'7c15ull & mask; slots[at].id != 0; at = (at + 1) & mask) {
-      if (slots[at].id == id) return slots[at].node;
-    }
-    return no_node;
-  }
-};
-
-// The lock word, through the kernel: the lock may lie in memory that is gone. false: it cannot be read.
-bool read_word(std::uintptr_t at, std::uint64_t& out) noexcept {
-  iovec to{&out, sizeof out}, from{reinterpret_cast<void*>(at), sizeof out};
-  long n = base::sys::call(SYS_process_vm_readv, base::sys::getpid(), base::sys::arg(&to), 1, base::sys::arg(&from), 1, 0);
-  if (n == -EPERM || n == -ENOSYS) {
-    out = *reinterpret_cast<const std::uint64_t*>(at);
-    return true;
-  }
-  return n == static_cast<long>(sizeof out);
-}
 
 void set_stack(node& n, const task& t, wait_graph& g, std::uint32_t number) noexcept {
   if (t.is_thread || t.stack_lo == 0) return;
@@ -133,7 +85,6 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
     }
   }
 
-  bool locks = false;
   for (std::uint32_t i = 0; i < task_count; i++) {
     node& n = g.nodes[i];
     n = node{};
@@ -159,37 +110,10 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
     if (!waits) continue;
     n.rule = runtime::rule_of(t.reason);
     if (!add_waits(t, i, memory, g)) return false;
-    locks = locks || n.rule == live_rule::owner;
     g.candidates++;
   }
 
-  if (locks) {
-    id_table ids;
-    if (!ids.build(memory, g)) return false;
-    std::uintptr_t last_lock = 0;
-    std::uint64_t last_owner = 0;
-    for (std::uint32_t i = 0; i < task_count; i++) {
-      node& n = g.nodes[i];
-      if (n.what != node::candidate || n.rule != live_rule::owner || n.wait_count == 0) continue;
-      std::uintptr_t lock = g.waits[n.first_wait].primitive;
-      if (lock != last_lock) {
-        std::uint64_t word = 0;
-        last_owner = read_word(lock, word) ? sync::lock_word::owner(word) : 0;
-        last_lock = lock;
-      }
-      n.owner_id = last_owner;
-      if (n.owner_id == 0) {  // handed on or free at this instant, or unreadable
-        n.what = node::root;
-        g.candidates--;
-        continue;
-      }
-      n.owner = ids.find(n.owner_id);
-      if (n.owner == no_node) continue;  // it has ended
-      n.next_of_owner = g.nodes[n.owner].waiters;
-      g.nodes[n.owner].waiters = i;
-    }
-  }
-  return true;
+  return add_lock_owners(view, memory, g);
 }
 
 }  // namespace stray::leak

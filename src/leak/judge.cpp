@@ -102,10 +102,11 @@ void make_live(wait_graph& g, marker& m, std::uint32_t number) noexcept {
   for (std::size_t next = state.pending.size() - 1; next < state.pending.size(); next++) {
     std::uint32_t at = state.pending[next];
     enter(g, m, at);
-    for (std::uint32_t w = g.nodes[at].waiters; w != no_node; w = g.nodes[w].next_of_owner) {
-      if (g.nodes[w].live) continue;
-      g.nodes[w].live = true;
-      state.pending.push(*state.request->memory, w);
+    for (std::uint32_t e = g.nodes[at].blocks; e != no_edge; e = g.edges[e].next_blocked) {
+      node& waiter = g.nodes[g.edges[e].waiter];
+      if (waiter.live || --waiter.owners_left != 0) continue;
+      waiter.live = true;
+      state.pending.push(*state.request->memory, g.edges[e].waiter);
     }
   }
 }
@@ -247,21 +248,6 @@ bool index_embedded(judge_request& r) noexcept {
   return true;
 }
 
-// Marks the nodes on a cycle of owners: 1 on the way, 2 done, 3 on a cycle.
-void find_cycles(wait_graph& g) noexcept {
-  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
-    std::uint32_t at = i;
-    while (at != no_node && g.nodes[at].what == node::candidate && !g.nodes[at].live && g.nodes[at].cycle_mark == 0) {
-      g.nodes[at].cycle_mark = 1;
-      at = g.nodes[at].owner;
-    }
-    if (at != no_node && g.nodes[at].cycle_mark == 1) {
-      for (std::uint32_t c = at; g.nodes[c].cycle_mark == 1; c = g.nodes[c].owner) g.nodes[c].cycle_mark = 3;
-    }
-    for (std::uint32_t c = i; c != no_node && g.nodes[c].cycle_mark == 1; c = g.nodes[c].owner) g.nodes[c].cycle_mark = 2;
-  }
-}
-
 why reason_of(const wait_graph& g, std::uint32_t number) noexcept {
   const node& n = g.nodes[number];
   switch (n.rule) {
@@ -274,16 +260,43 @@ why reason_of(const wait_graph& g, std::uint32_t number) noexcept {
     default:
       break;
   }
-  if (n.owner == no_node) return why::owner_ended;
-  if (n.owner == number) return why::owner_is_self;
-  return n.cycle_mark == 3 ? why::in_cycle : why::owner_leaked;
+  bool ended = false, cycle = false;
+  for (std::uint32_t e = n.owners; e != no_edge; e = g.edges[e].next_owner) {
+    std::uint32_t owner = g.edges[e].owner;
+    if (owner == number) return why::owner_is_self;
+    ended = ended || owner == no_node;
+    cycle = cycle || (owner != no_node && n.cycle != 0 && g.nodes[owner].cycle == n.cycle);
+  }
+  return cycle ? why::in_cycle : ended ? why::owner_ended : why::owner_leaked;
+}
+
+// Is this one of the owners that the reason speaks of?
+bool is_meant(const wait_graph& g, const lock_edge& e, why reason) noexcept {
+  if (reason == why::owner_ended) return e.owner == no_node;
+  if (e.owner == no_node || g.nodes[e.owner].live) return false;
+  return reason != why::in_cycle || g.nodes[e.owner].cycle == g.nodes[e.waiter].cycle;
+}
+
+void name_owners(const wait_graph& g, std::uint32_t number, verdict& v) noexcept {
+  for (std::uint32_t e = g.nodes[number].owners; e != no_edge; e = g.edges[e].next_owner) {
+    if (!is_meant(g, g.edges[e], v.reason)) continue;
+    bool known = false;
+    for (std::uint32_t i = 0; i < v.owner_count && i < verdict::owners_named; i++) {
+      known = known || v.owner_ids[i] == g.edges[e].owner_id;
+    }
+    if (known) continue;
+    if (v.owner_count < verdict::owners_named) v.owner_ids[v.owner_count] = g.edges[e].owner_id;
+    v.owner_count++;
+  }
 }
 
 void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, why reason, std::uintptr_t at) noexcept {
   const node& n = r.graph.nodes[number];
   verdict_log& log = *r.log;
   if (log.count == log.room || n.is_main) return;
-  log.list[log.count++] = {n.record, tier, reason, n.seq, n.owner_id, at};
+  verdict& v = log.list[log.count++];
+  v = {n.record, tier, reason, n.for_reading, n.seq, at, 0, {}};
+  name_owners(r.graph, number, v);
 }
 
 // Those that became live in a weaker stage than the first are reported as likely, with the word that did it.
@@ -353,7 +366,7 @@ void judge(void* arg, trace::image& image) noexcept {
     m.mark_orphans(after_block, &orphans);
   }
 
-  find_cycles(g);
+  if (!find_cycles(g, *r.memory)) return;
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
     if (n.what != node::candidate || n.live) continue;

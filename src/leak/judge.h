@@ -13,7 +13,9 @@
 // 5. A pointer to a task's record means nothing, wherever it lies: who is about to wake a task holds a handle, the lock, or the address of
 //    the primitive in a register until the claim, and from the claim on the state word tells (tests/step). Rejected: taking such pointers in
 //    running threads as live; a report then misses what the asking thread has just looked at (2 of 40 of the demo).
-// 6. Anything not stopped or not read: nothing is proven.
+// 6. Locks: a waiter waits for all its owners; each that becomes live takes one off, and at 0 the waiter is live. A mutex has one owner; a
+//    writer that waits for readers to leave has as many as there are (lock_owners.cpp).
+// 7. Anything not stopped or not read: nothing is proven.
 #pragma once
 
 #include "leak/task_source.h"
@@ -46,9 +48,12 @@ struct verdict {
   std::uint32_t record;
   verdict_tier tier;
   why reason;
+  bool for_reading;  // the owners hold the lock for reading
   std::uint64_t seq;
-  std::uint64_t owner_id;  // of the lock; 0: none
-  std::uintptr_t at;       // likely: where the word or block lies
+  std::uintptr_t at;  // likely: where the word or block lies
+  static constexpr std::uint32_t owners_named = 4;
+  std::uint32_t owner_count;  // of those that keep it from the lock
+  std::uint64_t owner_ids[owners_named];
 };
 
 // In memory shared by parent and child.
@@ -75,6 +80,8 @@ struct judge_request {
 };
 
 trace::client judge_client(judge_request& request) noexcept;
+// Marks the nodes that are in a cycle of locks, when all that is live is known. false: out of memory.
+bool find_cycles(wait_graph& graph, trace::bump& memory) noexcept;
 // request::decide of the snapshot.
 void judge(void* request, trace::image& image) noexcept;
 

@@ -33,6 +33,13 @@ std::string age_text(std::chrono::nanoseconds age) {
   return std::to_string(ms / 60'000) + " min";
 }
 
+std::string owners_of(const finding& f) {
+  std::string text = f.owner_count > 1 ? "goroutines or threads " : "goroutine or thread ";
+  for (std::size_t i = 0; i < f.owner_ids.size(); i++) text += (i != 0 ? ", " : "") + std::to_string(f.owner_ids[i]);
+  if (f.owner_count > f.owner_ids.size()) text += " and " + std::to_string(f.owner_count - f.owner_ids.size()) + " more";
+  return text;
+}
+
 struct group_key {
   std::vector<std::uintptr_t> pcs;
   leak::tier tier;
@@ -62,20 +69,25 @@ std::string cause_of(const finding& f) {
     std::string at = place(f.made_at);
     return at.empty() ? std::string() : " (channel made at " + at + ")";
   };
-  std::string owner = "goroutine or thread " + std::to_string(f.owner_id);
+  bool shared = f.waits == runtime::wait_reason::rwmutex_rlock || f.waits == runtime::wait_reason::rwmutex_lock;
+  std::string held = f.for_reading ? "held for reading by " : shared ? "held, or asked for before, by " : "held by ";
+  std::string owners = owners_of(f);
+  const char *have = f.owner_count > 1 ? "have" : "has", *are = f.owner_count > 1 ? "are" : "is";
   switch (f.reason) {
     case why::no_holder:
       return "nothing alive holds a handle that could wake it" + made();
     case why::nobody:
       return "nobody can ever wake it";
     case why::owner_leaked:
-      return "the lock is held by " + owner + ", which is itself leaked";
+      return "the lock is " + held + owners + ", which " + are + (f.owner_count > 1 ? " leaked too" : " itself leaked");
     case why::owner_is_self:
-      return "it holds the lock itself: locked twice";
+      return f.for_reading ? "it holds the lock itself for reading: a lock cannot be upgraded"
+                           : "it holds the lock itself: locked twice";
     case why::owner_ended:
-      return "the lock is held by " + owner + ", which has ended without unlocking it";
+      return "the lock is " + held + owners + ", which " + have + " ended without unlocking it";
     case why::in_cycle:
-      return "a cycle of locks: it waits for a lock held by " + owner + ", which waits in the same cycle";
+      return "a cycle of locks: it waits for a lock " + held + owners + ", which " + (f.owner_count > 1 ? "wait" : "waits") +
+             " in the same cycle";
     case why::no_reference:
       return "nothing alive refers to what it waits on";
     case why::weak_word:

@@ -12,14 +12,18 @@ namespace stray::leak {
 struct source_view {
   const base::slab<runtime::task>* tasks = nullptr;
   const void* cores = nullptr;  // base::slab<detail::chan_core>
+  const runtime::ended_hold_list* ended_holds = nullptr;
   int detector_tid = 0;
   base::range reservation;
   const runtime::stack_view* stacks = nullptr;  // stack_classes of them
   const runtime::worker* workers = nullptr;
   int worker_count = 0;
+  bool holds_rule = true;  // off: read holds need not add up; for the ablation test only
 };
 
 // Runs in the snapshot: fills the graph from the frozen records. false: out of bump memory.
 bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& graph) noexcept;
+// Its part for locks: edges from waiters to owners.
+bool add_lock_owners(const source_view& view, trace::bump& memory, wait_graph& graph) noexcept;
 
 }  // namespace stray::leak

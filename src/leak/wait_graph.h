@@ -14,7 +14,7 @@
 
 namespace stray::leak {
 
-inline constexpr std::uint32_t no_node = 0xffff'ffff;
+inline constexpr std::uint32_t no_node = 0xffff'ffff, no_edge = no_node;
 
 struct node {
   enum kind : std::uint8_t { none, root, candidate };
@@ -25,18 +25,25 @@ struct node {
   bool on_cpu = false;       // a stopped thread's span covers its stack
   bool interrupted = false;  // it ran, and a signal handler on another stack has its registers: all of its stack may be live
   bool live = false, entered = false;
-  bool uncounted = false;  // waits on a core with handles that were not located
-  std::uint8_t cycle_mark = 0;
+  bool uncounted = false;    // waits on a core with handles that were not located
+  bool for_reading = false;  // rule readers: waits for those that hold the lock for reading
   int tid = 0;
   std::uint32_t record = 0;
   std::uint64_t id = 0, seq = 0;
   base::range stack;    // [sp, top); empty: none yet, or a thread's (the tracer has it)
   base::range closure;  // not started yet
   std::uint32_t first_wait = no_node, wait_count = 0;
-  std::uint32_t owner = no_node;  // rule owner: the node that holds the lock
-  std::uint64_t owner_id = 0;
-  std::uint32_t next_of_owner = no_node;  // list of the nodes that wait for the same owner
-  std::uint32_t waiters = no_node;        // head of that list, of the owner
+  std::uint32_t owners = no_edge, owners_left = 0;  // locks: whom it waits for, and how many of them are not live
+  std::uint32_t blocks = no_edge;                   // who waits for this one
+  std::uint32_t cycle = 0;                          // number of the cycle of locks that it is in
+};
+
+// A waiter for a lock and one of its owners. The waiter is live when all its owners are.
+struct lock_edge {
+  std::uint32_t waiter, owner;  // owner no_node: it has ended, and never becomes live
+  std::uint32_t next_owner;     // of the same waiter
+  std::uint32_t next_blocked;   // by the same owner
+  std::uint64_t owner_id;
 };
 
 struct wait {
@@ -65,6 +72,7 @@ struct stack_region {
 struct wait_graph {
   trace::slice<node> nodes;
   trace::list<wait> waits;
+  trace::list<lock_edge> edges;
   trace::slice<core_state> cores;
   base::range core_slab, task_slab;
   std::size_t core_size = 0, task_size = 0;

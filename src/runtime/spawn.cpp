@@ -81,6 +81,7 @@ namespace runtime {
   after_switch(current_worker());
   *current_worker()->exceptions = {};
   t->run(t->closure_at);
+  if (t->holds.any()) end_holds(t->holds, t->id);
   worker* w = current_worker();
   if (t->bound != nullptr) {  // ended without unlock_os_thread
     t->bound = nullptr;

@@ -48,6 +48,7 @@ void sweep_ended() noexcept {
       continue;
     }
     *link = t->next;
+    end_holds(t->holds, t->id);
     t->word.store(static_cast<std::uint64_t>(state::free));
     task_slab.release(t);
   }

@@ -32,6 +32,7 @@
 
 #include <stray/go.hpp>
 #include "base/address_space.h"
+#include "runtime/read_holds.h"
 
 namespace stray::runtime {
 
@@ -47,7 +48,7 @@ enum class state : std::uint8_t {
   runnable_early,
   dead,
 };
-enum class live_rule : std::uint8_t { always, chan, nobody, owner, reference };
+enum class live_rule : std::uint8_t { always, chan, nobody, owner, readers, reference };
 enum class wait_reason : std::uint8_t {
 #define REASON(name, text, eligible, rule) name,
 #include "runtime/wait_reasons.inc"
@@ -133,7 +134,8 @@ struct alignas(64) task {
   std::uint32_t os_locks = 0;  // nested lock_os_thread calls
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
-  wait_node node;         // the common case: one operation
+  read_holds holds;
+  wait_node node;  // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
   state current_state() const noexcept {

@@ -25,8 +25,7 @@ void notify(std::atomic<std::uint64_t>& waiters, bool all) noexcept {
   if (waiters.load(std::memory_order_seq_cst) == 0) return;
   auto key = reinterpret_cast<std::uintptr_t>(&waiters);
   sync::parking_bucket& bucket = sync::bucket_of(&waiters);
-  task* woken = nullptr;
-  task** last = &woken;
+  sync::claimed_list woken;
   bucket.lock.lock();
   while (wait_node* n = bucket.first(key)) {
     bool hit = n->index == announced;
@@ -36,21 +35,14 @@ void notify(std::atomic<std::uint64_t>& waiters, bool all) noexcept {
       hit = true;
       n->owner->fired = n;
       n->owner->fired_ok = true;
-      n->owner->next = nullptr;
-      *last = n->owner;
-      last = &n->owner->next;
+      woken.add(n->owner);
     }
     waiters.fetch_sub(1);
     bucket.remove(n);
     if (hit && !all) break;
   }
   bucket.lock.unlock();
-  while (woken != nullptr) {
-    task* t = woken;
-    woken = t->next;
-    t->next = nullptr;
-    runtime::make_runnable(t);
-  }
+  woken.make_runnable();
 }
 
 // The bucket is locked.

@@ -4,6 +4,7 @@
 
 #include "base/address_space.h"
 #include "base/check.h"
+#include "runtime/park.h"
 
 namespace stray::sync {
 
@@ -98,6 +99,33 @@ void parking_bucket::remove(wait_node* n) noexcept {
     }
   }
   n->linked = false;
+}
+
+wait_node* claimed_list::claim_first(parking_bucket& bucket, std::uintptr_t primitive) noexcept {
+  while (wait_node* n = bucket.first(primitive)) {
+    bool mine = runtime::try_claim(n->owner);
+    bucket.remove(n);
+    if (!mine) continue;  // it timed out
+    n->owner->fired = n;
+    n->owner->fired_ok = true;
+    add(n->owner);
+    return n;
+  }
+  return nullptr;
+}
+
+void claimed_list::claim_all(parking_bucket& bucket, std::uintptr_t primitive) noexcept {
+  while (claim_first(bucket, primitive) != nullptr) {
+  }
+}
+
+void claimed_list::make_runnable() noexcept {
+  while (first_ != nullptr) {
+    runtime::task* t = first_;
+    first_ = t->next;
+    t->next = nullptr;
+    runtime::make_runnable(t);
+  }
 }
 
 }  // namespace stray::sync

@@ -1,0 +1,251 @@
+// Two words: who writes (holds the lock or has announced itself), and {readers, flags}. Without contention lock and unlock are one
+// read-modify-write each way. Every waiter queues in the parking table and is handed the lock: nobody retries.
+//
+//   writer                                              reader
+//   `writer` 0 -> 1 by CAS, with `draining` if there     record the hold (runtime/read_holds.h)
+//   are readers; writer_ := id                          count up by CAS, unless `writer` is set: then forget, and queue
+//   not draining: it holds the lock, else it waits      ...
+//   ...                                                 count down; forget the hold
+//   writer_ := 0, then `writer` 1 -> 0                  the last one, if `draining`: clears it, which hands the lock to the writer
+//
+// 1. writer_ != 0: this task holds the lock, or (`draining`) has announced itself and waits for the readers only. Between the flag and
+//    writer_ it is 0: to the detector no owner, so all that wait are live.
+// 2. Without `writer` nobody is queued. Readers queue under &writer_ and wait for its owner (rule owner); writers under &state_: behind
+//    another writer for that one (rule owner), the announced one for all readers (rule readers; it is the first of the queue, if queued).
+// 3. `draining` is cleared under the bucket's lock only, by the last reader, which has claimed the writer if it finds it queued. So the
+//    writer never goes on, and never destroys the lock, before the reader's last touch of it.
+// 4. A waker claims first, then records the holds of readers, then changes the words (CLAIM, and rule 2 of read_holds.h).
+// 5. With `writer` set and no reader, state_ changes under the bucket's lock only, but for the unlock of one without waiters.
+// Rejected: count up first and undo it (Go's way): a count that is no hold must then be told from one that is; a queue of readers and
+// writers mixed: letting readers in walks over all the writers.
+#include <stray/shared_mutex.hpp>
+
+#include "base/arch.h"
+#include "base/check.h"
+#include "runtime/current.h"
+#include "runtime/park.h"
+#include "runtime/scheduler.h"
+#include "sync/owner.h"
+#include "sync/parking_table.h"
+
+namespace stray {
+
+namespace {
+
+using runtime::hold_slot;
+using runtime::task;
+using runtime::wait_node;
+using word_type = std::atomic<std::uint64_t>;
+namespace lock_word = sync::lock_word;
+namespace shared_word = sync::shared_word;
+
+std::uintptr_t key(const word_type& w) noexcept { return reinterpret_cast<std::uintptr_t>(&w); }
+
+// true: newcomers may try once more before they queue.
+bool worth_a_spin() noexcept {
+  if (runtime::sched().procs.load(std::memory_order_relaxed) <= 1) return false;  // order: a hint
+  for (int i = 0; i < 30; i++) base::cpu_relax();
+  return true;
+}
+
+// The bucket is locked. false: there is no writer any more.
+bool flag_waiters(word_type& state) noexcept {
+  std::uint64_t w = state.load();
+  while ((w & shared_word::writer) != 0 && !state.compare_exchange_weak(w, w | shared_word::waiters)) {
+  }
+  return (w & shared_word::writer) != 0;
+}
+
+wait_node* prepare(task* self, runtime::wait_reason reason, std::uintptr_t queue) noexcept {
+  wait_node* n = &self->node;
+  n->owner = self;
+  n->primitive = queue;
+  n->slot = nullptr;
+  runtime::prepare_wait(self, reason, n, 1);
+  return n;
+}
+
+// The announced writer waits until the last reader hands it the lock.
+void drain(word_type& writer, word_type& state, task* self) {
+  sync::parking_bucket& bucket = sync::bucket_of(&writer);
+  bucket.lock.lock();
+  if ((state.load() & shared_word::draining) == 0) {
+    bucket.lock.unlock();
+    return;
+  }
+  bucket.push_front(prepare(self, runtime::wait_reason::rwmutex_lock, key(state)));
+  bucket.lock.unlock();
+  runtime::park(self);
+}
+
+enum class turn : std::uint8_t { none, announced, holds };
+// none: another writer is there.
+turn announce(word_type& writer, word_type& state, task* self) noexcept {
+  std::uint64_t w = state.load(std::memory_order_relaxed);  // order: the CAS acquires
+  while ((w & shared_word::writer) == 0) {
+    bool readers = shared_word::readers(w) != 0;
+    std::uint64_t to = w | shared_word::writer | (readers ? shared_word::draining : 0);
+    if (state.compare_exchange_weak(w, to, std::memory_order_acquire)) {  // order: pairs with unlock
+      writer.store(lock_word::of(self), std::memory_order_relaxed);       // order: own word while the flag is set
+      return readers ? turn::announced : turn::holds;
+    }
+  }
+  return turn::none;
+}
+
+void lock_slow(word_type& writer, word_type& state, task* self) {
+  sync::parking_bucket& bucket = sync::bucket_of(&writer);
+  for (bool spun = false;;) {
+    turn mine = announce(writer, state, self);
+    if (mine == turn::announced) drain(writer, state, self);
+    if (mine != turn::none) return;
+    if (!spun) {
+      spun = true;
+      if (worth_a_spin()) continue;
+    }
+    bucket.lock.lock();
+    if (!flag_waiters(state)) {
+      bucket.lock.unlock();
+      continue;
+    }
+    bucket.push_back(prepare(self, runtime::wait_reason::rwmutex_lock, key(state)));
+    bucket.lock.unlock();
+    runtime::park(self);
+    return;  // handed over
+  }
+}
+
+// Lets in all readers that wait, and announces the next writer behind them; without readers it gets the lock.
+[[gnu::noinline]] void unlock_slow(word_type& writer, word_type& state) noexcept {
+  sync::parking_bucket& bucket = sync::bucket_of(&writer);
+  std::uintptr_t readers = key(writer), writers = key(state);
+  sync::claimed_list woken;
+  std::uint64_t count = 0;
+  bucket.lock.lock();
+  while (wait_node* n = woken.claim_first(bucket, readers)) {
+    runtime::hold::record(*static_cast<hold_slot*>(n->slot), readers);
+    count++;
+  }
+  wait_node* next = count != 0 ? bucket.first(writers) : woken.claim_first(bucket, writers);
+  std::uint64_t flags =
+      (next != nullptr ? shared_word::writer : 0) | (bucket.first(writers) != nullptr ? shared_word::waiters : 0);
+  std::uint64_t owner = next != nullptr ? lock_word::of(next->owner) : 0;
+  if (next != nullptr) {
+    state.store(count * shared_word::reader | flags | (count != 0 ? shared_word::draining : 0));
+    writer.store(owner);
+  } else {
+    state.store(count * shared_word::reader);  // without readers the last touch
+  }
+  bucket.lock.unlock();
+  woken.make_runnable();
+}
+
+// By the last reader, while the writer drains.
+[[gnu::noinline]] void hand_to_writer(word_type& writer, word_type& state) noexcept {
+  sync::parking_bucket& bucket = sync::bucket_of(&writer);
+  std::uintptr_t readers = key(writer), writers = key(state);
+  sync::claimed_list woken;
+  bucket.lock.lock();
+  wait_node* n = bucket.first(writers);
+  if (n != nullptr && lock_word::of(n->owner) == writer.load()) {
+    woken.claim_first(bucket, writers);
+    bool waiters = bucket.first(writers) != nullptr || bucket.first(readers) != nullptr;
+    state.store(shared_word::writer | (waiters ? shared_word::waiters : 0));
+  } else {
+    state.fetch_and(~shared_word::draining);
+  }
+  bucket.lock.unlock();
+  woken.make_runnable();
+}
+
+// false: a writer is there.
+bool enter(word_type& state, hold_slot& slot, std::uintptr_t lock) noexcept {
+  std::uint64_t w = state.load(std::memory_order_relaxed);  // order: the CAS acquires
+  if ((w & shared_word::writer) != 0) return false;
+  runtime::hold::record(slot, lock);
+  do {
+    // order: acquire pairs with the writer's unlock; release keeps the record before it
+    if (state.compare_exchange_weak(w, w + shared_word::reader, std::memory_order_acq_rel)) return true;
+  } while ((w & shared_word::writer) == 0);
+  runtime::hold::forget(slot);
+  return false;
+}
+
+[[gnu::noinline]] void lock_shared_slow(word_type& writer, word_type& state, task* self, hold_slot& slot) {
+  std::uintptr_t lock = key(writer);
+  if (worth_a_spin() && enter(state, slot, lock)) return;
+  sync::parking_bucket& bucket = sync::bucket_of(&writer);
+  for (;;) {
+    bucket.lock.lock();
+    if (flag_waiters(state)) break;
+    bucket.lock.unlock();
+    if (enter(state, slot, lock)) return;
+  }
+  wait_node* n = prepare(self, runtime::wait_reason::rwmutex_rlock, lock);
+  n->slot = &slot;
+  bucket.push_back(n);
+  bucket.lock.unlock();
+  runtime::park(self);  // the waker has recorded the hold
+}
+
+[[noreturn, gnu::noinline]] void misused(bool held, const char* free_text) noexcept {
+  base::fatal(held ? "sync: unlock by a goroutine that does not hold the mutex" : free_text);
+}
+
+}  // namespace
+
+void shared_mutex::lock_blocking() {
+  task* self = runtime::current_task();
+  std::uint64_t free = 0;
+  if (state_.compare_exchange_strong(free, shared_word::writer, std::memory_order_acquire)) {  // order: pairs with unlock
+    writer_.store(lock_word::of(self), std::memory_order_relaxed);  // order: own word while the flag is set
+    return;
+  }
+  lock_slow(writer_, state_, self);
+}
+
+bool shared_mutex::try_lock() {
+  task* self = runtime::current_task();
+  std::uint64_t free = 0;
+  // order: pairs with unlock
+  if (!state_.compare_exchange_strong(free, shared_word::writer, std::memory_order_acquire)) return false;
+  writer_.store(lock_word::of(self), std::memory_order_relaxed);  // order: own word while the flag is set
+  return true;
+}
+
+void shared_mutex::unlock() noexcept {
+  task* self = runtime::current_task();
+  if (__builtin_expect(writer_.load(std::memory_order_relaxed) != lock_word::of(self), false)) {  // order: own word, if it is
+    misused((state_.load() & shared_word::writer) != 0, "sync: Unlock of unlocked RWMutex");
+  }
+  writer_.store(0, std::memory_order_relaxed);  // order: before the flag, by the release
+  std::uint64_t alone = shared_word::writer;
+  if (state_.compare_exchange_strong(alone, 0, std::memory_order_release)) return;  // order: pairs with lock and enter
+  unlock_slow(writer_, state_);
+}
+
+void shared_mutex::lock_shared_blocking() {
+  task* self = runtime::current_task();
+  hold_slot& slot = self->holds.room_for(key(writer_));
+  if (!enter(state_, slot, key(writer_))) lock_shared_slow(writer_, state_, self, slot);
+}
+
+bool shared_mutex::try_lock_shared() {
+  task* self = runtime::current_task();
+  return enter(state_, self->holds.room_for(key(writer_)), key(writer_));
+}
+
+void shared_mutex::unlock_shared() noexcept {
+  task* self = runtime::current_task();
+  hold_slot* slot = self->holds.find(key(writer_));
+  if (__builtin_expect(slot == nullptr, false)) {
+    misused(shared_word::readers(state_.load()) != 0, "sync: RUnlock of unlocked RWMutex");
+  }
+  std::uint64_t w =
+      state_.fetch_sub(shared_word::reader, std::memory_order_acq_rel);  // order: readers before us, then the writer
+  if (__builtin_expect(shared_word::readers(w) == 0, false)) misused(false, "sync: RUnlock of unlocked RWMutex");
+  runtime::hold::forget(*slot);
+  if (shared_word::readers(w) == 1 && (w & shared_word::draining) != 0) hand_to_writer(writer_, state_);
+}
+
+}  // namespace stray

@@ -1,0 +1,12 @@
+// Two are expected, one comes.
+// expect: 1 main::lambda [sync.Latch.Wait] proven @wait
+#include "report.hpp"
+
+int main() {
+  stray::go([] {
+    stray::latch both(2);
+    both.arrive_and_wait();  // here: wait
+  });
+  stray::testing::until_parked(1);
+  return report::print();
+}

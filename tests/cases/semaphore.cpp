@@ -1,0 +1,13 @@
+// A permit that nobody will release.
+// expect: 1 main::lambda [semacquire] proven @acquire
+#include "report.hpp"
+
+int main() {
+  stray::go([] {
+    stray::semaphore permits(1);
+    permits.acquire();
+    permits.acquire();  // here: acquire
+  });
+  stray::testing::until_parked(1);
+  return report::print();
+}
