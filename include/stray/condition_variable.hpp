@@ -1,13 +1,13 @@
 // stray::condition_variable: waits on any Lockable, for goroutines and OS threads.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>  // std::cv_status
 #include <cstdint>
 
 #include <stray/detail/duration.hpp>
+#include <stray/go.hpp>
 
 namespace stray {
 
@@ -51,11 +51,9 @@ class condition_variable {
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d, Predicate ready) {
-    using clock = std::chrono::steady_clock;
-    auto end = clock::now() +
-               std::chrono::nanoseconds(std::min(detail::wait_ns(d), (clock::time_point::max() - clock::now()).count()));
+    time_point end = detail::timer_after(detail::wait_ns(d));
     while (!ready()) {
-      if (wait_for(lock, end - clock::now()) == std::cv_status::timeout) return ready();
+      if (wait_for(lock, end - detail::timer_after(0)) == std::cv_status::timeout) return ready();
     }
     return true;
   }

@@ -13,7 +13,8 @@
 // 5. A pointer to a task's record means nothing, wherever it lies: who is about to wake a task holds a handle, the lock, or the address of
 //    the primitive in a register until the claim, and from the claim on the state word tells (tests/step). Rejected: taking such pointers in
 //    running threads as live; a report then misses what the asking thread has just looked at (2 of 40 of the demo).
-// 6. Anything not stopped or not read: nothing is proven.
+// 6. Pending and firing callbacks of timers are roots: the block is marked (memory that is no block is a root as it is).
+// 7. Anything not stopped or not read: nothing is proven.
 #pragma once
 
 #include "leak/task_source.h"
@@ -68,7 +69,8 @@ struct judge_request {
   verdict_log* log = nullptr;
   const base::range* extra_roots = nullptr;  // leak::add_root
   unsigned extra_count = 0;
-  bool count_rule = true;  // off: for the ablation test of COUNT
+  bool count_rule = true;   // off: for the ablation test of COUNT
+  bool timer_roots = true;  // off: for the ablation test of timers
   // The child's:
   wait_graph graph;
   bool filled = false, failed = false;

@@ -4,6 +4,7 @@
 
 #include "leak/wait_graph.h"
 #include "runtime/stack.h"
+#include "runtime/timer.h"
 #include "runtime/worker.h"
 
 namespace stray::leak {
@@ -17,6 +18,7 @@ struct source_view {
   const runtime::stack_view* stacks = nullptr;  // stack_classes of them
   const runtime::worker* workers = nullptr;
   int worker_count = 0;
+  const runtime::timer_table* timers = nullptr;
 };
 
 // Runs in the snapshot: fills the graph from the frozen records. false: out of bump memory.
