@@ -3,10 +3,13 @@
 
 #include <stray/chan.hpp>
 #include <stray/condition_variable.hpp>
+#include <stray/context.hpp>
+#include <stray/error_group.hpp>
 #include <stray/go.hpp>
 #include <stray/leak.hpp>
 #include <stray/mutex.hpp>
 #include <stray/panic.hpp>
 #include <stray/pprof.hpp>
 #include <stray/select.hpp>
+#include <stray/time.hpp>
 #include <stray/wait_group.hpp>

@@ -109,7 +109,7 @@ bool add_armed(const source_view& view, trace::bump& memory, wait_graph& g) noex
   for (std::uint32_t i = 1; slots != nullptr && i <= size; i++) {
     if (!add(slots[i].entry)) return false;
   }
-  if (!add(t.moving.load(std::memory_order_relaxed))) return false;  // order: frozen
+  if (!add(t.moving.load(std::memory_order_relaxed))) return false;                                             // order: frozen
   for (const runtime::firing_batch* b = t.firing.load(std::memory_order_relaxed); b != nullptr; b = b->next) {  // order: frozen
     for (const std::atomic<runtime::timer_entry*>& e : b->entry) {
       if (!add(e.load(std::memory_order_relaxed))) return false;  // order: frozen

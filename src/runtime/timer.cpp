@@ -106,8 +106,8 @@ struct timer_heap : timer_table {
     return earliest;
   }
   void unlink(firing_batch* b) noexcept {
-    if (firing.load(std::memory_order_relaxed) == b) {        // order: under the lock
-      firing.store(b->next, std::memory_order_relaxed);       // order: under the lock
+    if (firing.load(std::memory_order_relaxed) == b) {   // order: under the lock
+      firing.store(b->next, std::memory_order_relaxed);  // order: under the lock
       return;
     }
     firing_batch* f = firing.load(std::memory_order_relaxed);  // order: under the lock
@@ -144,9 +144,9 @@ bool fire_due(std::int64_t now_ns) noexcept {
       }
       batch.entry[calls].store(e, std::memory_order_relaxed);  // order: before it leaves the heap, for the snapshot
       if (!linked) {
-        batch.next = heap.firing.load(std::memory_order_relaxed);     // order: under the lock
+        batch.next = heap.firing.load(std::memory_order_relaxed);  // order: under the lock
         std::atomic_signal_fence(std::memory_order_seq_cst);
-        heap.firing.store(&batch, std::memory_order_relaxed);         // order: under the lock
+        heap.firing.store(&batch, std::memory_order_relaxed);  // order: under the lock
         linked = true;
       }
       std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -30,7 +30,8 @@ bool run_timers(std::int64_t now_ns) noexcept;  // fires what is due; true: some
 // The clock that deadlines are made of.
 std::int64_t timer_now_ns() noexcept;
 std::int64_t timer_after_ns(std::int64_t ns) noexcept;  // that long from now, without overflow
-std::int64_t time_left(std::int64_t when_ns) noexcept;  // for one who sleeps on a futex; no_deadline: somebody else will fire it
+std::int64_t time_left(
+    std::int64_t when_ns) noexcept;  // for one who sleeps on a futex; no_deadline: somebody else will fire it
 
 // --- callbacks ----------------------------------------------------------------------------------------------------------------------
 // The entry is not armed. true: it is the earliest, and wake_for_timer must be called once no lock is held.
