@@ -84,8 +84,8 @@ void fire(timer_entry* e, std::uint64_t seq, std::int64_t now_ns) noexcept {
   t->lock.lock();
   if (runtime::take_due(e, seq)) {
     if (t->period != 0) {  // armed again at once: the reference stays with it
-      std::int64_t next = 0;
-      if (__builtin_add_overflow(e->when_ns, t->period * (1 + (now_ns - e->when_ns) / t->period), &next)) {
+      std::int64_t was = e->when_ns.load(std::memory_order_relaxed), next = 0;  // order: written under the same lock
+      if (__builtin_add_overflow(was, t->period * (1 + (now_ns - was) / t->period), &next)) {
         next = runtime::no_deadline - 1;
       }
       earliest = runtime::arm_callback(e, next);
