@@ -1,7 +1,6 @@
 // stray::condition_variable: waits on any Lockable, for goroutines and OS threads.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>  // std::cv_status
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include <stray/detail/duration.hpp>
+#include <stray/go.hpp>
 
 namespace stray {
 
@@ -52,10 +52,7 @@ class condition_variable {
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d, Predicate ready) {
-    using clock = std::chrono::steady_clock;
-    auto end = clock::now() +
-               std::chrono::nanoseconds(std::min(detail::wait_ns(d), (clock::time_point::max() - clock::now()).count()));
-    return wait_until(lock, end, std::move(ready));
+    return wait_until_timer(lock, detail::timer_after(detail::wait_ns(d)), std::move(ready));
   }
   // Any clock; one that is set back or forth while it waits is asked again at the end.
   template <class Lock, class Clock, class Duration>
@@ -72,6 +69,13 @@ class condition_variable {
   }
 
  private:
+  template <class Lock, class Predicate>
+  bool wait_until_timer(Lock& lock, time_point end, Predicate ready) {
+    while (!ready()) {
+      if (wait_for(lock, end - detail::timer_after(0)) == std::cv_status::timeout) return ready();
+    }
+    return true;
+  }
   template <class Lock>
   bool wait_ns(Lock& lock, std::int64_t timeout_ns) {
     struct relock {

@@ -1,7 +1,6 @@
 // Goroutines: go, yield, sleep, and what a goroutine knows of itself.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -120,7 +119,8 @@ void yield();
 using time_point = std::chrono::steady_clock::time_point;
 namespace detail {
 void sleep_until_blocking(time_point t);
-}
+time_point timer_after(std::int64_t ns) noexcept;  // that long from now, on the clock that timers use, without overflow
+}  // namespace detail
 // Blocks the calling goroutine or thread until t.
 [[gnu::always_inline]] inline void sleep_until(time_point t) {
   detail::sleep_until_blocking(t);
@@ -130,8 +130,7 @@ void sleep_until_blocking(time_point t);
 template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& d) {
   if (!(d.count() > 0)) return yield();
-  auto now = std::chrono::steady_clock::now();
-  sleep_until(now + std::chrono::nanoseconds(std::min(detail::wait_ns(d), (time_point::max() - now).count())));
+  sleep_until(detail::timer_after(detail::wait_ns(d)));
 }
 
 std::uint64_t goroutine_id() noexcept;  // 1, 2, ...; never reused; 0 on a plain OS thread

@@ -4,6 +4,8 @@
 #include <stray/barrier.hpp>
 #include <stray/chan.hpp>
 #include <stray/condition_variable.hpp>
+#include <stray/context.hpp>
+#include <stray/error_group.hpp>
 #include <stray/go.hpp>
 #include <stray/latch.hpp>
 #include <stray/leak.hpp>
@@ -14,4 +16,5 @@
 #include <stray/select.hpp>
 #include <stray/semaphore.hpp>
 #include <stray/shared_mutex.hpp>
+#include <stray/time.hpp>
 #include <stray/wait_group.hpp>

@@ -107,6 +107,7 @@ source_view capture() noexcept {
   v.stacks = runtime::stack_views();
   v.workers = runtime::sched().workers;
   v.worker_count = runtime::max_workers;
+  v.timers = &runtime::timers();
   return v;
 }
 
@@ -172,6 +173,7 @@ void look_for_leaks(const ablation& without, findings& out) {
   judged.extra_roots = roots.ranges;
   judged.extra_count = roots.count;
   judged.count_rule = without.count_rule;
+  judged.timer_roots = without.timer_roots;
   const base::range hidden[] = {memory.log_range(), memory.bump.where()};
   trace::snapshot_request snapshot;
   snapshot.decide = judge;
@@ -225,7 +227,7 @@ std::shared_ptr<const findings> run(const ablation& without) {
 void serve(request* list) noexcept {
   std::shared_ptr<const findings> shared;
   for (request* r = list; r != nullptr;) {
-    bool plain = r->without.off == 0 && r->without.count_rule && r->without.holds_rule;
+    bool plain = r->without.off == 0 && r->without.count_rule && r->without.holds_rule && r->without.timer_roots;
     try {
       if (r->job != nullptr) {
         (*r->job)();

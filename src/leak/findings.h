@@ -44,11 +44,13 @@ struct findings {
 };
 
 // Waits for a detection that begins after the call; calls at the same time share it. Any goroutine or OS thread.
-// off: bits of trace::root to ignore, and no COUNT when !count_rule: for ablation tests only; such a run is not shared.
+// off: bits of trace::root to ignore; no COUNT when !count_rule, no timers as roots when !timer_roots: for ablation tests only; such a run
+// is not shared.
 struct ablation {
   unsigned off = 0;
   bool count_rule = true;
   bool holds_rule = true;  // off: holds of a shared_mutex need not add up to its count
+  bool timer_roots = true;
 };
 std::shared_ptr<const findings> detect(const ablation& without = {});
 

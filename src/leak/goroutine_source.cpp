@@ -2,7 +2,9 @@
 //
 // 1. One load of the state word decides: waiting for an eligible reason = candidate; free and dead = nothing; all else = root.
 // 2. Whom the waiters for locks wait for is lock_owners.cpp's.
-// 3. A task's closure is its span from before the first byte is moved in until it has been moved out.
+// 3. Timers: every armed callback is in a slot of the heap or in `moving`, every popped one in a batch, whatever the instant (timer.h). They
+//    are taken as addresses, never read: a stale slot may name a block that is gone. Entries in task records are no callbacks.
+// 4. A task's closure is its span from before the first byte is moved in until it has been moved out.
 #include "leak/task_source.h"
 
 #include "runtime/worker.h"
@@ -47,6 +49,27 @@ bool add_waits(const task& t, std::uint32_t number, trace::bump& memory, wait_gr
   return true;
 }
 
+bool add_armed(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
+  if (view.timers == nullptr) return true;
+  const runtime::timer_table& t = *view.timers;
+  auto add = [&](const void* entry) {
+    auto at = reinterpret_cast<std::uintptr_t>(entry);
+    return at == 0 || g.task_slab.holds(at) || g.armed.push(memory, at);
+  };
+  const runtime::timer_slot* slots = t.slots.load(std::memory_order_relaxed);  // order: frozen
+  std::uint32_t size = t.size.load(std::memory_order_relaxed);                 // order: frozen
+  for (std::uint32_t i = 1; slots != nullptr && i <= size; i++) {
+    if (!add(slots[i].entry)) return false;
+  }
+  if (!add(t.moving.load(std::memory_order_relaxed))) return false;                                             // order: frozen
+  for (const runtime::firing_batch* b = t.firing.load(std::memory_order_relaxed); b != nullptr; b = b->next) {  // order: frozen
+    for (const std::atomic<runtime::timer_entry*>& e : b->entry) {
+      if (!add(e.load(std::memory_order_relaxed))) return false;  // order: frozen
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
@@ -84,6 +107,8 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
       to.ring = {ring, ring + std::size_t{c.capacity} * c.ops->size};
     }
   }
+
+  if (!add_armed(view, memory, g)) return false;
 
   for (std::uint32_t i = 0; i < task_count; i++) {
     node& n = g.nodes[i];

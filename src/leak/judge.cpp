@@ -348,6 +348,9 @@ void judge(void* arg, trace::image& image) noexcept {
     if (g.nodes[i].what == node::root) make_live(g, m, i);
   }
   for (unsigned i = 0; i < r.extra_count; i++) m.push(r.extra_roots[i], origin::memory);
+  for (std::uintptr_t at : g.armed) {
+    if (r.timer_roots) m.mark_block(at);
+  }
   m.mark_roots();
 
   stage weak{&r, why::weak_word, state.pending.size()};

@@ -15,7 +15,8 @@
 //    running threads as live; a report then misses what the asking thread has just looked at (2 of 40 of the demo).
 // 6. Locks: a waiter waits for all its owners; each that becomes live takes one off, and at 0 the waiter is live. A mutex has one owner; a
 //    writer that waits for readers to leave has as many as there are (lock_owners.cpp).
-// 7. Anything not stopped or not read: nothing is proven.
+// 7. Pending and firing callbacks of timers are roots: the block is marked (memory that is no block is a root as it is).
+// 8. Anything not stopped or not read: nothing is proven.
 #pragma once
 
 #include "leak/task_source.h"
@@ -73,7 +74,8 @@ struct judge_request {
   verdict_log* log = nullptr;
   const base::range* extra_roots = nullptr;  // leak::add_root
   unsigned extra_count = 0;
-  bool count_rule = true;  // off: for the ablation test of COUNT
+  bool count_rule = true;   // off: for the ablation test of COUNT
+  bool timer_roots = true;  // off: for the ablation test of timers
   // The child's:
   wait_graph graph;
   bool filled = false, failed = false;

@@ -4,6 +4,7 @@
 
 #include "leak/wait_graph.h"
 #include "runtime/stack.h"
+#include "runtime/timer.h"
 #include "runtime/worker.h"
 
 namespace stray::leak {
@@ -19,6 +20,7 @@ struct source_view {
   const runtime::worker* workers = nullptr;
   int worker_count = 0;
   bool holds_rule = true;  // off: read holds need not add up; for the ablation test only
+  const runtime::timer_table* timers = nullptr;
 };
 
 // Runs in the snapshot: fills the graph from the frozen records. false: out of bump memory.

@@ -3,6 +3,7 @@
 // 1. A node is a candidate iff its task's state word says `waiting` for an eligible reason; every other existing task is a root.
 // 2. A node's number is its record's index in the source's slab, so no lookup is needed from a record to its node.
 // 3. Wait edges are stated by the source from the wait records; queues are never read (a losing select's nodes stay linked for a while).
+// 4. A pending or firing callback (timer, ticker, after_func, deadline of a context) can wake without anybody's handle: its block is a root.
 // Pure types in bump memory.
 #pragma once
 
@@ -73,6 +74,7 @@ struct wait_graph {
   trace::slice<node> nodes;
   trace::list<wait> waits;
   trace::list<lock_edge> edges;
+  trace::list<std::uintptr_t> armed;  // addresses inside the blocks of invariant 4
   trace::slice<core_state> cores;
   base::range core_slab, task_slab;
   std::size_t core_size = 0, task_size = 0;

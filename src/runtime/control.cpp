@@ -3,8 +3,11 @@
 #include <ctime>
 
 #include <stray/go.hpp>
+#include <stray/panic.hpp>
 #include "runtime/current.h"
+#include "runtime/scheduler.h"
 #include "runtime/task.h"
+#include "runtime/timer.h"
 
 namespace stray::testing {
 
@@ -18,10 +21,10 @@ std::size_t parked_now() noexcept {
   }
   return n;
 }
-}  // namespace
 
-void until_parked(std::size_t n) {
-  while (parked_now() < n) {
+template <class Count>
+void until(std::size_t n, Count count) {
+  while (count() < n) {
     if (runtime::current_worker() != nullptr) {
       yield();
     } else {
@@ -30,5 +33,19 @@ void until_parked(std::size_t n) {
     }
   }
 }
+}  // namespace
+
+void until_parked(std::size_t n) { until(n, parked_now); }
+void until_pending(std::size_t n) {
+  until(n, [] { return std::size_t{runtime::timers().size.load()}; });
+}
+
+fake_clock::fake_clock() {
+  runtime::ensure_started();
+  if (!runtime::begin_fake_time()) throw panic("stray::testing::fake_clock: there is one already");
+}
+fake_clock::~fake_clock() { runtime::end_fake_time(); }
+time_point fake_clock::now() const noexcept { return time_point(std::chrono::nanoseconds(runtime::timer_now_ns())); }
+void fake_clock::advance_ns(std::int64_t ns) { runtime::advance_fake_time(ns); }
 
 }  // namespace stray::testing

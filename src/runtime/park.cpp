@@ -26,12 +26,10 @@ void park_thread(task* self) noexcept {
   wake_watcher();                                             // it may be a deadlock now
   while (self->futex.load(std::memory_order_acquire) == 0) {  // order: pairs with make_runnable's store
     // Threads have no worker to keep their timer: they keep it themselves.
-    if (self->timer.place == 0) {
+    std::int64_t left = self->timer.place == 0 ? no_deadline : time_left(self->timer.when_ns);
+    if (left == no_deadline) {
       base::futex_wait(self->futex, 0);
-      continue;
-    }
-    std::int64_t left = self->timer.when_ns - base::now_ns();
-    if (left > 0) {
+    } else if (left > 0) {
       timespec t = base::to_timespec(left);
       base::futex_wait(self->futex, 0, &t);
     } else {

@@ -126,6 +126,10 @@ void detail::sleep_until_blocking(time_point when) {
   runtime::park(self);
 }
 
+time_point detail::timer_after(std::int64_t ns) noexcept {
+  return time_point(std::chrono::nanoseconds(runtime::timer_after_ns(ns)));
+}
+
 std::uint64_t goroutine_id() noexcept {
   runtime::task* t = runtime::current_task_or_null();
   return t != nullptr && !t->is_thread ? t->id : 0;

@@ -97,10 +97,14 @@ struct wait_node {
   wait_node* tail = nullptr;       // parking table: last node of this address (of the first node)
 };
 
+// An entry of the timer heap (runtime/timer.h): the timed wait of a task, or, with `fire`, a callback.
 struct timer_entry {
-  std::int64_t when_ns = 0;
-  std::uint64_t seq = 0;                // of the wait that it ends
-  std::atomic<std::uint32_t> place{0};  // in the heap, 1-based; 0: not armed; written under the heap's lock
+  std::atomic<std::int64_t> when_ns{0};  // written under the heap's lock
+  std::uint64_t seq = 0;                 // of the wait that it ends; callback: of this arming
+  std::atomic<std::uint32_t> place{0};   // in the heap, 1-based; 0: not armed; written under the heap's lock
+  // Callback only. due: the seq of an arming that was popped and has neither fired nor been stopped; 0: none.
+  std::atomic<std::uint64_t> due{0};
+  void (*fire)(timer_entry* entry, std::uint64_t seq, std::int64_t now_ns) noexcept = nullptr;
 };
 
 struct alignas(64) task {

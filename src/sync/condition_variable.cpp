@@ -6,10 +6,10 @@
 //    notified waiter never touches the condition_variable again: it may be destroyed after notify_all.
 #include <stray/condition_variable.hpp>
 
-#include "base/clock.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/timer.h"
 #include "sync/parking_table.h"
 
 namespace stray {
@@ -90,7 +90,7 @@ bool condition_wait::block(std::int64_t timeout_ns) {
   n->index = blocked;
   runtime::prepare_wait(self, timed ? runtime::wait_reason::timed_cond_wait : runtime::wait_reason::cond_wait, n, 1);
   bucket.lock.unlock();
-  if (timed) runtime::arm_timer(self, base::after_ns(timeout_ns));
+  if (timed) runtime::arm_timer(self, runtime::timer_after_ns(timeout_ns));
   runtime::park(self);
   if (!timed) return true;
   runtime::disarm_timer(self);

@@ -12,10 +12,10 @@
 #include <stray/panic.hpp>
 #include <stray/select.hpp>
 #include "base/arch.h"
-#include "base/clock.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/timer.h"
 #include "sync/chan_core.h"
 
 namespace stray::detail {
@@ -109,7 +109,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   bool timed = timeout_ns >= 0;
   if (n == 0 && !has_default && !timed) runtime::park_forever(wait_reason::select_no_cases);
   runtime::ensure_started();
-  std::int64_t deadline = timed ? base::after_ns(timeout_ns) : 0;
+  std::int64_t deadline = timed ? runtime::timer_after_ns(timeout_ns) : 0;
   lock_order order(cases, n);
   order.lock();
   attempt a = try_cases(cases, n);

@@ -1,11 +1,41 @@
-// For tests: waiting for a state instead of sleeping.
+// For tests: waiting for a state instead of sleeping, and time that moves when it is told to.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+
+#include <stray/detail/duration.hpp>
+#include <stray/go.hpp>
 
 namespace stray::testing {
 
 // Waits until at least n goroutines are blocked in a primitive (any reason but sleep). Never gives up: a test has its own time limit.
 void until_parked(std::size_t n);
+// Waits until at least n timers are pending: sleeps and time-outs of goroutines and OS threads, timers, tickers, deadlines of contexts.
+void until_pending(std::size_t n);
+
+// While one exists, time stands still for sleep, time-outs, timers, tickers and the deadlines of contexts, in goroutines and OS threads
+// alike, and moves only by advance(). It begins at the time of its construction. What is pending then waits for advance(), too; what is
+// still pending at its end keeps the time that it had left. Only one may exist (throws stray::panic). std::chrono's clocks are not
+// touched, nor are ages in reports.
+class fake_clock {
+ public:
+  fake_clock();
+  ~fake_clock();
+  fake_clock(const fake_clock&) = delete;
+  fake_clock& operator=(const fake_clock&) = delete;
+
+  time_point now() const noexcept;
+  // Moves time by d and fires what is due on the way, in order, each with now() at its time. When it returns, channels of timers have their
+  // values, contexts past their deadline are cancelled, and goroutines whose sleep is over are runnable (they need not have run yet; nor
+  // need functions of after_func). One caller at a time; any goroutine or OS thread.
+  template <class Rep, class Period>
+  void advance(const std::chrono::duration<Rep, Period>& d) {
+    advance_ns(detail::wait_ns(d));
+  }
+
+ private:
+  void advance_ns(std::int64_t ns);
+};
 
 }  // namespace stray::testing

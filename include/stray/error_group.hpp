@@ -1,0 +1,109 @@
+// stray::error_group: goroutines that work on one task; the first that fails cancels the others.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include <stray/chan.hpp>
+#include <stray/context.hpp>
+#include <stray/detail/keep_frame.hpp>
+#include <stray/go.hpp>
+#include <stray/panic.hpp>
+#include <stray/wait_group.hpp>
+
+namespace stray {
+
+// Its functions may be called by goroutines and OS threads; wait and set_limit by one at a time. Neither copyable nor movable: its goroutines
+// refer to it, so its destructor cancels ctx() and waits for them. For one use: after wait, ctx() is cancelled.
+class error_group {
+ public:
+  error_group() : error_group(background()) {}
+  explicit error_group(const context& parent) : error_group(with_cancel(parent)) {}
+  error_group(const error_group&) = delete;
+  error_group& operator=(const error_group&) = delete;
+  ~error_group() {
+    cancel_();
+    group_.wait();
+  }
+
+  // Derived from the parent; cancelled by the first exception that leaves a function of go, by wait, and by the destructor.
+  const context& ctx() const noexcept { return ctx_; }
+
+  // Runs f in a goroutine; f is decay-copied. Blocks while as many run as set_limit allows. Throws std::bad_alloc, or what copying throws:
+  // then nothing was started.
+  template <class F>
+  [[gnu::always_inline]] inline void go(F&& f) {
+    if (limit_) {
+      limit_.send();
+      STRAY_KEEP_FRAME;
+    }
+    start(std::forward<F>(f));
+  }
+  // The same without blocking; false: nothing was started, since as many run as allowed.
+  template <class F>
+  [[gnu::always_inline]] inline bool try_go(F&& f) {
+    if (limit_ && !limit_.try_send()) return false;
+    start(std::forward<F>(f));
+    return true;
+  }
+
+  // Blocks until all functions have returned, cancels ctx(), and rethrows the first exception that left one.
+  [[gnu::always_inline]] inline void wait() {
+    group_.wait();
+    cancel_();
+    if (failed_.load(std::memory_order_acquire)) std::rethrow_exception(error_);  // order: pairs with fail's, as group_ does
+  }
+
+  // At most n functions run at a time from now on; 0: none can be started; n < 0: no limit. Throws stray::panic while some run.
+  void set_limit(int n) {
+    if (std::size_t active = limit_.len(); active != 0) {
+      throw panic("errgroup: modify limit while " + std::to_string(active) + " goroutines in the group are still active");
+    }
+    limit_ = n < 0 ? chan<void>() : make_chan<void>(static_cast<std::size_t>(n));
+  }
+
+ private:
+  explicit error_group(cancelable_context made) : ctx_(std::move(made.ctx)), cancel_(std::move(made.cancel)) {}
+
+  void leave() noexcept {
+    if (limit_) limit_.try_recv();
+  }
+  void fail() noexcept {
+    if (claimed_.exchange(true)) return;
+    error_ = std::current_exception();
+    failed_.store(true, std::memory_order_release);  // order: error_ before it
+    cancel_();
+  }
+
+  template <class F>
+  [[gnu::always_inline]] inline void start(F&& f) {
+    try {
+      group_.go([this, f = std::forward<F>(f)]() mutable {
+        struct at_end {
+          error_group* group;
+          ~at_end() { group->leave(); }
+        } ends{this};
+        try {
+          std::move(f)();
+          STRAY_KEEP_FRAME;
+        } catch (...) {
+          fail();
+        }
+      });
+    } catch (...) {  // nothing was started
+      leave();
+      throw;
+    }
+  }
+
+  context ctx_;
+  cancel_func cancel_;
+  wait_group group_;
+  chan<void> limit_;  // room for as many as may run; nil: no limit
+  std::atomic<bool> claimed_{false}, failed_{false};
+  std::exception_ptr error_;
+};
+
+}  // namespace stray
