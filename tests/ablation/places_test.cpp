@@ -58,7 +58,7 @@ void expect_root(root source, const std::function<void(holder*)>& put, const std
   while (stray::num_goroutine() != 0) stray::yield();
 }
 
-holder* global_place;
+[[gnu::section(".data")]] holder* global_place = nullptr;
 TEST(ablation, data) {
   expect_root(
       root::data, [](holder* h) { global_place = h; }, [] { return std::exchange(global_place, nullptr); });
