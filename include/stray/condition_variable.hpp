@@ -57,7 +57,9 @@ class condition_variable {
   // Any clock; one that is set back or forth while it waits is asked again at the end.
   template <class Lock, class Clock, class Duration>
   std::cv_status wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& t) {
-    if (wait_for(lock, t - Clock::now()) == std::cv_status::no_timeout) return std::cv_status::no_timeout;
+    auto now = Clock::now();
+    if (wait_for(lock, t > now ? t - now : decltype(t - now)::zero()) == std::cv_status::no_timeout)
+      return std::cv_status::no_timeout;
     return Clock::now() < t ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Lock, class Clock, class Duration, class Predicate>

@@ -188,6 +188,37 @@ TEST(condition_variable, timed_wait_times_out_and_holds_the_lock_again) {
   all_ended();
 }
 
+TEST(condition_variable, wait_until_a_time_of_any_clock) {
+  mutex m;
+  condition_variable cv;
+  auto check = [&](auto now) {
+    std::unique_lock lock(m);
+    auto end = now() + 2ms;
+    while (cv.wait_until(lock, end) == std::cv_status::no_timeout) {  // the clocks drift apart
+    }
+    bool right = now() >= end && lock.owns_lock();
+    right = right && cv.wait_until(lock, now() - 1h) == std::cv_status::timeout;
+    right = right && !cv.wait_until(lock, now() + 1ms, [] { return false; });
+    return right && cv.wait_until(lock, now() - 1ms, [] { return true; });
+  };
+  EXPECT_TRUE(check(std::chrono::steady_clock::now));
+  EXPECT_TRUE(check(std::chrono::system_clock::now));
+  std::atomic<bool> up{false}, ready{false};
+  std::atomic<int> answer{-1};
+  go([&] {
+    std::unique_lock lock(m);
+    up = true;
+    answer = cv.wait_until(lock, std::chrono::steady_clock::time_point::max(), [&] { return ready.load(); });
+  });
+  until([&] { return up.load(); });
+  { std::lock_guard guard(m); }  // it waits by now
+  ready = true;
+  cv.notify_all();
+  until([&] { return answer != -1; });
+  EXPECT_EQ(answer, 1);
+  all_ended();
+}
+
 TEST(condition_variable, timed_wait_is_woken_by_notify) {
   mutex m;
   condition_variable cv;
