@@ -42,6 +42,10 @@ enum class stopped : std::uint8_t {
   prevented,  // it had been popped and will not fire; the callback drops its reference by itself
 };
 stopped stop_callback(timer_entry* e) noexcept;
+// Looks at two entries, round and round; those of this kind that `useless` (called under the heap's lock) says nobody can notice are removed
+// and go to out, with their references. Returns how many. Called once an arming, it keeps about as many useless entries as others.
+std::uint32_t drop_useless_callbacks(decltype(timer_entry::fire) kind, bool (*useless)(const timer_entry* e) noexcept,
+                                     timer_entry* (&out)[2]) noexcept;
 // By the callback, first of all: true iff this arming has not been stopped.
 inline bool take_due(timer_entry* e, std::uint64_t seq) noexcept { return e->due.compare_exchange_strong(seq, 0); }
 
