@@ -25,6 +25,7 @@ struct timer_heap : timer_table {
   base::range where;
   std::uintptr_t committed = 0;
   std::atomic<std::int64_t> next{no_deadline};
+  std::uint32_t looked_at = 0;  // of drop_useless_callbacks
 
   timer_slot* at(std::uint32_t place) const noexcept { return reinterpret_cast<timer_slot*>(where.lo) + place; }
   std::uint32_t used() const noexcept { return size.load(std::memory_order_relaxed); }  // order: under the lock
@@ -228,6 +229,25 @@ stopped stop_callback(timer_entry* e) noexcept {
   bool was_due = e->due.exchange(0) != 0;
   heap.lock.unlock();
   return in_heap ? stopped::removed : was_due ? stopped::prevented : stopped::idle;
+}
+
+std::uint32_t drop_useless_callbacks(decltype(timer_entry::fire) kind, bool (*useless)(const timer_entry*) noexcept,
+                                     timer_entry* (&out)[2]) noexcept {
+  std::uint32_t n = 0;
+  heap.lock.lock();
+  for (int i = 0; i < 2 && heap.used() != 0; i++) {
+    if (heap.looked_at == 0 || heap.looked_at > heap.used()) heap.looked_at = 1;
+    timer_entry* e = heap.at(heap.looked_at)->entry;
+    if (e->fire == kind && useless(e)) {
+      out[n++] = e;
+      heap.remove(heap.looked_at);  // another one takes its place, and is next
+    } else {
+      heap.looked_at++;
+    }
+  }
+  if (n != 0) heap.publish();
+  heap.lock.unlock();
+  return n;
 }
 
 bool run_timers(std::int64_t now_ns) noexcept { return next_deadline() <= now_ns && fire_due(now_ns); }

@@ -12,7 +12,9 @@
 // 5. For the snapshot: at every instant each armed callback is in a slot of the heap or in `moving`, and each popped one in a batch until
 //    its callback has returned (roots; goroutine_source.cpp). Stale slots may name freed blocks: they are taken as addresses only.
 // 6. Time is CLOCK_MONOTONIC, or a fake clock's: then next_deadline is no_deadline for everybody, and only advance fires.
-// Rejected: one heap a worker (stealing, and a scan of all of them for the earliest) as long as the lock is not what costs.
+// Rejected: numbers in the heap and a dense table number -> place, so that a sift does not write into the entries: 10^6 timers fired in 1480 ns
+// each instead of 774, 10^5 goroutines slept at 229 ms of CPU instead of 192 (minimum of 6 runs, alternating). One heap a worker (stealing,
+// and a scan of all of them for the earliest), as long as the lock is not what costs.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +33,8 @@ bool run_timers(std::int64_t now_ns) noexcept;  // fires what is due; true: some
 // The clock that deadlines are made of.
 std::int64_t timer_now_ns() noexcept;
 std::int64_t timer_after_ns(std::int64_t ns) noexcept;  // that long from now, without overflow
-std::int64_t time_left(
-    std::int64_t when_ns) noexcept;  // for one who sleeps on a futex; no_deadline: somebody else will fire it
+// For one who sleeps on a futex until when_ns; no_deadline: only advance will wake it.
+std::int64_t time_left(std::int64_t when_ns) noexcept;
 
 // --- callbacks ----------------------------------------------------------------------------------------------------------------------
 // The entry is not armed. true: it is the earliest, and wake_for_timer must be called once no lock is held.
@@ -43,6 +45,10 @@ enum class stopped : std::uint8_t {
   prevented,  // it had been popped and will not fire; the callback drops its reference by itself
 };
 stopped stop_callback(timer_entry* e) noexcept;
+// Looks at two entries, round and round; those of this kind that `useless` (called under the heap's lock) says nobody can notice are removed
+// and go to out, with their references. Returns how many. Called once an arming, it keeps about as many useless entries as others.
+std::uint32_t drop_useless_callbacks(decltype(timer_entry::fire) kind, bool (*useless)(const timer_entry* e) noexcept,
+                                     timer_entry* (&out)[2]) noexcept;
 // By the callback, first of all: true iff this arming has not been stopped.
 inline bool take_due(timer_entry* e, std::uint64_t seq) noexcept { return e->due.compare_exchange_strong(seq, 0); }
 

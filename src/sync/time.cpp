@@ -6,7 +6,9 @@
 // 2. handles counts the handles; the last one stops a ticker.
 // 3. `lock` serialises firing with stop and reset: a value is sent under it, and the channel drained under it; so none that is older than
 //    a stop is received after it. Order: timer_block::lock, then the heap's lock or a channel's.
-// 4. A value is sent while the arming is listed as firing, and its receiver claimed (CLAIM) before that ends.
+// 4. A pending timer of which neither a handle nor its channel is held any more is dropped, a little at a time, when others are made: after()
+//    in a loop does not pile up.
+// 5. A value is sent while the arming is listed as firing, and its receiver claimed (CLAIM) before that ends.
 #include <stray/time.hpp>
 
 #include <algorithm>
@@ -110,6 +112,13 @@ void fire(timer_entry* e, std::uint64_t seq, std::int64_t now_ns) noexcept {
   }
 }
 
+// Once true it stays true: handles are made from handles.
+bool useless(const timer_entry* e) noexcept {
+  auto* t = reinterpret_cast<const timer_block*>(e);
+  return t->ops == nullptr && t->handles.load() == 0 &&
+         reinterpret_cast<const detail::core_refs*>(t->ch.core())->count.load() == 1;
+}
+
 // The lock is held. true: it was pending, or its value had not been received. *owned: the arming's reference is the caller's now.
 bool stop_locked(timer_block* t, bool* owned) noexcept {
   stopped was = runtime::stop_callback(&t->entry);
@@ -155,6 +164,10 @@ bool restart(timer_block* t, std::int64_t ns, std::int64_t period) noexcept {
 }
 
 timer_block* make_channel_timer(std::int64_t ns, std::int64_t period, std::uintptr_t made_at) {
+  timer_entry* gone[2];
+  for (std::uint32_t n = runtime::drop_useless_callbacks(fire, useless, gone); n > 0; n--) {
+    release(reinterpret_cast<timer_block*>(gone[n - 1]));
+  }
   timer_block* t = make_block(0, made_at);
   try {
     t->ch = make_chan<time_point>(1);

@@ -11,6 +11,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "runtime/timer.h"
 
 namespace stray {
 namespace {
@@ -179,6 +180,18 @@ TEST(after, delivers_one_value) {
   EXPECT_EQ(taken(ch), clock.now());
   clock.advance(100s);
   EXPECT_TRUE(empty(ch));
+}
+
+TEST(after, does_not_pile_up) {
+  fake_clock clock;
+  std::vector<recv_chan<time_point>> kept;
+  for (int i = 0; i < 10000; i++) {
+    auto ch = after(1h);
+    if (i % 100 == 0) kept.push_back(ch);
+  }
+  EXPECT_LT(runtime::timers().size, 500u);
+  clock.advance(1h);
+  for (const auto& ch : kept) EXPECT_EQ(ch.len(), 1u);
 }
 
 TEST(after, in_a_select_beside_a_time_out) {
