@@ -1,5 +1,6 @@
 #include <stray/testing/control.hpp>
 
+#include <atomic>
 #include <ctime>
 
 #include <stray/go.hpp>
@@ -14,7 +15,9 @@ std::size_t parked_now() noexcept {
   base::slab<runtime::task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     runtime::task* t = all.at(i);
-    n += t->current_state() == runtime::state::waiting && !t->is_thread && t->reason != runtime::wait_reason::sleep;
+    // order: a hint, asked again and again
+    n += t->current_state() == runtime::state::waiting && !t->is_thread &&
+         std::atomic_ref(t->reason).load(std::memory_order_relaxed) != runtime::wait_reason::sleep;
   }
   return n;
 }

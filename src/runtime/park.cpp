@@ -44,7 +44,8 @@ void park_thread(task* self) noexcept {
 }  // namespace
 
 void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_t count) noexcept {
-  self->reason = reason;
+  std::atomic_ref(self->reason)
+      .store(reason, std::memory_order_relaxed);  // order: before the state; who only counts reads it any time
   self->nodes = nodes;
   self->node_count = count;
   self->fired = nullptr;
