@@ -2,7 +2,6 @@
 # Runs the benchmarks of this folder: all, or those whose name contains the argument. `detect` runs beside Go when there is one.
 #   ./dev bench              everything
 #   ./dev bench detect       one detection: pause and total, ours beside Go's, in alternation, medians of three processes
-#   ./dev bench hot          the hot paths of the runtime
 set -eu
 cd "$(dirname "$0")/.."
 build=${STRAY_BUILD_DIR:-build/release}
@@ -29,7 +28,7 @@ detect() {
   rm -f "$rows"
 }
 
-for name in detect hot; do
-  case $name in *"$wanted"*) ;; *) continue ;; esac
-  if [ "$name" = detect ]; then detect; else "$build/bench/bench_$name"; fi
-done
+case detect in
+  *"$wanted"*) detect ;;
+  *) echo "no benchmark is named '$wanted'; there is: detect" >&2 && exit 1 ;;
+esac

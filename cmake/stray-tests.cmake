@@ -28,6 +28,11 @@ if(NOT GTest_FOUND)
   endif()
 endif()
 
+set(STRAY_TEST_ENVIRONMENT)
+if(STRAY_SANITIZE STREQUAL "thread")
+  set(STRAY_TEST_ENVIRONMENT ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp)
+endif()
+
 # stray_gtest(target label timeout sources...): one ctest a TEST; the caller links what is tested.
 function(stray_gtest target label timeout)
   add_executable(${target} ${ARGN})
@@ -35,5 +40,5 @@ function(stray_gtest target label timeout)
   target_link_libraries(${target} PRIVATE stray_warnings GTest::gtest_main)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${target}.
                        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-                       PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+                       PROPERTIES LABELS ${label} TIMEOUT ${timeout} ${STRAY_TEST_ENVIRONMENT})
 endfunction()

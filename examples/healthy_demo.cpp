@@ -31,8 +31,8 @@ int main(int argc, char** argv) {
   std::string host = address.substr(0, address.rfind(':'));
   try {
     auto server = stray::pprof::serve(address);
-    create_goroutine();
     std::cout << "go tool pprof http://" << host << ':' << server.port() << "/debug/pprof/goroutineleak" << std::endl;
+    create_goroutine();  // last: it prints, too
 
     int signal = 0;
     sigwait(&stop_signals, &signal);

@@ -30,8 +30,8 @@ int main(int argc, char** argv) {
   std::string host = address.substr(0, address.rfind(':'));
   try {
     auto server = stray::pprof::serve(address);
-    create_leaked_goroutine();
     std::cout << "go tool pprof http://" << host << ':' << server.port() << "/debug/pprof/goroutineleak" << std::endl;
+    create_leaked_goroutine();  // last: it prints, too
 
     int signal = 0;
     sigwait(&stop_signals, &signal);

@@ -62,9 +62,8 @@ std::size_t count_candidates() noexcept {
   std::size_t n = 0;
   for (std::size_t i = 1; i < all.used(); i++) {
     task* t = all.at(i);
-    // order: a hint; a wait that begins now may wait for the next detection
     n += t->current_state() == runtime::state::waiting &&
-         runtime::eligible(std::atomic_ref(t->reason).load(std::memory_order_relaxed)) && !t->is_main;
+         runtime::eligible(std::atomic_ref(t->reason).load(std::memory_order_relaxed)) && !t->is_main;  // order: a hint
   }
   return n;
 }

@@ -190,7 +190,7 @@ TEST(proto, an_incomplete_profile_says_so_in_its_comments) {
     EXPECT_HAS(pprof("-comments", profile), "incomplete: clone was refused (EPERM)\n");
   }
   // pprof's reader of the old text format skips the lines.
-  EXPECT_HAS(pprof("-raw", write_counts("goroutineleak", two_samples(), reasons)), "goroutineleak/count\n          4: 1 2 ");
+  EXPECT_HAS(pprof("-raw", write_counts("goroutineleak", two_samples(), reasons)), "goroutineleak/count\n          3: 1 2 ");
 }
 
 TEST(proto, empty_is_valid) {
