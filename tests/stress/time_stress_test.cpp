@@ -85,7 +85,7 @@ TEST_P(time_stress, nobody_who_waits_is_called_leaked) {
   auto root = stray::with_cancel(stray::background());
   auto body = [&](unsigned seed) {
     std::mt19937 random(seed);
-    for (int i = 0; i < rounds(60); i++) serve_one(root.ctx, random);
+    for (int i = 0; i < rounds(1000); i++) serve_one(root.ctx, random);
     left--;
   };
   for (unsigned i = 0; i < 10; i++) stray::go(body, i);
