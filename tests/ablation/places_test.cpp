@@ -38,7 +38,8 @@ struct holder {  // a heap block that owns the only sending handle
 // The best tier of what is reported; none: silent.
 std::optional<tier> verdict(unsigned off = 0) {
   std::optional<tier> best;
-  for (const stray::leak::finding& f : stray::leak::detect({.off = off})->list) {
+  auto found = stray::leak::detect({.off = off});
+  for (const stray::leak::finding& f : found->list) {
     if (!best || f.tier > *best) best = f.tier;
   }
   return best;

@@ -19,7 +19,8 @@ using stray::trace::root;
 
 std::optional<tier> verdict(const stray::leak::ablation& without = {}) {
   std::optional<tier> best;
-  for (const stray::leak::finding& f : stray::leak::detect(without)->list) {
+  auto found = stray::leak::detect(without);
+  for (const stray::leak::finding& f : found->list) {
     if (!best || f.tier > *best) best = f.tier;
   }
   return best;

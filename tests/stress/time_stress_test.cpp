@@ -20,6 +20,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;  // the tracer is blind there: nothing to ask
+#else
+constexpr bool sanitized = false;
+#endif
+
 int rounds(int quick) { return std::getenv("STRAY_TEST_LONG") != nullptr ? quick * 20 : quick; }
 
 // One task of a server: waits for whatever comes first, with all that may wake it in several hands.
@@ -85,7 +91,7 @@ TEST_P(time_stress, nobody_who_waits_is_called_leaked) {
   auto root = stray::with_cancel(stray::background());
   auto body = [&](unsigned seed) {
     std::mt19937 random(seed);
-    for (int i = 0; i < rounds(60); i++) serve_one(root.ctx, random);
+    for (int i = 0; i < rounds(1000); i++) serve_one(root.ctx, random);
     left--;
   };
   for (unsigned i = 0; i < 10; i++) stray::go(body, i);
@@ -93,7 +99,12 @@ TEST_P(time_stress, nobody_who_waits_is_called_leaked) {
   for (unsigned i = 10; i < 12; i++) threads.emplace_back(body, i);
   int asked = 0;
   while (left != 0) {
-    for (const stray::leak::finding& f : stray::leak::detect()->list) EXPECT_LT(f.tier, stray::leak::tier::cycle);
+    if (sanitized) {
+      std::this_thread::yield();
+      continue;
+    }
+    auto found = stray::leak::detect();
+    for (const stray::leak::finding& f : found->list) EXPECT_LT(f.tier, stray::leak::tier::cycle);
     asked++;
   }
   for (std::thread& t : threads) t.join();
