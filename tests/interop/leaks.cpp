@@ -14,6 +14,7 @@
 namespace {
 
 stray::mutex left, right, left_locked, twice;
+stray::shared_mutex left_for_reading, left_for_writing;
 stray::chan<int> in_use = stray::make_chan<int>();
 
 }  // namespace
@@ -67,6 +68,24 @@ namespace shop {
   std::unique_lock lock(m);
   while (!ready) changed.wait(lock);  // waits: 1 shop::wait_for_change [sync.Cond.Wait] proven
 }
+[[gnu::noinline]] void read_abandoned() {
+  left_for_writing.lock_shared();  // waits: 1 shop::read_abandoned [sync.RWMutex.RLock] proven
+}
+[[gnu::noinline]] void write_abandoned() {
+  left_for_reading.lock();  // waits: 1 shop::write_abandoned [sync.RWMutex.Lock] proven
+}
+[[gnu::noinline]] void acquire_slot() {
+  stray::semaphore slots(0);
+  slots.acquire();  // waits: 1 shop::acquire_slot [semacquire] proven
+}
+[[gnu::noinline]] void wait_for_latch() {
+  stray::latch opened(1);
+  opened.wait();  // waits: 1 shop::wait_for_latch [sync.Latch.Wait] proven
+}
+[[gnu::noinline]] void arrive_alone() {
+  stray::barrier both(2);
+  both.arrive_and_wait();  // waits: 1 shop::arrive_alone [sync.Barrier.Wait] proven
+}
 [[gnu::noinline]] void receive_on_a_thread() {
   auto orders = stray::make_chan<int>();
   orders.recv();  // waits: 1 shop::receive_on_a_thread [chan receive] proven
@@ -82,8 +101,15 @@ namespace {
 // Leaves nothing in main's frame.
 [[gnu::noinline]] void start() {
   stray::go([] { left_locked.lock(); });
+  stray::go([] { left_for_reading.lock_shared(); });
+  stray::go([] { left_for_writing.lock(); });
   while (stray::num_goroutine() != 0) stray::yield();
   stray::go(shop::lock_abandoned);
+  stray::go(shop::read_abandoned);
+  stray::go(shop::write_abandoned);
+  stray::go(shop::acquire_slot);
+  stray::go(shop::wait_for_latch);
+  stray::go(shop::arrive_alone);
   auto orders = stray::make_chan<int>();
   for (int i = 0; i < 3; i++) stray::go(shop::receive_order, orders);
   stray::go(shop::send_order, stray::make_chan<int>());
