@@ -178,7 +178,7 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
   wait_graph& g = r.graph;
   for (int i = 0; i < r.view.worker_count; i++) {
     const runtime::worker& w = r.view.workers[i];
-    if (w.tid.load(std::memory_order_relaxed) == 0) break;  // order: frozen; they are made in order
+    if (w.tid.load(std::memory_order_relaxed) == 0) break;       // order: frozen; they are made in order
     if (w.tid.load(std::memory_order_relaxed) != tid) continue;  // order: frozen
     std::uint32_t number = node_at(g, sp);
     if (number == no_node || g.nodes[number].what == node::none) {

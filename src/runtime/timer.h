@@ -26,7 +26,7 @@ namespace stray::runtime {
 
 inline constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
-std::int64_t next_deadline() noexcept;  // of the earliest timer; no_deadline: none
+std::int64_t next_deadline() noexcept;          // of the earliest timer; no_deadline: none
 bool timers_at_rest() noexcept;                 // none pending, none firing
 bool run_timers(std::int64_t now_ns) noexcept;  // fires what is due; true: something became runnable
 

@@ -1,13 +1,13 @@
-// Every instruction of every waker of shared_mutex, once, semaphore, latch and barrier (wake_harness.hpp).
+// Every instruction of every waker of shared_mutex, once, semaphore, latch and barrier (wake_scene.hpp).
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
 
-#include "wake_harness.hpp"
+#include "wake_scene.hpp"
 
 namespace {
 
-using namespace wake;
+using namespace wake_scene;
 
 // Held by the waker: it is the owner.
 stray::shared_mutex lock_of_the_test;

@@ -4,11 +4,11 @@
 #include <mutex>
 
 #include "sync/owner.h"
-#include "wake_harness.hpp"
+#include "wake_scene.hpp"
 
 namespace {
 
-using namespace wake;
+using namespace wake_scene;
 
 TEST(wake, control_the_waiter_is_reported_when_there_is_no_waker) {
   stray::go([] {
