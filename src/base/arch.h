@@ -9,6 +9,21 @@
 #error "stray runs on Linux x86-64 today; a port starts in src/base/arch.h and src/runtime/context_x86_64.S"
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define STRAY_TSAN 1
+#endif
+#if __has_feature(address_sanitizer)
+#define STRAY_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define STRAY_TSAN 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define STRAY_ASAN 1
+#endif
+
 namespace stray::base {
 
 inline constexpr std::size_t page_size = 4096;
@@ -19,7 +34,7 @@ inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
 inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
 // Every load and store before it is seen before every one after it. ThreadSanitizer knows no fences, but read-modify-writes.
 inline void full_fence() noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if defined(STRAY_TSAN)
   static std::atomic<unsigned> word{0};
   word.fetch_add(1);
 #else

@@ -18,8 +18,10 @@ std::atomic<bool> enabled{true};
 constexpr int most_passive = 8;
 std::atomic<int> passive[most_passive];
 
-bool waits_for_another(const task& t, std::uint64_t word) noexcept {
-  return word::state_of(word) == state::waiting && eligible(t.reason);
+// A hint, since the task may move on: epoch() tells whether it has.
+bool waits_for_another(task& t, std::uint64_t word) noexcept {
+  // order: written before the state
+  return word::state_of(word) == state::waiting && eligible(std::atomic_ref(t.reason).load(std::memory_order_relaxed));
 }
 
 task* main_task() noexcept {
@@ -44,7 +46,7 @@ std::uint64_t epoch() noexcept {
 bool all_tasks_wait() noexcept {
   base::slab<task>& all = tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
-    const task& t = *all.at(i);
+    task& t = *all.at(i);
     std::uint64_t word = t.word.load();
     state now = word::state_of(word);
     if (now == state::free || now == state::dead || waits_for_another(t, word)) continue;
@@ -65,7 +67,7 @@ bool is_at_rest(int tid) noexcept {
   }
   base::slab<task>& all = tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
-    const task& t = *all.at(i);
+    task& t = *all.at(i);
     if (t.is_thread && t.tid == tid && waits_for_another(t, t.word.load())) return true;
   }
   return false;
@@ -94,7 +96,7 @@ bool quiet() noexcept {
 }  // namespace
 
 bool may_deadlock() noexcept {
-  const task* t = enabled.load() ? main_task() : nullptr;
+  task* t = enabled.load() ? main_task() : nullptr;
   return t != nullptr && waits_for_another(*t, t->word.load());
 }
 

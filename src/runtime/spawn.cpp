@@ -32,7 +32,8 @@ using runtime::worker;
   t->closure_size = ops.size;
   t->closure_align = ops.align;
   t->run = ops.run;
-  t->is_thread = t->is_main = false;
+  t->is_thread.store(false, std::memory_order_relaxed);  // order: covered by word
+  t->is_main.store(false, std::memory_order_relaxed);    // order: covered by word
   if (ops.small) {
     t->closure_at = t->closure;
   } else {

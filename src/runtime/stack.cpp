@@ -31,7 +31,11 @@ constinit stack_class_slab slabs[stack_classes];
 constinit stack_view views[stack_classes];
 constexpr std::size_t cleaned_bytes = 2048;
 constexpr std::size_t hot_stacks = 64, trimmed_a_call = 1024;
+#if defined(STRAY_ASAN)
+std::atomic<int> guard_by_madvise{0};  // LeakSanitizer reads what the maps call readable
+#else
 std::atomic<int> guard_by_madvise{-1};  // -1: not tried
+#endif
 
 std::size_t capacity_bytes(unsigned c) noexcept {
   std::size_t full = c == 0 ? std::size_t{256} << 30 : std::size_t{32} << 30;  // 4 M small stacks
