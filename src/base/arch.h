@@ -16,7 +16,6 @@ inline constexpr std::size_t cache_line = 64;
 // User addresses have 47 bits; a word is tested after masking, so that tags in the high bits do not hide a pointer.
 inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
 
-inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
 // Every load and store before it is seen before every one after it. ThreadSanitizer knows no fences, but read-modify-writes.
 inline void full_fence() noexcept {
 #if defined(__SANITIZE_THREAD__)
@@ -26,7 +25,5 @@ inline void full_fence() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
 }
-// A number that differs from call to call; for seeds only.
-inline std::uint64_t cycle_counter() noexcept { return __builtin_ia32_rdtsc(); }
 
 }  // namespace stray::base

@@ -16,7 +16,7 @@
 #define STRAY_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) && !defined(STRAY_SIM)
 #define STRAY_TSAN 1
 #endif
 #if defined(__SANITIZE_ADDRESS__)
