@@ -17,7 +17,7 @@
 #define STRAY_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) && !defined(STRAY_SIM)  // the simulator answers what the compiler inserts
 #define STRAY_TSAN 1
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -31,7 +31,6 @@ inline constexpr std::size_t cache_line = 64;
 // User addresses have 47 bits; a word is tested after masking, so that tags in the high bits do not hide a pointer.
 inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
 
-inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
 // Every load and store before it is seen before every one after it. ThreadSanitizer knows no fences, but read-modify-writes.
 inline void full_fence() noexcept {
 #if defined(STRAY_TSAN)
@@ -41,7 +40,5 @@ inline void full_fence() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
 }
-// A number that differs from call to call; for seeds only.
-inline std::uint64_t cycle_counter() noexcept { return __builtin_ia32_rdtsc(); }
 
 }  // namespace stray::base

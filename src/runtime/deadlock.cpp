@@ -5,6 +5,7 @@
 
 #include <stray/go.hpp>
 #include "base/check.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/scheduler.h"
 #include "runtime/thread.h"
@@ -58,7 +59,7 @@ bool all_tasks_wait() noexcept {
 
 bool is_at_rest(int tid) noexcept {
   scheduler& s = sched();
-  if (tid == base::sys::gettid()) return true;
+  if (tid == base::thread_id()) return true;
   for (const std::atomic<int>& p : passive) {
     if (p.load() == tid) return true;
   }
@@ -110,7 +111,7 @@ void check_deadlock() noexcept {
 void register_passive_thread() noexcept {
   for (std::atomic<int>& p : passive) {
     int none = 0;
-    if (p.compare_exchange_strong(none, base::sys::gettid())) return;
+    if (p.compare_exchange_strong(none, base::thread_id())) return;
   }
 }
 

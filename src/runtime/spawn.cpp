@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "base/check.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
@@ -108,7 +109,7 @@ void yield_now(worker* w) {
 void yield() {
   runtime::worker* w = runtime::current_worker();
   if (w == nullptr) {
-    base::sys::call(SYS_sched_yield);
+    base::yield_core();
     return;
   }
   if (w->run_next.load(std::memory_order_relaxed) == nullptr && w->queue.size() == 0 &&
