@@ -10,14 +10,14 @@
 #endif
 
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#if __has_feature(thread_sanitizer) && !defined(STRAY_SIM)  // the simulator answers what the compiler inserts
 #define STRAY_TSAN 1
 #endif
 #if __has_feature(address_sanitizer)
 #define STRAY_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__) && !defined(STRAY_SIM)  // the simulator answers what the compiler inserts
+#if defined(__SANITIZE_THREAD__) && !defined(STRAY_SIM)
 #define STRAY_TSAN 1
 #endif
 #if defined(__SANITIZE_ADDRESS__)

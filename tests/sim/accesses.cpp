@@ -21,6 +21,18 @@ void __tsan_vptr_update(void**, void*) { announce(1); }
 void __tsan_vptr_read(void**) { announce(1); }
 void __tsan_read_range(void*, std::size_t) { announce(1); }
 void __tsan_write_range(void*, std::size_t) { announce(1); }
+void* __tsan_memcpy(void* to, const void* from, std::size_t n) {  // clang's
+  announce(1);
+  return std::memcpy(to, from, n);
+}
+void* __tsan_memmove(void* to, const void* from, std::size_t n) {
+  announce(1);
+  return std::memmove(to, from, n);
+}
+void* __tsan_memset(void* to, int value, std::size_t n) {
+  announce(1);
+  return std::memset(to, value, n);
+}
 void __tsan_atomic_signal_fence(int) {}
 void __tsan_atomic_thread_fence(int) { announce(8); }
 
@@ -45,6 +57,12 @@ PLAIN(16)
     announce(8);                                                                                                 \
     return __atomic_compare_exchange_n(at, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);        \
   }
+#define COMPARE_VALUE(bits, type)                                                                             \
+  type __tsan_atomic##bits##_compare_exchange_val(volatile type* at, type expected, type desired, int, int) { \
+    announce(8);                                                                                              \
+    __atomic_compare_exchange_n(at, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);           \
+    return expected;                                                                                          \
+  }
 #define ATOMIC(bits, type)                                               \
   type __tsan_atomic##bits##_load(const volatile type* at, int) {        \
     announce(8);                                                         \
@@ -61,7 +79,7 @@ PLAIN(16)
   CHANGE(bits, type, fetch_or, __atomic_fetch_or)                        \
   CHANGE(bits, type, fetch_xor, __atomic_fetch_xor)                      \
   COMPARE(bits, type, strong)                                            \
-  COMPARE(bits, type, weak)
+  COMPARE(bits, type, weak) COMPARE_VALUE(bits, type)
 ATOMIC(8, std::uint8_t)
 ATOMIC(16, std::uint16_t)
 ATOMIC(32, std::uint32_t)
