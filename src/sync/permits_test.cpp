@@ -80,6 +80,7 @@ TEST_P(permits, spinning_goroutines_let_the_others_run) {
   }
   until([&] { return ran == GetParam(); });
   stop = true;
+  until([] { return num_goroutine() == 0; });  // they read it
 }
 
 TEST_P(permits, a_goroutine_that_sleeps_in_the_kernel_lets_the_others_run) {

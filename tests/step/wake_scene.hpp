@@ -1,7 +1,7 @@
 // A wake under the microscope: the waker is stepped one instruction at a time on a thread of its own, and at each the real detector takes a
 // snapshot of the process: may the waiter be called leaked? (CLAIM, docs/design.md) All that the waker has is a reference into the waiter's
 // own blocked frame, the lock, or a timer: the worst case there is.
-// Asked at each of the first 400 instructions, then at the n-th with probability 400/n; with STRAY_TEST_LONG=1 at each. STRAY_TEST_SEED=N
+// Asked at each of the first 80 instructions, then at the n-th with probability 80/n; with STRAY_TEST_LONG=1 at each. STRAY_TEST_SEED=N
 // repeats a run's choice, which is printed.
 #pragma once
 
@@ -62,7 +62,7 @@ struct sample {
   unsigned seen = 0;
 
   bool takes_next() {
-    constexpr unsigned dense = 400;
+    constexpr unsigned dense = 80;
     return ++seen <= dense || every || random() % seen < dense;
   }
 };
