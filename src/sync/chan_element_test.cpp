@@ -1,8 +1,10 @@
 // What a channel may carry, and how often each value is moved and destroyed: made once, destroyed once, touched only on success, without
 // exceptions under the lock.
+#include <any>
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 #include <optional>
@@ -278,6 +280,28 @@ TEST(element, may_be_a_channel) {
   replies.send(answer);
   EXPECT_EQ(answer.recv(), 11);
   replies.close();
+  all_ended();
+}
+
+TEST(element, is_converted_when_sent) {
+  auto any = make_chan<std::any>(4);
+  any.send(5);
+  EXPECT_TRUE(any.try_send(std::string("six")));
+  EXPECT_EQ(select(on_send(any, 7.5)), 0u);
+  EXPECT_EQ(select(on_send(any, 'c'), on_default()), 0u);
+  EXPECT_EQ(std::any_cast<int>(*any.recv()), 5);
+  EXPECT_EQ(std::any_cast<std::string>(*any.recv()), "six");
+  EXPECT_EQ(std::any_cast<double>(*any.recv()), 7.5);
+  EXPECT_EQ(std::any_cast<char>(*any.recv()), 'c');
+  auto work = make_chan<std::function<int()>>();
+  go([work] { work.send([] { return 8; }); });
+  EXPECT_EQ((*work.recv())(), 8);
+  auto wide = make_chan<long>(1);
+  EXPECT_EQ(select(on_send(wide, 5)), 0u);
+  EXPECT_EQ(wide.recv(), 5);
+  auto text = make_chan<std::string>(1);
+  text.send("a literal");
+  EXPECT_EQ(text.recv(), "a literal");
   all_ended();
 }
 

@@ -86,6 +86,63 @@ TEST(condition_variable, notify_one_leaves_the_others_waiting) {
   all_ended();
 }
 
+// The one that comes between the notification and the wake has the lock first, and waits all the same.
+TEST(condition_variable, a_notification_goes_to_who_waits_and_not_to_who_comes_later) {
+  mutex m;
+  condition_variable cv;
+  std::vector<int> order;  // guarded by m
+  auto wait = [&](int me) {
+    std::unique_lock lock(m);
+    cv.wait(lock);
+    order.push_back(me);
+  };
+  go(wait, 0);
+  for (int next = 1; next <= 50; next++) {
+    until_parked(1);
+    {
+      std::lock_guard guard(m);
+      cv.notify_one();
+      go(wait, next);
+    }
+    until([&] {
+      std::lock_guard guard(m);
+      return order.size() == static_cast<std::size_t>(next);
+    });
+    std::lock_guard guard(m);
+    EXPECT_EQ(order.back(), next - 1);
+  }
+  until_parked(1);
+  cv.notify_one();
+  all_ended();
+}
+
+TEST(condition_variable, notify_all_reaches_who_waits_while_another_comes) {
+  for (int round = 0; round < 300; round++) {
+    mutex m;
+    condition_variable cv;
+    bool done = false;  // guarded by m
+    std::atomic<bool> reached{false};
+    go([&] {
+      std::unique_lock lock(m);
+      cv.wait(lock);
+      reached = true;
+    });
+    until_parked(1);
+    go([&] { cv.notify_all(); });
+    go([&] {
+      std::unique_lock lock(m);
+      cv.wait(lock, [&] { return done; });
+    });
+    until([&] { return reached.load(); });
+    {
+      std::lock_guard guard(m);
+      done = true;
+    }
+    cv.notify_all();
+    all_ended();
+  }
+}
+
 TEST(condition_variable, notify_all_wakes_goroutines_and_threads) {
   mutex m;
   condition_variable cv;

@@ -54,6 +54,27 @@ TEST(error_group, rethrows_the_first_and_cancels_the_others) {
   all_ended();
 }
 
+TEST(error_group, keeps_its_first_exception_when_waited_for_again) {
+  error_group group;
+  auto waited = [&] {
+    try {
+      group.wait();
+    } catch (const std::runtime_error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  group.go([] {});
+  EXPECT_EQ(waited(), "");
+  group.go([] { throw std::runtime_error("first"); });
+  EXPECT_EQ(waited(), "first");
+  group.go([] {});
+  EXPECT_EQ(waited(), "first");
+  group.go([] { throw std::runtime_error("second"); });
+  EXPECT_EQ(waited(), "first");
+  all_ended();
+}
+
 TEST(error_group, is_cancelled_by_its_parent) {
   auto [parent, cancel] = with_cancel(background());
   error_group group(parent);

@@ -204,6 +204,29 @@ TEST(semaphore_permits, a_wait_may_time_out) {
   EXPECT_TRUE(s.try_acquire());
 }
 
+TEST(semaphore_permits, one_that_times_out_lets_the_next_go_on) {
+  testing::fake_clock clock;
+  semaphore s(0);
+  std::atomic<int> first{-1}, second{-1};
+  go([&] { first = s.try_acquire_for(10s); });
+  until_parked(1);
+  go([&] {
+    s.acquire();
+    second = 1;
+  });
+  until_parked(2);
+  clock.advance(9s);
+  EXPECT_EQ(first, -1);
+  clock.advance(1s);
+  until([&] { return first != -1; });
+  EXPECT_EQ(first, 0);
+  EXPECT_EQ(second, -1);
+  s.release();
+  all_ended();
+  EXPECT_EQ(second, 1);
+  EXPECT_FALSE(s.try_acquire());
+}
+
 TEST(semaphore_permits, misuse_throws_and_changes_nothing) {
   EXPECT_EQ(panic_of([] { semaphore s(-1); }), "sync: negative Semaphore count");
   EXPECT_EQ(panic_of([] { semaphore s((semaphore::max)() + 1); }), "sync: Semaphore count overflow");

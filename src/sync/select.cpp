@@ -2,13 +2,15 @@
 //
 // 1. All channels are locked while the choice is made, so a ready case is never missed and the choice is fair.
 // 2. While queued, ONE waker claims the task; the nodes of the other cases stay linked until the task has relocked their channels.
-// 3. A channel that occurs in several cases is locked once.
+// 3. A channel that occurs in several cases is locked once, and its nodes are queued in a random order: its partner takes the first.
 // Source of the algorithm: Go's select.
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
+#include <stray/go.hpp>
 #include <stray/panic.hpp>
 #include <stray/select.hpp>
 #include "base/arch.h"
@@ -38,8 +40,11 @@ class lock_order {
       if (cases[i].core != nullptr) cores_[size_++] = cases[i].core;
     }
     std::sort(cores_, cores_ + size_);
-    size_ = static_cast<std::size_t>(std::unique(cores_, cores_ + size_) - cores_);
+    auto distinct = static_cast<std::size_t>(std::unique(cores_, cores_ + size_) - cores_);
+    repeats_ = distinct < size_;
+    size_ = distinct;
   }
+  bool repeats() const noexcept { return repeats_; }  // a channel occurs in several cases
   void lock() noexcept {
     for (std::size_t i = 0; i < size_; i++) cores_[i]->lock.lock();
   }
@@ -53,6 +58,7 @@ class lock_order {
   std::unique_ptr<chan_core*[]> large_;
   chan_core** cores_;
   std::size_t size_ = 0;
+  bool repeats_ = false;
 };
 
 bool looks_ready(const case_ref& c) noexcept {
@@ -114,9 +120,11 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   lock_order order(cases, n);
   order.lock();
   attempt a = try_cases(cases, n);
-  if (a.index != no_case || has_default) {
+  if (a.index != no_case || has_default || timeout_ns == 0) {
     order.unlock();
-    return a.index == no_case ? select_result{no_case, false} : conclude(cases[a.index], a);
+    if (a.index != no_case) return conclude(cases[a.index], a);
+    if (!has_default) yield();  // no time to wait: under a fake clock nobody would end the wait
+    return {no_case, false};
   }
 
   task* self = runtime::current_task();
@@ -148,6 +156,9 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
     node->primitive = reinterpret_cast<std::uintptr_t>(c.core);
     node->index = static_cast<std::uint32_t>(i);
     node->sends = c.dir == direction::send;
+  }
+  if (order.repeats()) {
+    for (std::uint32_t i = count; i > 1; i--) std::swap(nodes[i - 1], nodes[random_word() % i]);
   }
   runtime::prepare_wait(self, timed ? wait_reason::timed_wait : wait_reason::select, nodes, count);
   for (std::uint32_t i = 0; i < count; i++) {

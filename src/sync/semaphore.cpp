@@ -2,9 +2,9 @@
 // are no permits, and release hands them to the waiters in their order. So a permit that is free says that nobody waits.
 #include <stray/semaphore.hpp>
 
-#include "base/clock.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
+#include "runtime/timer.h"
 #include "sync/parking_table.h"
 
 namespace stray {
@@ -44,7 +44,7 @@ bool semaphore::acquire_blocking(std::int64_t timeout_ns) {
                         n, 1);
   bucket.push_back(n);
   bucket.lock.unlock();
-  if (timed) runtime::arm_timer(self, base::after_ns(timeout_ns));
+  if (timed) runtime::arm_timer(self, runtime::timer_after_ns(timeout_ns));
   runtime::park(self);
   if (!timed) return true;
   runtime::disarm_timer(self);

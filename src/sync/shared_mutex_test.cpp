@@ -283,6 +283,12 @@ TEST_F(shared_misuse, unlock_of_what_nobody_holds_ends_the_process) {
   };
   auto twice = [] {
     shared_mutex m;
+    m.lock();
+    m.unlock();
+    m.unlock();
+  };
+  auto shared_twice = [] {
+    shared_mutex m;
     m.lock_shared();
     m.unlock_shared();
     m.unlock_shared();
@@ -291,7 +297,8 @@ TEST_F(shared_misuse, unlock_of_what_nobody_holds_ends_the_process) {
   EXPECT_EXIT(after_reader(), ExitedWithCode(2), "^fatal error: sync: Unlock of unlocked RWMutex\n");
   EXPECT_EXIT(shared_mutex().unlock_shared(), ExitedWithCode(2), "^fatal error: sync: RUnlock of unlocked RWMutex\n");
   EXPECT_EXIT(shared_after_writer(), ExitedWithCode(2), "^fatal error: sync: RUnlock of unlocked RWMutex\n");
-  EXPECT_EXIT(twice(), ExitedWithCode(2), "^fatal error: sync: RUnlock of unlocked RWMutex\n");
+  EXPECT_EXIT(twice(), ExitedWithCode(2), "^fatal error: sync: Unlock of unlocked RWMutex\n");
+  EXPECT_EXIT(shared_twice(), ExitedWithCode(2), "^fatal error: sync: RUnlock of unlocked RWMutex\n");
 }
 
 TEST_F(shared_misuse, unlock_by_another_ends_the_process) {

@@ -104,6 +104,42 @@ TEST(wait_group, may_be_used_again) {
   all_ended();
 }
 
+TEST(wait_group, two_are_a_meeting_point) {
+  constexpr int n = 16;
+  wait_group come, leave;
+  for (int round = 0; round < 20; round++) {
+    come.add(n);
+    leave.add(n);
+    std::atomic<int> gone{0}, early{0};
+    for (int i = 0; i < n; i++) {
+      go([&] {
+        come.done();
+        leave.wait();
+        gone++;
+      });
+    }
+    come.wait();
+    for (int i = 0; i < n; i++) {
+      early += gone;
+      leave.done();
+    }
+    all_ended();
+    EXPECT_EQ(gone, n);
+    EXPECT_EQ(early, 0);
+  }
+}
+
+TEST(wait_group, an_exception_of_its_goroutine_ends_the_process_and_not_the_wait) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  auto body = [] {
+    wait_group g;
+    g.go([] { throw std::runtime_error("the reason"); });
+    g.wait();
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), ::testing::ExitedWithCode(2), "^panic: the reason\n");
+}
+
 TEST(wait_group, may_be_destroyed_right_after_wait) {
   for (int round = 0; round < 1000; round++) {
     auto g = std::make_unique<wait_group>();
