@@ -27,6 +27,7 @@ void reserve_locked() noexcept {
     std::size_t bytes = full_size >> shrink;
     void* at = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) continue;
+    madvise(at, bytes, MADV_DONTDUMP);  // a debugger's core would hold all of it, as zeros
     auto lo = reinterpret_cast<std::uintptr_t>(at);
     s.shrink = shrink;
     s.next = lo;
@@ -61,7 +62,9 @@ range carve(std::size_t bytes) noexcept {
 }
 
 bool commit(std::uintptr_t at, std::size_t bytes) noexcept {
-  return mprotect(reinterpret_cast<void*>(at), bytes, PROT_READ | PROT_WRITE) == 0;
+  if (mprotect(reinterpret_cast<void*>(at), bytes, PROT_READ | PROT_WRITE) != 0) return false;
+  madvise(reinterpret_cast<void*>(at), bytes, MADV_DODUMP);
+  return true;
 }
 
 }  // namespace stray::base
