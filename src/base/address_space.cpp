@@ -62,9 +62,15 @@ range carve(std::size_t bytes) noexcept {
 }
 
 bool commit(std::uintptr_t at, std::size_t bytes) noexcept {
-  if (mprotect(reinterpret_cast<void*>(at), bytes, PROT_READ | PROT_WRITE) != 0) return false;
-  madvise(reinterpret_cast<void*>(at), bytes, MADV_DODUMP);
-  return true;
+  auto* p = reinterpret_cast<void*>(at);
+  if (mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0) {
+    madvise(p, bytes, MADV_DODUMP);
+    return true;
+  }
+  if (errno != ENOMEM) return false;
+  // At vm.max_map_count a mapping can still grow, into a neighbour that differs by its protection only.
+  madvise(p, the_space.all.hi - at, MADV_DODUMP);
+  return mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 }  // namespace stray::base
