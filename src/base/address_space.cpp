@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#if defined(STRAY_ASAN)
+#include <sanitizer/lsan_interface.h>
+#endif
 
 namespace stray::base {
 
@@ -32,6 +35,9 @@ void reserve_locked() noexcept {
     s.shrink = shrink;
     s.next = lo;
     s.all = {lo, lo + bytes};
+#if defined(STRAY_ASAN)
+    __lsan_register_root_region(at, bytes);  // goroutines' stacks, pending timers; what is readable of it is looked at
+#endif
     return;
   }
   int error = errno;

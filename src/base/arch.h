@@ -9,6 +9,21 @@
 #error "stray runs on Linux x86-64 today; a port starts in src/base/arch.h and src/runtime/context_x86_64.S"
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) && !defined(STRAY_SIM)  // the simulator answers what the compiler inserts
+#define STRAY_TSAN 1
+#endif
+#if __has_feature(address_sanitizer)
+#define STRAY_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(STRAY_SIM)
+#define STRAY_TSAN 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define STRAY_ASAN 1
+#endif
+
 namespace stray::base {
 
 inline constexpr std::size_t page_size = 4096;
@@ -16,17 +31,14 @@ inline constexpr std::size_t cache_line = 64;
 // User addresses have 47 bits; a word is tested after masking, so that tags in the high bits do not hide a pointer.
 inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
 
-inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
 // Every load and store before it is seen before every one after it. ThreadSanitizer knows no fences, but read-modify-writes.
 inline void full_fence() noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if defined(STRAY_TSAN)
   static std::atomic<unsigned> word{0};
   word.fetch_add(1);
 #else
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
 }
-// A number that differs from call to call; for seeds only.
-inline std::uint64_t cycle_counter() noexcept { return __builtin_ia32_rdtsc(); }
 
 }  // namespace stray::base

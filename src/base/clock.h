@@ -1,16 +1,13 @@
-// One clock: CLOCK_MONOTONIC in nanoseconds (what std::chrono::steady_clock reads).
+// Sums of times, in nanoseconds of the one clock (sync_shim.h).
 #pragma once
 
 #include <cstdint>
 #include <ctime>
 
+#include "base/sync_shim.h"
+
 namespace stray::base {
 
-inline std::int64_t now_ns() noexcept {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
-}
 // That long from now, without overflow.
 inline std::int64_t after_ns(std::int64_t ns) noexcept {
   std::int64_t now = now_ns(), last = INT64_MAX - 1;

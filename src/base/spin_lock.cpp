@@ -1,8 +1,6 @@
 #include "base/spin_lock.h"
 
-#include <ctime>
-
-#include "base/syscalls.h"
+#include "base/sync_shim.h"
 
 namespace stray::base {
 
@@ -15,10 +13,9 @@ void spin_lock::lock_slow() noexcept {
     if (round < 64) {
       cpu_relax();
     } else if (round < 96) {
-      sys::call(SYS_sched_yield);
+      yield_core();
     } else {
-      timespec nap{0, 50'000};
-      sys::call(SYS_nanosleep, sys::arg(&nap), 0);
+      nap(50'000);
     }
   }
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 
 namespace stray::base {
 namespace {

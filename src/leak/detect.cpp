@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 #include "leak/extra_roots.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "leak/findings.h"
+#include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/start.h"
 
@@ -146,12 +147,19 @@ report report_builder::build(const findings& f, const options& o) {
 
 report make_report(const findings& f, const options& o) { return report_builder::build(f, o); }
 
-report find(const options& o) {
+namespace {
+[[gnu::noinline]] report find_now(const options& o) {
   if (!runtime::started()) return make_report(findings{}, o);
   std::shared_ptr<const findings> f = detect();
   report r;
   on_large_stack([&] { r = make_report(*f, o); });
   return r;
+}
+}  // namespace
+
+report find(const options& o) {
+  clear_stack_below();
+  return find_now(o);
 }
 
 std::ostream& operator<<(std::ostream& out, const report& r) {

@@ -39,6 +39,12 @@ std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_
 
 }  // namespace
 
+[[gnu::noinline]] void clear_stack_below() noexcept {
+  unsigned char room[4096];
+  std::memset(room, 0, sizeof room);
+  asm volatile("" : : "r"(room) : "memory");
+}
+
 std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {
   if (t.is_thread) {
     const auto& frame = *reinterpret_cast<const runtime::thread_frame*>(t.sp);

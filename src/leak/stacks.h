@@ -13,4 +13,8 @@ std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most 
 // Of the calling goroutine or thread; of a faulting goroutine from its saved context.
 std::vector<std::uintptr_t> own_stack(std::size_t most = 128);
 
+// First in a function that waits for a detection and leaves the work to another one: what earlier calls left below the caller's frame would
+// lie in the gaps of ours while the detector reads them, and hide a leak.
+void clear_stack_below() noexcept;
+
 }  // namespace stray::leak

@@ -8,20 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define STRAY_TSAN 1
-#endif
-#if __has_feature(address_sanitizer)
-#define STRAY_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define STRAY_TSAN 1
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define STRAY_ASAN 1
-#endif
+#include "base/arch.h"
 
 namespace stray::runtime {
 

@@ -1,10 +1,10 @@
 #include <stray/testing/control.hpp>
 
 #include <atomic>
-#include <ctime>
 
 #include <stray/go.hpp>
 #include <stray/panic.hpp>
+#include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
 #include "runtime/task.h"
@@ -31,8 +31,7 @@ void until(std::size_t n, Count count) {
     if (runtime::current_worker() != nullptr) {
       yield();
     } else {
-      timespec nap{0, 100'000};
-      nanosleep(&nap, nullptr);
+      base::nap(100'000);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include <stray/go.hpp>
 #include "base/check.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/scheduler.h"
 #include "runtime/thread.h"
@@ -18,8 +19,10 @@ std::atomic<bool> enabled{true};
 constexpr int most_passive = 8;
 std::atomic<int> passive[most_passive];
 
-bool waits_for_another(const task& t, std::uint64_t word) noexcept {
-  return word::state_of(word) == state::waiting && eligible(t.reason);
+// A hint, since the task may move on: epoch() tells whether it has.
+bool waits_for_another(task& t, std::uint64_t word) noexcept {
+  // order: written before the state
+  return word::state_of(word) == state::waiting && eligible(std::atomic_ref(t.reason).load(std::memory_order_relaxed));
 }
 
 task* main_task() noexcept {
@@ -44,7 +47,7 @@ std::uint64_t epoch() noexcept {
 bool all_tasks_wait() noexcept {
   base::slab<task>& all = tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
-    const task& t = *all.at(i);
+    task& t = *all.at(i);
     std::uint64_t word = t.word.load();
     state now = word::state_of(word);
     if (now == state::free || now == state::dead || waits_for_another(t, word)) continue;
@@ -56,7 +59,7 @@ bool all_tasks_wait() noexcept {
 
 bool is_at_rest(int tid) noexcept {
   scheduler& s = sched();
-  if (tid == base::sys::gettid()) return true;
+  if (tid == base::thread_id()) return true;
   for (const std::atomic<int>& p : passive) {
     if (p.load() == tid) return true;
   }
@@ -65,7 +68,7 @@ bool is_at_rest(int tid) noexcept {
   }
   base::slab<task>& all = tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
-    const task& t = *all.at(i);
+    task& t = *all.at(i);
     if (t.is_thread && t.tid == tid && waits_for_another(t, t.word.load())) return true;
   }
   return false;
@@ -94,7 +97,7 @@ bool quiet() noexcept {
 }  // namespace
 
 bool may_deadlock() noexcept {
-  const task* t = enabled.load() ? main_task() : nullptr;
+  task* t = enabled.load() ? main_task() : nullptr;
   return t != nullptr && waits_for_another(*t, t->word.load());
 }
 
@@ -108,7 +111,7 @@ void check_deadlock() noexcept {
 void register_passive_thread() noexcept {
   for (std::atomic<int>& p : passive) {
     int none = 0;
-    if (p.compare_exchange_strong(none, base::sys::gettid())) return;
+    if (p.compare_exchange_strong(none, base::thread_id())) return;
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"

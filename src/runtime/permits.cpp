@@ -1,6 +1,6 @@
 #include "runtime/permits.h"
 
-#include "base/futex.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
@@ -86,7 +86,7 @@ void set_permits(int n) {
     if (taken) {
       before--;
     } else {
-      base::sys::call(SYS_sched_yield);  // one is on its way from worker to worker
+      base::yield_core();  // one is on its way from worker to worker
     }
   }
 }

@@ -8,13 +8,15 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/sync_shim.h"
+
 namespace stray::runtime {
 
 struct task;
 
 class run_queue {
  public:
-  static constexpr std::uint32_t capacity = 256;
+  static constexpr std::uint32_t capacity = base::capacity(256);
 
   // Owner. false: full.
   bool push(task* t) noexcept {

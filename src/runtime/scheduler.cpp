@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/fiber.h"
@@ -20,7 +20,9 @@ namespace stray::runtime {
 namespace {
 
 constinit scheduler the_scheduler;
-constexpr std::uint32_t streak_limit = 32, global_interval = 61, timer_interval = 16;
+constexpr std::uint32_t streak_limit = base::capacity(32), global_interval = base::capacity(61),
+                        timer_interval = base::capacity(16);
+constexpr int steal_rounds = base::capacity(40), relaxes = base::capacity(20);
 
 task* pop_global() noexcept {
   scheduler& s = the_scheduler;
@@ -168,10 +170,10 @@ task* find_work(worker* w) noexcept {
         s.searching.fetch_add(1);
       }
       if (w->searching) {
-        for (int round = 0; round < 40 && t == nullptr; round++) {
-          t = steal(w, round >= 30);
+        for (int round = 0; round < steal_rounds && t == nullptr; round++) {
+          t = steal(w, round >= steal_rounds * 3 / 4);
           if (t == nullptr) t = pop_global();
-          for (int i = 0; t == nullptr && i < 20; i++) base::cpu_relax();
+          for (int i = 0; t == nullptr && i < relaxes; i++) base::cpu_relax();
         }
       }
     }
@@ -385,7 +387,7 @@ void free_task(worker* w, task* t) noexcept {
   t->word.store(static_cast<std::uint64_t>(state::free), std::memory_order_release);  // order: nothing of it is used after
   t->closure_live.store(false, std::memory_order_relaxed);                            // order: covered by word
   fiber::destroy(t);
-  if (w != nullptr && w->free_count < 256) {
+  if (w != nullptr && w->free_count < base::capacity(256)) {
     t->next = w->free_tasks;
     w->free_tasks = t;
     w->free_count++;

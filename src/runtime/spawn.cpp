@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "base/check.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
@@ -32,7 +33,8 @@ using runtime::worker;
   t->closure_size = ops.size;
   t->closure_align = ops.align;
   t->run = ops.run;
-  t->is_thread = t->is_main = false;
+  t->is_thread.store(false, std::memory_order_relaxed);  // order: covered by word
+  t->is_main.store(false, std::memory_order_relaxed);    // order: covered by word
   if (ops.small) {
     t->closure_at = t->closure;
   } else {
@@ -107,7 +109,7 @@ void yield_now(worker* w) {
 void yield() {
   runtime::worker* w = runtime::current_worker();
   if (w == nullptr) {
-    base::sys::call(SYS_sched_yield);
+    base::yield_core();
     return;
   }
   if (w->run_next.load(std::memory_order_relaxed) == nullptr && w->queue.size() == 0 &&

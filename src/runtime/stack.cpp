@@ -33,7 +33,11 @@ constinit stack_class_slab slabs[stack_classes];
 constinit stack_view views[stack_classes];
 constexpr std::size_t cleaned_bytes = 2048;
 constexpr std::size_t hot_stacks = 64, trimmed_a_call = 1024;
+#if defined(STRAY_ASAN)
+std::atomic<int> guard_by_madvise{0};  // LeakSanitizer reads what the maps call readable
+#else
 std::atomic<int> guard_by_madvise{-1};  // -1: not tried
+#endif
 
 std::atomic<std::size_t> split_guards{0};  // by mprotect: each makes two mappings more
 

@@ -13,8 +13,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
 #include "base/stop_signal.h"
+#include "base/sync_shim.h"
 #include "base/upcalls.h"
 #include "runtime/cpu_limit.h"
 #include "runtime/current.h"
@@ -88,8 +88,7 @@ void stop_goroutines() noexcept {
   }
   std::int64_t end = base::now_ns() + 100'000'000;
   while (s.stopped_at_exit.load() + away < made && base::now_ns() < end) {
-    timespec nap{0, 200'000};
-    nanosleep(&nap, nullptr);
+    base::nap(200'000);
   }
 }
 
@@ -154,7 +153,7 @@ void ensure_started() {
     upcall::runtime_started();
     return;
   }
-  while (phase.load() != 2) base::sys::call(SYS_sched_yield);
+  while (phase.load() != 2) base::yield_core();
 }
 
 std::uint8_t default_stack_class() noexcept { return stack_class_by_default; }
@@ -165,14 +164,13 @@ pthread_t start_thread(const char* name, void* (*body)(void*), void* arg) {
   for (int ours : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF, base::stop_signal()}) sigdelset(&block, ours);
   pthread_sigmask(SIG_SETMASK, &block, &before);
   pthread_t thread;
-  int error = pthread_create(&thread, nullptr, body, arg);
+  int error = base::make_thread(&thread, name, body, arg);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) {
     throw std::system_error(
         error, std::generic_category(),
         std::string("stray: cannot start thread ") + name + "; raise the limit on threads (ulimit -u, pids.max)");
   }
-  pthread_setname_np(thread, name);
   return thread;
 }
 

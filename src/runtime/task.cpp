@@ -6,6 +6,7 @@
 #include <new>
 #include <unistd.h>
 
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
@@ -87,7 +88,7 @@ const char* text_of(wait_reason r) noexcept {
   if (t == nullptr) throw std::bad_alloc();
   t->id = sched().next_id.fetch_add(1, std::memory_order_relaxed);  // order: uniqueness only
   t->is_thread = true;
-  t->tid = base::sys::gettid();
+  t->tid = base::thread_id();
   t->is_main = t->tid == base::sys::getpid();
   t->thread_start = thread_start_time(t->tid);
   t->futex.store(0);
@@ -128,6 +129,9 @@ std::uint64_t thread_start_time(int tid) noexcept {
 }
 
 char thread_state(int tid) noexcept {
+#if defined(STRAY_SIM)
+  return base::thread_state(tid);
+#endif
   char text[512];
   char* p = read_stat(tid, text);
   return p == nullptr ? '\0' : p[1];

@@ -117,8 +117,7 @@ struct alignas(64) task {
   wait_node* nodes = nullptr;
   std::uint32_t node_count = 0;
   wait_reason reason = wait_reason::none;
-  bool is_thread = false;
-  bool is_main = false;
+  std::atomic<bool> is_thread{false}, is_main{false};  // these, tid and thread_start: read any time by the deadlock check
   std::atomic<bool> closure_live{false};
   std::int64_t wait_since_ns = 0;  // coarse clock, good to 10 ms
   // Written by the waker between claim and runnable.
@@ -126,11 +125,11 @@ struct alignas(64) task {
   bool fired_ok = false;       // channel: a value moved (false: closed)
   // Origin.
   std::uint8_t stack_class = 0;
-  int tid = 0;  // threads only
+  std::atomic<int> tid{0};  // threads only
   std::uint64_t creator_id = 0;
-  std::uintptr_t created_by = 0;        // return address in go's caller
-  std::uint64_t thread_start = 0;       // field 22 of /proc/self/task/TID/stat
-  std::atomic<std::uint32_t> futex{0};  // threads only
+  std::uintptr_t created_by = 0;               // return address in go's caller
+  std::atomic<std::uint64_t> thread_start{0};  // field 22 of /proc/self/task/TID/stat
+  std::atomic<std::uint32_t> futex{0};         // threads only
   std::uint32_t closure_size = 0, closure_align = 0;
   void* closure_at = nullptr;  // the closure: here or in a heap block
   void (*run)(void*) = nullptr;

@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 
@@ -120,7 +120,7 @@ constinit timer_heap heap;
 
 // Fires what is due, whatever clock.
 bool fire_due(std::int64_t now_ns) noexcept {
-  constexpr std::uint32_t waits = 64;
+  constexpr std::uint32_t waits = base::capacity(64);
   bool any = false, linked = false;
   firing_batch batch;
   for (bool more = true; more;) {

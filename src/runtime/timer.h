@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/sync_shim.h"
 #include "runtime/task.h"
 
 namespace stray::runtime {
@@ -67,7 +68,7 @@ struct timer_slot {
   timer_entry* entry;
 };
 struct firing_batch {  // in the frame of a thread that runs timers
-  static constexpr std::uint32_t room = 32;
+  static constexpr std::uint32_t room = base::capacity(32);
   firing_batch* next = nullptr;
   std::atomic<timer_entry*> entry[room] = {};
 };

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
 #include "runtime/failure.h"
@@ -31,15 +31,11 @@ constexpr int quiet_rounds = 50;
 void* worker_body(void* arg) {
   auto* w = static_cast<worker*>(arg);
   stray_tls_worker = w;
-  pthread_attr_t attributes;
   void* lo = nullptr;
   std::size_t size = 0;
-  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-    pthread_attr_getstack(&attributes, &lo, &size);
-    pthread_attr_destroy(&attributes);
-  }
+  base::own_stack(&lo, &size);
   w->native = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
-  w->tid.store(base::sys::gettid());
+  w->tid.store(base::thread_id());
   use_alternate_stack();
   worker_main(w);
   return nullptr;
@@ -60,7 +56,7 @@ void make_worker(int number) {
     s.made.store(number);
     throw;
   }
-  while (w->tid.load() == 0) base::sys::call(SYS_sched_yield);
+  while (w->tid.load() == 0) base::yield_core();
 }
 
 // A permit waits for a worker, and no spare has come for it.
@@ -76,7 +72,7 @@ void serve_free_permits() noexcept {
       return;  // again at the next round
     }
     worker& fresh = s.workers[s.made.load() - 1];
-    while (s.free_permits.load() > 0 && fresh.tick.load() == 0 && !fresh.asleep.load()) base::sys::call(SYS_sched_yield);
+    while (s.free_permits.load() > 0 && fresh.tick.load() == 0 && !fresh.asleep.load()) base::yield_core();
   }
 }
 

@@ -25,10 +25,10 @@ enum class handover : std::uint8_t { nothing, parked, yielded, dead };
 struct alignas(64) worker {
   task* previous = nullptr;  // switched away from; the next context on this worker completes it
   handover left = handover::nothing;
-  std::uintptr_t scheduler_sp = 0;  // of the scheduler's own context while a goroutine runs
-  task* running = nullptr;          // set before the switch to it
-  task* bound = nullptr;            // the goroutine that is locked to this thread
-  base::range native;               // its own thread's stack
+  std::uintptr_t scheduler_sp = 0;    // of the scheduler's own context while a goroutine runs
+  task* running = nullptr;            // set before the switch to it
+  std::atomic<task*> bound{nullptr};  // the goroutine that is locked to this thread; read by the watcher
+  base::range native;                 // its own thread's stack
   exception_globals* exceptions = nullptr;
   std::uint32_t next_streak = 0;  // run_next taken this often in a row
   std::uint64_t random = 0;

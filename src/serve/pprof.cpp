@@ -9,6 +9,7 @@
 #include <stray/chan.hpp>
 #include <stray/go.hpp>
 #include "leak/findings.h"
+#include "leak/stacks.h"
 #include "profile/formats.h"
 #include "serve/http.h"
 #include "serve/routes.h"
@@ -72,7 +73,9 @@ void server::detach() noexcept { state_.release(); }
 
 server serve(const std::string& address) { return server(std::make_unique<server::state>(address)); }
 
-void write(std::string_view name, std::ostream& out, int debug) {
+namespace {
+
+[[gnu::noinline]] void write_now(std::string_view name, std::ostream& out, int debug) {
   bool leaks = name == "goroutineleak";
   if (!leaks && name != "goroutine")
     throw std::invalid_argument("stray::pprof::write: unknown profile; there are goroutineleak and goroutine");
@@ -94,12 +97,12 @@ void write(std::string_view name, std::ostream& out, int debug) {
   out << bytes;
 }
 
-response handle(std::string_view method, std::string_view target) {
+[[gnu::noinline]] response handle_now(std::string_view method, std::string_view target) {
   if (goroutine_id() != 0) {  // the writers want more stack than a goroutine has, and the collector blocks: a thread of its own
     response answer;
     auto ready = make_chan<void>();
     std::thread([&answer, ready, m = std::string(method), t = std::string(target)] {
-      answer = handle(m, t);
+      answer = handle_now(m, t);
       ready.send();
     }).detach();
     ready.recv();
@@ -107,6 +110,18 @@ response handle(std::string_view method, std::string_view target) {
   }
   serve::response r = serve::route(the_collector, method, target, wait_here);
   return {r.status, std::move(r.headers), std::move(r.body)};
+}
+
+}  // namespace
+
+void write(std::string_view name, std::ostream& out, int debug) {
+  leak::clear_stack_below();
+  write_now(name, out, debug);
+}
+
+response handle(std::string_view method, std::string_view target) {
+  leak::clear_stack_below();
+  return handle_now(method, target);
 }
 
 }  // namespace stray::pprof

@@ -4,13 +4,14 @@
 
 #include "base/address_space.h"
 #include "base/check.h"
+#include "base/sync_shim.h"
 #include "runtime/park.h"
 
 namespace stray::sync {
 
 namespace {
 
-constexpr unsigned bucket_bits = 12;
+constexpr unsigned bucket_bits = base::capacity(12);
 std::atomic<parking_bucket*> table{nullptr};
 base::spin_lock making;
 
@@ -18,7 +19,7 @@ parking_bucket* make_table() noexcept {
   making.lock();
   parking_bucket* t = table.load();
   if (t == nullptr) {
-    base::range where = base::carve(sizeof(parking_bucket) << bucket_bits);
+    base::range where = base::carve(((sizeof(parking_bucket) << bucket_bits) + base::page_size - 1) & ~(base::page_size - 1));
     if (!base::commit(where.lo, where.size())) base::fatal("out of memory at start");
     t = reinterpret_cast<parking_bucket*>(where.lo);  // zero is an empty bucket
     table.store(t);

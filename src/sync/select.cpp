@@ -12,6 +12,7 @@
 #include <stray/panic.hpp>
 #include <stray/select.hpp>
 #include "base/arch.h"
+#include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"

@@ -22,6 +22,7 @@
 
 #include "base/arch.h"
 #include "base/check.h"
+#include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"

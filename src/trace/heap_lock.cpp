@@ -4,7 +4,7 @@
 #include <ctime>
 
 #include "base/clock.h"
-#include "base/futex.h"
+#include "base/sync_shim.h"
 
 namespace stray::trace {
 namespace {

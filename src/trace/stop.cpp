@@ -10,8 +10,8 @@
 
 #include "base/arch.h"
 #include "base/clock.h"
-#include "base/futex.h"
 #include "base/stop_signal.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "trace/task_list.h"
 
