@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What contrib/gdb/stray-gdb.py says of parked.cpp is the transcript in docs/gdb.md; of a core of it, the same but for ages.
 
-`gdb_goroutines.py --update` writes the transcript anew. Compared without what differs from run to run and from compiler to compiler: ages, addresses,
-numbers of threads and frames, arguments."""
+`gdb_goroutines.py --update` writes the transcript anew. Compared without what differs from run to run and from compiler to compiler: ages,
+addresses, numbers of threads and frames, arguments."""
 # subject: live
 # subject: core
 import pathlib
