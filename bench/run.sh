@@ -2,6 +2,10 @@
 # Runs the benchmarks of this folder: all, or those whose name contains the argument. `detect` runs beside Go when there is one.
 #   ./dev bench              everything
 #   ./dev bench detect       one detection: pause and total, ours beside Go's, in alternation, medians of three processes
+#   ./dev bench million      10^5, 3*10^5 and 10^6 parked goroutines: time and memory of each
+#   ./dev bench idle         CPU time of an idle process in 10 s
+#   ./dev bench code_bytes   bytes of code of each further chan<T>
+#   ./dev bench time         timers and contexts
 set -eu
 cd "$(dirname "$0")/.."
 build=${STRAY_BUILD_DIR:-build/release}
@@ -28,7 +32,22 @@ detect() {
   rm -f "$rows"
 }
 
-case detect in
-  *"$wanted"*) detect ;;
-  *) echo "no benchmark is named '$wanted'; there is: detect" >&2 && exit 1 ;;
-esac
+million() {
+  for n in 100000 300000 1000000; do "$build/bench/bench_million" $n; done
+  echo "vm.max_map_count is $(cat /proc/sys/vm/max_map_count)"
+}
+idle() { "$build/bench/bench_idle"; }
+code_bytes() { python3 bench/code_bytes.py "$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")"; }
+timers() { "$build/bench/bench_time"; }
+
+found=
+for name in detect million idle code_bytes time; do
+  case $name in
+    *"$wanted"*)
+      found=1
+      echo "== $name"
+      if [ "$name" = time ]; then timers; else "$name"; fi
+      ;;
+  esac
+done
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect million idle code_bytes time" >&2; exit 1; }

@@ -4,6 +4,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/stray)
 
 install(TARGETS stray EXPORT stray-targets)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} OPTIONAL)
+install(FILES ${PROJECT_SOURCE_DIR}/contrib/gdb/stray-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/stray/gdb)
 install(EXPORT stray-targets NAMESPACE stray:: DESTINATION ${package_dir})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/stray-config.cmake.in ${PROJECT_BINARY_DIR}/stray-config.cmake
                               INSTALL_DESTINATION ${package_dir})

@@ -37,6 +37,7 @@ function(stray_target_options target)
   target_link_options(${target} PUBLIC ${STRAY_SANITIZE_OPTIONS})
   target_link_libraries(${target} PUBLIC Threads::Threads PRIVATE $<BUILD_INTERFACE:stray_warnings>)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${STRAY_PROTOZERO_INCLUDE})
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-semantic-interposition>)  # inlines as without PIC
 endfunction()
 
 set(all_objects)
@@ -50,9 +51,8 @@ foreach(folder IN LISTS STRAY_FOLDERS)
   add_library(stray_${folder} OBJECT ${sources} ${assembly})
   stray_target_options(stray_${folder})
   target_link_libraries(stray_${folder} PUBLIC ${STRAY_LINK_LIBRARIES})
-  if(BUILD_SHARED_LIBS)
-    set_target_properties(stray_${folder} PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  endif()
+  # Also as a static library: it may end up in a shared one that a program loads (tests/interop/plugin/).
+  set_target_properties(stray_${folder} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   list(APPEND all_objects $<TARGET_OBJECTS:stray_${folder}>)
 endforeach()
 
@@ -61,8 +61,12 @@ list(FILTER top EXCLUDE REGEX "(_test|/test_stub)\\.cpp$")
 add_library(stray ${top} ${all_objects})
 add_library(stray::stray ALIAS stray)
 stray_target_options(stray)
+set_target_properties(stray PROPERTIES POSITION_INDEPENDENT_CODE ON)
+# Threads of ours run its code for ever: a shared library that holds stray stays loaded after dlclose.
+target_link_options(stray INTERFACE
+  $<$<IN_LIST:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY$<SEMICOLON>MODULE_LIBRARY>:LINKER:-z,nodelete>)
 target_link_libraries(stray PRIVATE ${STRAY_LINK_LIBRARIES})
-target_link_options(stray PRIVATE -Wl,-z,now)  # shared: no lazy binding inside a snapshot
+target_link_options(stray PRIVATE LINKER:-z,now,-z,nodelete)  # shared: no lazy binding inside a snapshot
 set_target_properties(stray PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
@@ -33,8 +34,8 @@ class barrier_core {
 
  private:
   static constexpr std::uint64_t checked(std::ptrdiff_t expected) {
-    if (expected < 0) throw panic("sync: negative Barrier count");
-    if (expected > most) throw panic("sync: Barrier count overflow");
+    if (expected < 0) detail::throw_panic("sync: negative Barrier count");
+    if (expected > most) detail::throw_panic("sync: Barrier count overflow");
     return static_cast<std::uint64_t>(expected) << 28 | static_cast<std::uint64_t>(expected);
   }
   std::atomic<std::uint64_t> word_;  // {phase:8, pending:28, expected:28}

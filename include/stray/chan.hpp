@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <stray/detail/chan_ops.hpp>
+#include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
@@ -55,12 +56,8 @@ template <class T>
 void send_move(chan_core* core, T&& value) {
   if constexpr (carrier<T>::boxed) {
     boxed_value<T> box(value);
-    try {
-      chan_send(core, box.raw());
-    } catch (...) {
-      box.give_back();
-      throw;
-    }
+    STRAY_TRY { chan_send(core, box.raw()); }
+    STRAY_UNDO(box.give_back())
   } else {
     chan_send(core, std::addressof(value));
     STRAY_KEEP_FRAME;
@@ -77,12 +74,8 @@ bool try_send_move(chan_core* core, T&& value) {
   if constexpr (carrier<T>::boxed) {
     boxed_value<T> box(value);
     bool sent = false;
-    try {
-      sent = chan_try_send(core, box.raw());
-    } catch (...) {
-      box.give_back();
-      throw;
-    }
+    STRAY_TRY { sent = chan_try_send(core, box.raw()); }
+    STRAY_UNDO(box.give_back())
     if (!sent) box.give_back();
     return sent;
   } else {

@@ -25,6 +25,7 @@
 
 #include <stray/chan.hpp>
 #include <stray/detail/duration.hpp>
+#include <stray/detail/exceptions.hpp>
 #include <stray/go.hpp>
 #include <stray/panic.hpp>
 
@@ -80,7 +81,7 @@ struct value_view final : context_view {
 template <class K>
 std::string_view text_key(const K& key) {
   if constexpr (std::is_pointer_v<K>) {
-    if (key == nullptr) throw panic("nil key");
+    if (key == nullptr) throw_panic("nil key");
   }
   return std::string_view(key);
 }

@@ -8,6 +8,7 @@
 
 #include <stray/chan.hpp>
 #include <stray/context.hpp>
+#include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
 #include <stray/panic.hpp>
@@ -59,7 +60,8 @@ class error_group {
   // At most n functions run at a time from now on; 0: none can be started; n < 0: no limit. Throws stray::panic while some run.
   void set_limit(int n) {
     if (std::size_t active = limit_.len(); active != 0) {
-      throw panic("errgroup: modify limit while " + std::to_string(active) + " goroutines in the group are still active");
+      detail::throw_panic("errgroup: modify limit while " + std::to_string(active) +
+                          " goroutines in the group are still active");
     }
     limit_ = n < 0 ? chan<void>() : make_chan<void>(static_cast<std::size_t>(n));
   }
@@ -79,23 +81,21 @@ class error_group {
 
   template <class F>
   [[gnu::always_inline]] inline void start(F&& f) {
-    try {
-      group_.go([this, f = std::forward<F>(f)]() mutable {
-        struct at_end {
-          error_group* group;
-          ~at_end() { group->leave(); }
-        } ends{this};
-        try {
-          std::move(f)();
-          STRAY_KEEP_FRAME;
-        } catch (...) {
-          fail();
-        }
-      });
-    } catch (...) {  // nothing was started
-      leave();
-      throw;
-    }
+    struct leaves {
+      error_group* group;
+      ~leaves() {
+        if (group != nullptr) group->leave();
+      }
+    } nothing_started{this};
+    group_.go([this, f = std::forward<F>(f)]() mutable {
+      leaves at_end{this};
+      STRAY_TRY {
+        std::move(f)();
+        STRAY_KEEP_FRAME;
+      }
+      STRAY_CATCH(fail())
+    });
+    nothing_started.group = nullptr;
   }
 
   context ctx_;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <stray/detail/duration.hpp>
+#include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 
 namespace stray {
@@ -83,12 +84,8 @@ template <class C, class... Parts>
   if constexpr (std::is_nothrow_constructible_v<C, Parts...>) {
     ::new (slot.storage) C(std::forward<Parts>(parts)...);
   } else {
-    try {
-      ::new (slot.storage) C(std::forward<Parts>(parts)...);
-    } catch (...) {
-      spawn_abandon(slot);
-      throw;
-    }
+    STRAY_TRY { ::new (slot.storage) C(std::forward<Parts>(parts)...); }
+    STRAY_UNDO(spawn_abandon(slot))
   }
   spawn_commit(slot);
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
@@ -37,8 +38,8 @@ class latch {
 
  private:
   static constexpr std::uint64_t checked(std::ptrdiff_t count) {
-    if (count < 0) throw panic("sync: negative Latch counter");
-    if (count > (max)()) throw panic("sync: Latch counter overflow");
+    if (count < 0) detail::throw_panic("sync: negative Latch counter");
+    if (count > (max)()) detail::throw_panic("sync: Latch counter overflow");
     return static_cast<std::uint64_t>(count) << 32;
   }
   bool arrive(std::ptrdiff_t n);  // true: it was the last

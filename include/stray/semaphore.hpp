@@ -8,6 +8,7 @@
 #include <limits>
 
 #include <stray/detail/duration.hpp>
+#include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
@@ -43,8 +44,8 @@ class semaphore {
 
  private:
   static constexpr std::uint64_t checked(std::ptrdiff_t count) {
-    if (count < 0) throw panic("sync: negative Semaphore count");
-    if (count > (max)()) throw panic("sync: Semaphore count overflow");
+    if (count < 0) detail::throw_panic("sync: negative Semaphore count");
+    if (count > (max)()) detail::throw_panic("sync: Semaphore count overflow");
     return static_cast<std::uint64_t>(count) << 32;
   }
   bool acquire_blocking(std::int64_t timeout_ns);  // negative: none

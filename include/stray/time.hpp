@@ -16,6 +16,7 @@
 
 #include <stray/chan.hpp>
 #include <stray/detail/duration.hpp>
+#include <stray/detail/exceptions.hpp>
 #include <stray/go.hpp>
 
 namespace stray {
@@ -120,12 +121,8 @@ template <class Rep, class Period, class F>
   if constexpr (std::is_nothrow_constructible_v<function, F>) {
     ::new (slot.storage) function(std::forward<F>(f));
   } else {
-    try {
-      ::new (slot.storage) function(std::forward<F>(f));
-    } catch (...) {
-      detail::after_func_abandon(slot.block);
-      throw;
-    }
+    STRAY_TRY { ::new (slot.storage) function(std::forward<F>(f)); }
+    STRAY_UNDO(detail::after_func_abandon(slot.block))
   }
   detail::after_func_commit(slot.block, detail::wait_ns(d));
   return timer(slot.block);

@@ -32,18 +32,17 @@ class wait_group {
   template <class F>
   [[gnu::always_inline]] inline void go(F&& f) {
     add(1);
-    try {
-      stray::go([this, f = std::forward<F>(f)]() mutable {
-        struct finish {
-          wait_group* group;
-          ~finish() { group->done(); }
-        } at_end{this};
-        std::move(f)();
-      });
-    } catch (...) {  // nothing was started
-      done();
-      throw;
-    }
+    struct finish {
+      wait_group* group;
+      ~finish() {
+        if (group != nullptr) group->done();
+      }
+    } nothing_started{this};
+    stray::go([this, f = std::forward<F>(f)]() mutable {
+      finish at_end{this};
+      std::move(f)();
+    });
+    nothing_started.group = nullptr;
   }
 
  private:

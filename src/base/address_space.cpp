@@ -30,6 +30,7 @@ void reserve_locked() noexcept {
     std::size_t bytes = full_size >> shrink;
     void* at = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) continue;
+    madvise(at, bytes, MADV_DONTDUMP);  // a debugger's core would hold all of it, as zeros
     auto lo = reinterpret_cast<std::uintptr_t>(at);
     s.shrink = shrink;
     s.next = lo;
@@ -67,7 +68,15 @@ range carve(std::size_t bytes) noexcept {
 }
 
 bool commit(std::uintptr_t at, std::size_t bytes) noexcept {
-  return mprotect(reinterpret_cast<void*>(at), bytes, PROT_READ | PROT_WRITE) == 0;
+  auto* p = reinterpret_cast<void*>(at);
+  if (mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0) {
+    madvise(p, bytes, MADV_DODUMP);
+    return true;
+  }
+  if (errno != ENOMEM) return false;
+  // At vm.max_map_count a mapping can still grow, into a neighbour that differs by its protection only.
+  madvise(p, the_space.all.hi - at, MADV_DODUMP);
+  return mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 }  // namespace stray::base

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -34,6 +37,27 @@ TEST(slab, hands_out_zeroed_items_of_one_range_and_never_slot_zero) {
   EXPECT_EQ(s.used(), 2001u);
   EXPECT_TRUE(reservation().holds(s.where().lo));
   EXPECT_TRUE(reservation().holds(s.where().hi - 1));
+}
+
+// The flags of the mapping that holds the address.
+std::string flags_of(std::uintptr_t address) {
+  std::ifstream smaps("/proc/self/smaps");
+  std::string line;
+  bool here = false;
+  while (std::getline(smaps, line)) {
+    unsigned long lo = 0, hi = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &lo, &hi) == 2) here = address >= lo && address < hi;
+    if (here && line.starts_with("VmFlags:")) return line + ' ';
+  }
+  return "no such mapping";
+}
+
+TEST(address_space, only_what_is_usable_gets_into_a_core_file) {
+  range r = carve(4 * page_size);
+  EXPECT_NE(flags_of(r.lo).find(" dd "), std::string::npos) << flags_of(r.lo);
+  ASSERT_TRUE(commit(r.lo, page_size));
+  EXPECT_EQ(flags_of(r.lo).find(" dd "), std::string::npos) << flags_of(r.lo);
+  EXPECT_NE(flags_of(r.lo + page_size).find(" dd "), std::string::npos) << flags_of(r.lo + page_size);
 }
 
 TEST(slab, released_items_come_back_last_first_with_a_clear_link) {

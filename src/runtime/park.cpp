@@ -8,6 +8,7 @@
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
+#include "runtime/start.h"
 #include "runtime/switch_away.h"
 #include "runtime/timer.h"
 #include "runtime/watcher.h"
@@ -23,6 +24,7 @@ void park_thread(task* self) noexcept {
   std::uint64_t word = self->word.load(std::memory_order_acquire);  // order: pairs with the wakers' RMWs
   while (word::state_of(word) == state::parking && !self->word.compare_exchange_weak(word, word::with(word, state::waiting))) {
   }
+  goroutines_in_exit while_it_waits;
   wake_watcher();                                             // it may be a deadlock now
   while (self->futex.load(std::memory_order_acquire) == 0) {  // order: pairs with make_runnable's store
     // Threads have no worker to keep their timer: they keep it themselves.

@@ -4,6 +4,7 @@
 #include "base/syscalls.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
+#include "runtime/start.h"
 #include "runtime/switch_away.h"
 #include "runtime/watcher.h"
 
@@ -24,10 +25,13 @@ void grant(worker* w) noexcept {
   base::futex_wake(w->granted, 1);
 }
 
-[[noreturn]] void stop_for_exit() noexcept {
-  sched().stopped_at_exit.fetch_add(1);
-  std::atomic<std::uint32_t> never{0};
-  for (;;) base::futex_wait(never, 0);
+// Returns when goroutines run again (start.h, 3).
+void stop_for_exit() noexcept {
+  scheduler& s = sched();
+  if (const task* t = s.exit_task.load(); t != nullptr && t->current_state() != state::running) return resume_goroutines();
+  s.stopped_at_exit.fetch_add(1);
+  while (s.exiting.load() != 0) base::futex_wait(s.exiting, 1);
+  s.stopped_at_exit.fetch_sub(1);
 }
 
 }  // namespace
@@ -89,10 +93,11 @@ void set_permits(int n) {
 
 void wait_for_permit(worker* w) noexcept {
   scheduler& s = sched();
+  if (w->permit.load() == permit::held) return stop_for_exit();
   give_queue_away(w);
   w->asleep.store(true);
   s.spare_lock.lock();
-  bool free = s.free_permits > 0 && !s.exiting.load();
+  bool free = s.free_permits > 0 && s.exiting.load() == 0;
   if (free) {
     s.free_permits--;
     w->permit.store(permit::held);
@@ -101,11 +106,11 @@ void wait_for_permit(worker* w) noexcept {
     s.spares = w;
   }
   s.spare_lock.unlock();
-  while (w->permit.load() == permit::none && !s.exiting.load()) {
+  while (w->permit.load() == permit::none) {
+    if (s.exiting.load() != 0) stop_for_exit();
     base::futex_wait(w->granted, 0);
     w->granted.store(0);
   }
-  if (s.exiting.load()) stop_for_exit();
   w->asleep.store(false);
 }
 
@@ -116,7 +121,7 @@ task* wait_for_bound(worker* w) noexcept {
   w->asleep.store(true);
   task* t;
   while ((t = w->handed.exchange(nullptr)) == nullptr) {
-    if (s.exiting.load()) stop_for_exit();
+    if (s.exiting.load() != 0) stop_for_exit();
     base::futex_wait(w->granted, 0);
     w->granted.store(0);
   }

@@ -23,7 +23,7 @@ void give_permit() noexcept;           // of a worker that has just lost it
 bool take_permit(worker* w) noexcept;  // held or lent -> none; false: it had none
 bool retake_lent() noexcept;           // gives on one lent permit, if there is one
 void set_permits(int n);               // maxprocs
-// Waits as a spare until it has a permit; ends the thread's work at exit.
+// Waits as a spare until it has a permit; rests at exit, with or without one.
 void wait_for_permit(worker* w) noexcept;
 // Waits until the goroutine that is locked to this worker's thread is runnable.
 task* wait_for_bound(worker* w) noexcept;

@@ -110,7 +110,7 @@ void sleep_idle(worker* w) noexcept {
   s.idle_count.fetch_add(1);
   s.idle_lock.unlock();
   base::full_fence();  // rule 3
-  if ((any_work() || s.exiting.load() || w->permit.load() != permit::held) && pop_idle(w) == w) return;
+  if ((any_work() || s.exiting.load() != 0 || w->permit.load() != permit::held) && pop_idle(w) == w) return;
   w->asleep.store(true);
   worker* nobody = nullptr;
   bool keeper = false, withdrawn = false;
@@ -146,7 +146,7 @@ task* settle_permit(worker* w) noexcept {
   scheduler& s = the_scheduler;
   permit lent = permit::lent;
   if (w->permit.compare_exchange_strong(lent, permit::held)) s.lent.fetch_sub(1);  // its goroutine parked in a blocking section
-  if (w->bound == nullptr && w->permit.load() == permit::held && !s.exiting.load()) return nullptr;
+  if (w->bound == nullptr && w->permit.load() == permit::held && s.exiting.load() == 0) return nullptr;
   stop_searching(w, false);
   if (w->bound != nullptr) return wait_for_bound(w);
   wait_for_permit(w);
@@ -157,7 +157,7 @@ task* find_work(worker* w) noexcept {
   scheduler& s = the_scheduler;
   for (;;) {
     if (w->permit.load(std::memory_order_relaxed) != permit::held || w->bound != nullptr ||
-        s.exiting.load(std::memory_order_relaxed)) {  // order: hints
+        s.exiting.load(std::memory_order_relaxed) != 0) {  // order: hints
       if (task* t = settle_permit(w)) return t;
       continue;
     }

@@ -28,7 +28,8 @@ struct scheduler {
   std::atomic<int> searching{0};
   std::atomic<int> idle_count{0};
   std::atomic<worker*> timekeeper{nullptr};
-  std::atomic<bool> exiting{false};
+  std::atomic<std::uint32_t> exiting{0};  // futex; 1: workers come to rest
+  std::atomic<task*> exit_task{nullptr};  // the goroutine that has called exit
   std::atomic<int> stopped_at_exit{0};
   base::spin_lock idle_lock;
   worker* idle = nullptr;

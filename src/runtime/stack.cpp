@@ -2,10 +2,12 @@
 
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/syscalls.h"
 #include "runtime/fiber.h"
 #include "runtime/task.h"
 
@@ -37,6 +39,20 @@ std::atomic<int> guard_by_madvise{0};  // LeakSanitizer reads what the maps call
 std::atomic<int> guard_by_madvise{-1};  // -1: not tried
 #endif
 
+std::atomic<std::size_t> split_guards{0};  // by mprotect: each makes two mappings more
+
+// Three quarters of the process's mappings; the rest is for its threads, its malloc and its files.
+std::size_t most_split_guards() noexcept {
+  std::size_t limit = 65530;
+  char text[32] = {};
+  int fd = base::sys::open("/proc/sys/vm/max_map_count", 0);
+  if (fd >= 0) {
+    if (base::sys::read(fd, text, sizeof text - 1) > 0) limit = std::strtoull(text, nullptr, 10);
+    base::sys::close(fd);
+  }
+  return limit / 8 * 3;
+}
+
 std::size_t capacity_bytes(unsigned c) noexcept {
   std::size_t full = c == 0 ? std::size_t{256} << 30 : std::size_t{32} << 30;  // 4 M small stacks
   std::size_t bytes = full >> base::reservation_shrink();
@@ -53,8 +69,14 @@ bool install_guard(std::uintptr_t lo) noexcept {
     if (how > 0 || errno != EINVAL) return false;
     guard_by_madvise.store(0, std::memory_order_relaxed);  // order: as above
   }
-  if (mprotect(reinterpret_cast<void*>(lo), base::page_size, PROT_NONE) == 0) return true;
-  if (errno != ENOMEM) return false;
+  static const std::size_t most = most_split_guards();
+  if (split_guards.load(std::memory_order_relaxed) < most) {  // order: a bound that may be passed by a few
+    if (mprotect(reinterpret_cast<void*>(lo), base::page_size, PROT_NONE) == 0) {
+      split_guards.fetch_add(1, std::memory_order_relaxed);  // order: as above
+      return true;
+    }
+    if (errno != ENOMEM) return false;
+  }
   static std::atomic<bool> said{false};
   if (!said.exchange(true)) {
     base::say(

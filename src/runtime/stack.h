@@ -1,7 +1,8 @@
 // Goroutine stacks: slabs of equal spacing, one slab a size class (64 KiB << class), bound lazily at the first run.
 //
 // 1. The lowest page of a stack is its guard: MADV_GUARD_INSTALL where the kernel has it (6.13; no extra mapping), else mprotect. That
-//    splits mappings: beyond vm.max_map_count (32,000 stacks by default) stacks have no guard, which is said once.
+//    splits mappings: once guards are three quarters of vm.max_map_count (24,500 stacks by default) further stacks have none, which is said
+//    once. Those that are left are the process's: without them it could start no thread.
 // 2. A stack is bound to at most one task; owner_of answers for any address in a stack, also in the snapshot.
 // 3. Released stacks keep their pages until the process is quiet for half a second (trim_stacks).
 // Spacing: page tables of 250,000 parked stacks cost 34 ms a snapshot at 64 KiB, 91 ms at 256 KiB.

@@ -1,6 +1,7 @@
 #include "runtime/start.h"
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -68,20 +69,33 @@ int usable_cores() noexcept {
   return n < 1 ? 1 : n > max_procs ? max_procs : n;
 }
 
-void at_exit() noexcept {
+std::atomic<int> exit_tid{0};
+std::atomic<int> retaken_at_exit{0};
+
+void stop_goroutines() noexcept {
   scheduler& s = sched();
-  s.exiting.store(true);
+  s.exiting.store(1);
   int made = s.made.load();
   int away = current_worker() != nullptr ? 1 : 0;  // exit() was called on a goroutine
   for (int i = 0; i < made; i++) {
     permit lent = permit::lent;  // in a blocking call, whose end finds no permit
-    if (s.workers[i].permit.compare_exchange_strong(lent, permit::none)) away++;
+    if (s.workers[i].permit.compare_exchange_strong(lent, permit::none)) {
+      s.lent.fetch_sub(1);
+      retaken_at_exit.fetch_add(1);
+      away++;
+    }
     kick(&s.workers[i]);
   }
   std::int64_t end = base::now_ns() + 100'000'000;
   while (s.stopped_at_exit.load() + away < made && base::now_ns() < end) {
     base::nap(200'000);
   }
+}
+
+void at_exit() noexcept {
+  exit_tid.store(base::sys::gettid());
+  if (current_worker() != nullptr) sched().exit_task.store(current_task_or_null());
+  stop_goroutines();
 }
 
 void start() {
@@ -106,6 +120,21 @@ void start() {
 }
 
 }  // namespace
+
+void resume_goroutines() noexcept {
+  scheduler& s = sched();
+  s.exiting.store(0);
+  base::futex_wake(s.exiting, INT_MAX);
+  for (int n = retaken_at_exit.exchange(0); n > 0; n--) give_permit();
+}
+
+goroutines_in_exit::goroutines_in_exit() noexcept
+    : resumed_(sched().exiting.load() != 0 && exit_tid.load() == base::sys::gettid()) {
+  if (resumed_) resume_goroutines();
+}
+goroutines_in_exit::~goroutines_in_exit() {
+  if (resumed_) stop_goroutines();
+}
 
 bool started() noexcept { return phase.load() == 2; }
 

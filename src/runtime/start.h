@@ -4,7 +4,9 @@
 //    from then on (and the detector's thread, started by the upcall).
 // 2. Every thread of ours blocks all signals but the stop signal and SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF: a host that waits
 //    for SIGTERM must get it.
-// 3. At exit workers get a flag and at most 100 ms to come to rest; they are never cancelled.
+// 3. At exit, before the destructors of statics that are older than the runtime, workers get a flag and at most 100 ms to come to rest; they
+//    are never cancelled. While such a destructor waits in a primitive, they run again: it may wait for goroutines to end. (If it was a
+//    goroutine that called exit, they then go on.)
 #pragma once
 
 #include <cstdint>
@@ -18,5 +20,18 @@ std::uint8_t default_stack_class() noexcept;
 pthread_t start_thread(const char* name, void* (*body)(void*), void* arg);
 
 bool started() noexcept;
+
+void resume_goroutines() noexcept;  // rule 3
+// Around a wait of an OS thread.
+class goroutines_in_exit {
+ public:
+  goroutines_in_exit() noexcept;
+  ~goroutines_in_exit();
+  goroutines_in_exit(const goroutines_in_exit&) = delete;
+  goroutines_in_exit& operator=(const goroutines_in_exit&) = delete;
+
+ private:
+  bool resumed_;
+};
 
 }  // namespace stray::runtime

@@ -63,7 +63,7 @@ void make_worker(int number) {
 void serve_free_permits() noexcept {
   scheduler& s = sched();
   static bool said = false;
-  while (s.free_permits.load() > 0 && s.made.load() < max_workers && !s.exiting.load()) {
+  while (s.free_permits.load() > 0 && s.made.load() < max_workers && s.exiting.load() == 0) {
     try {
       make_workers(s.made.load() + 1);
     } catch (const std::system_error& error) {
@@ -128,10 +128,7 @@ void* watcher_body(void*) {
         base::futex_wait(awake, 0, nap_ns == 0 ? nullptr : &t);
       awake.store(1);
     }
-    while (s.exiting.load()) {
-      std::atomic<std::uint32_t> never{0};
-      base::futex_wait(never, 0);
-    }
+    while (s.exiting.load() != 0) base::futex_wait(s.exiting, 1);
     touch_coarse_clock();
     serve_free_permits();
     bool busy = s.idle_count.load() < s.procs.load();

@@ -4,6 +4,8 @@
 //   interop_ending returns_detecting
 //   interop_ending exits         a goroutine calls std::exit(7)
 //   interop_ending exits_thread  an OS thread does
+//   interop_ending returns_joining, exits_joining
+//                                a static, older than the runtime, whose destructor waits for its goroutines
 //   interop_ending detects       detections without end, until a signal ends it
 // Prints `ready` before; what atexit handlers and destructors of statics print comes after.
 #include <atomic>
@@ -22,6 +24,37 @@ namespace {
 struct said_at_exit {
   ~said_at_exit() { std::cout << "destroyed" << std::endl; }
 } at_exit;
+
+// Its goroutines have work left when the process ends.
+class pool {
+ public:
+  void open() {
+    jobs_ = stray::make_chan<int>(100);
+    for (int i = 0; i < 100; i++) jobs_.send(i);
+    for (int i = 0; i < 3; i++) {
+      workers_.go([this] {
+        start_.wait();
+        for (int job : jobs_) {
+          stray::sleep_for(std::chrono::microseconds(10));
+          sum_ += job;
+        }
+      });
+    }
+  }
+  ~pool() {
+    if (!jobs_) return;
+    jobs_.close();
+    start_.count_down();
+    workers_.wait();
+    std::cout << "joined " << sum_ << std::endl;
+  }
+
+ private:
+  stray::chan<int> jobs_;
+  stray::latch start_{1};
+  stray::wait_group workers_;
+  std::atomic<int> sum_{0};
+} with_goroutines;
 
 std::atomic<long> spins{0};
 stray::mutex held;
@@ -64,10 +97,11 @@ int main(int, char** argv) {
   const std::string_view how = argv[1];
   stray::maxprocs(4);  // the spinning one has a worker of its own
   block_and_run();
+  if (how.ends_with("joining")) with_goroutines.open();
   if (how.ends_with("detecting") || how == "detects") detect_for_ever();
   std::cout << "ready" << std::endl;
   std::cin.get();
-  if (how == "exits") stray::go([] { std::exit(7); });
+  if (how == "exits" || how == "exits_joining") stray::go([] { std::exit(7); });
   if (how == "exits_thread") std::thread([] { std::exit(7); }).detach();
   if (how.starts_with("exits") || how == "detects") stray::make_chan<void>().recv();
   for (; blocks != nullptr; blocks = std::move(blocks->next)) {

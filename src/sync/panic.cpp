@@ -1,0 +1,11 @@
+// Panics of the headers, which may not throw themselves.
+#include <stray/panic.hpp>
+
+#include <stray/detail/exceptions.hpp>
+
+namespace stray::detail {
+
+void throw_panic(const char* text) { throw panic(text); }
+void throw_panic(const std::string& text) { throw panic(text); }
+
+}  // namespace stray::detail
