@@ -144,6 +144,11 @@ std::int64_t next_deadline() noexcept {
 
 bool may_run(const virtual_thread& t) noexcept { return t.state == state::runnable && t.kept_until <= s.interrupts; }
 
+bool anyone_kept() noexcept {
+  return std::any_of(s.threads, s.threads + s.count,
+                     [](const virtual_thread& t) { return t.state == state::runnable && t.kept_until > s.interrupts; });
+}
+
 // Somebody who may run. Passes time, and lets who is kept run, when nobody else is there.
 std::uint32_t choose() noexcept {
   for (;;) {
@@ -191,7 +196,8 @@ void let_others_run(const void* pc) noexcept {
   count_interrupt();
   if (s.by_priority) self().priority = --s.lowest;
   s.now += 100;
-  if (random(16) == 0 && next_deadline() != never) pass_time_to(next_deadline());
+  // Not while somebody is kept from running: hours would pass for who spins on his lock.
+  if (random(16) == 0 && !anyone_kept() && next_deadline() != never) pass_time_to(next_deadline());
   switch_to(choose(), pc);
 }
 
