@@ -268,5 +268,5 @@ TEST(unwind, the_same_stack_again_and_again) {
     ASSERT_TRUE(std::equal(pcs, pcs + n, again));
   }
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf("100000 stacks of %zu frames: %.3f s\n", n, seconds);  // 0.3 on a quiet machine; without its cache 70
+  std::printf("100000 stacks of %zu frames: %.3f s\n", n, seconds);
 }
