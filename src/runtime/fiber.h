@@ -36,13 +36,12 @@ inline void* leave(task* to, worker* w, bool for_ever) noexcept {
   void* fake_stack = nullptr;
   void* lo = nullptr;
   std::size_t n = 0;
-  pthread_attr_t a;
   if (to != nullptr) {
     lo = reinterpret_cast<void*>(to->stack_lo);
     n = to->stack_hi - to->stack_lo;
-  } else if (pthread_getattr_np(w->thread, &a) == 0) {
-    pthread_attr_getstack(&a, &lo, &n);
-    pthread_attr_destroy(&a);
+  } else {
+    lo = reinterpret_cast<void*>(w->native.lo);
+    n = w->native.size();
   }
   __sanitizer_start_switch_fiber(for_ever ? nullptr : &fake_stack, lo, n);
   return fake_stack;
