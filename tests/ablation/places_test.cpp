@@ -1,63 +1,13 @@
 // Each place where the only pointer may lie keeps a goroutine silent, and reports it when its source of roots is switched off: so each
 // source is there for a reason, and each test can fail.
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <cstdint>
-#include <functional>
 #include <sys/mman.h>
 #include <thread>
 
-#include <stray/stray.hpp>
-#include <stray/testing/control.hpp>
-#include "leak/findings.h"
-#include "trace/image_types.h"
+#include "scene.hpp"
 
 namespace {
 
-using stray::leak::tier;
-using stray::trace::bit;
-using stray::trace::root;
-
-struct holder {  // a heap block that owns the only sending handle
-  stray::chan<int> ch;
-};
-
-[[gnu::noinline]] void clear_dead_stack() {
-  volatile char room[16384];
-  for (char volatile& c : room) c = 0;
-}
-
-// Starts a goroutine that waits on a new channel; `put` stores the address of the holder. Nothing else keeps it.
-[[gnu::noinline]] void set_scene(const std::function<void(holder*)>& put) {
-  auto* h = new holder{stray::make_chan<int>()};
-  stray::go([ch = h->ch] { ch.recv(); });
-  put(h);
-}
-
-// The best tier of what is reported; none: silent.
-std::optional<tier> verdict(unsigned off = 0) {
-  std::optional<tier> best;
-  auto found = stray::leak::detect({.off = off});
-  for (const stray::leak::finding& f : found->list) {
-    if (!best || f.tier > *best) best = f.tier;
-  }
-  return best;
-}
-
-// take gives the holder back, so that the goroutine ends and the next test starts clean.
-void expect_root(root source, const std::function<void(holder*)>& put, const std::function<holder*()>& take) {
-  set_scene(put);
-  clear_dead_stack();
-  stray::testing::until_parked(1);
-  EXPECT_EQ(verdict(), std::nullopt) << "the place is not seen";
-  EXPECT_TRUE(verdict(bit(source)).has_value()) << "another root hides that the place is needed";
-  EXPECT_EQ(verdict(bit(source) | bit(root::orphans)), tier::proven);
-  holder* h = take();
-  h->ch.close();
-  delete h;
-  while (stray::num_goroutine() != 0) stray::yield();
-}
+using namespace ablation;
 
 // Not in .bss, whose last pages are an anonymous mapping: which variables lie there depends on the size of all others.
 [[gnu::section(".data")]] holder* global_place = nullptr;
@@ -103,11 +53,6 @@ struct helper_thread {
     while (phase.load() != n) std::this_thread::yield();
   }
 };
-std::atomic<std::uintptr_t> handed{0};
-constexpr std::uintptr_t mask = 0x5a5a'5a5a'5a5a'5a5a;
-holder* unmask() { return reinterpret_cast<holder*>(handed.load() ^ mask); }
-void hand(holder* h) { handed = reinterpret_cast<std::uintptr_t>(h) ^ mask; }
-
 void in_thread(root source, void (*body)(helper_thread&)) {
   std::optional<helper_thread> t;
   expect_root(
