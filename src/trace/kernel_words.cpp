@@ -22,7 +22,8 @@ namespace {
 constexpr std::int64_t budget_ns = 20'000'000;
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
 constexpr std::size_t reading = 64 << 10;  // room for text of /proc, and to find out that a message is longer than what is left
-constexpr int peek_off = 42;               // SO_PEEK_OFF
+constexpr std::size_t dense = 8, dense_room = 1024;  // fewer numbers than that for each open descriptor
+constexpr int peek_off = 42;                         // SO_PEEK_OFF
 constexpr long untraced = 0x00800000, wait_all = 0x40000000;
 
 long get_option(int fd, int option, int& value) noexcept {
@@ -31,6 +32,10 @@ long get_option(int fd, int option, int& value) noexcept {
 }
 long set_option(int fd, int option, int value) noexcept {
   return sys::call(SYS_setsockopt, fd, SOL_SOCKET, option, sys::arg(&value), sizeof value);
+}
+// Of an epoll -ENOENT, of anything else -EINVAL.
+long forget(int poller, int never_added) noexcept {
+  return sys::call(SYS_epoll_ctl, poller, 2 /* EPOLL_CTL_DEL */, never_added, 0);
 }
 // Bytes that could be read; < 0: none can.
 long waiting(int fd) noexcept {
@@ -61,19 +66,31 @@ void each_line(int fd, char* buffer, F f) noexcept {  // f(const char*) answers 
   }
 }
 
-// Number of seccomp filters upon this thread; 0: none.
-std::uint64_t filters(char* buffer) noexcept {
-  std::uint64_t mode = 0, count = 0;
-  int fd = sys::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+// The number behind `name` in a file of /proc; 0: none.
+std::uint64_t number_in(const char* file, const char* name, char* buffer) noexcept {
+  int fd = sys::open(file, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
+  std::uint64_t found = 0;
   each_line(fd, buffer, [&](const char* p) {
-    std::uint64_t* to = starts_with(p, "Seccomp:") ? &mode : starts_with(p, "Seccomp_filters:") ? &count : nullptr;
+    if (!starts_with(p, name)) return true;
     while (*p != 0 && (*p < '0' || *p > '9')) p++;
-    if (to != nullptr) *to = take_dec(p);
-    return true;
+    found = take_dec(p);
+    return false;
   });
   sys::close(fd);
-  return mode == 0 ? 0 : count + 1;
+  return found;
+}
+
+template <class F>
+void each_entry(int folder, F f) noexcept {  // f(int) answers whether it wants more
+  alignas(8) char buffer[8192];
+  for (long n; (n = sys::call(SYS_getdents64, folder, sys::arg(buffer), sizeof buffer)) > 0;) {
+    for (long at = 0; at < n;) {
+      const char* name = buffer + at + 19;
+      at += *reinterpret_cast<const std::uint16_t*>(buffer + at + 16);
+      if (*name != '.' && !f(static_cast<int>(take_dec(name)))) return;
+    }
+  }
 }
 
 // Asks all that take() will ask, in a process that may be killed for it.
@@ -93,6 +110,7 @@ bool survives(const int* pipe) noexcept {
     get_option(-1, SO_DOMAIN, scratch);
     set_option(-1, peek_off, -1);
     peek(-1, &byte, 1);
+    forget(-1, pipe[0]);
     pollfd nothing{-1, 0, 0};
     sys::call(SYS_poll, sys::arg(&nothing), 1, 0);
     sys::exit_group(0);
@@ -137,7 +155,6 @@ struct kernel_words::run {
   void pipe(int fd, long size) noexcept {
     long bytes = waiting(fd);
     if (bytes <= 0 || (sys::call(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_WRONLY) return;
-    if (self.pipe_[0] < 0) return not_read("pipe", fd, "no descriptor is free");
     if (static_cast<std::size_t>(bytes) > left()) return not_read("pipe", fd, too_much);
     if (size > sys::call(SYS_fcntl, self.pipe_[1], F_GETPIPE_SZ)) sys::call(SYS_fcntl, self.pipe_[1], F_SETPIPE_SZ, size);
     long copied = duplicate(fd, self.pipe_[1], bytes);
@@ -189,9 +206,11 @@ struct kernel_words::run {
     keep(got, root::sockets);
   }
 
-  void epoll(int fd, const char* number) noexcept {
+  void epoll(int fd) noexcept {
     char path[48];
-    text(path, sizeof path) << "/proc/self/fdinfo/" << number;
+    text name(path, sizeof path);
+    name << "/proc/self/fdinfo/";
+    name.dec(static_cast<std::uint64_t>(fd));
     int info = sys::open(path, O_RDONLY | O_CLOEXEC);
     if (info < 0) return not_read("epoll", fd, "its /proc/self/fdinfo cannot be opened");
     std::int64_t began = base::now_ns();
@@ -217,45 +236,40 @@ struct kernel_words::run {
     keep(got, root::epoll);
   }
 
-  // False when its time is over.
-  bool descriptor(const char* number) noexcept {
-    const char* p = number;
-    int fd = static_cast<int>(take_dec(p));
-    if (fd == folder || fd == self.pipe_[0] || fd == self.pipe_[1]) return true;
-    if (base::now_ns() > deadline_ns) {
-      not_read("what comes behind", fd, "20 ms were spent on descriptors");
-      return false;
-    }
+  void descriptor(int fd) noexcept {
+    if (fd == folder || fd == self.pipe_[0] || fd == self.pipe_[1]) return;
     int domain = 0;
     if (long size = sys::call(SYS_fcntl, fd, F_GETPIPE_SZ); size > 0) {
       if (!is_off(root::pipes)) pipe(fd, size);
-    } else if (get_option(fd, SO_DOMAIN, domain) == 0) {
-      if (domain == AF_UNIX && !is_off(root::sockets)) unix_socket(fd);
-    } else if (char target[32]; !is_off(root::epoll)) {
-      long length = sys::call(SYS_readlinkat, folder, sys::arg(number), sys::arg(target), sizeof target - 1);
-      target[length < 0 ? 0 : length] = 0;
-      if (starts_with(target, "anon_inode:[eventpoll]")) epoll(fd, number);
+      return;
     }
-    return true;
+    long refused = get_option(fd, SO_DOMAIN, domain);
+    if (refused == 0) {
+      if (domain == AF_UNIX && !is_off(root::sockets)) unix_socket(fd);
+    } else if (refused == -ENOTSOCK && !is_off(root::epoll) && forget(fd, self.pipe_[0]) == -ENOENT) {
+      epoll(fd);
+    }
+  }
+  bool in_time(int fd) noexcept {
+    if (base::now_ns() <= deadline_ns) return true;
+    not_read("what comes behind", fd, "20 ms were spent on descriptors");
+    return false;
   }
 
   void descriptors() noexcept {
-    folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) {
-      self.blind_++;
-      notes.add() << "pipes, sockets and epoll entries were not read: /proc/self/fd cannot be opened";
+    std::uint64_t numbers = number_in("/proc/self/status", "FDSize:", text_room());
+    if (numbers != 0 && numbers < dense_room + dense * self.open_) {  // asking each number is quicker than a listing
+      for (int fd = 0; static_cast<std::uint64_t>(fd) < numbers && (fd % 32 != 0 || in_time(fd)); fd++) descriptor(fd);
       return;
     }
-    alignas(8) char entries[8192];
-    bool more = true;
-    for (long n; more && (n = sys::call(SYS_getdents64, folder, sys::arg(entries), sizeof entries)) > 0;) {
-      for (long at = 0; at < n && more;) {
-        const char* entry = entries + at;
-        at += *reinterpret_cast<const std::uint16_t*>(entry + 16);
-        if (entry[19] != '.') more = descriptor(entry + 19);
-      }
-    }
-    sys::close(folder);
+    folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    each_entry(folder, [&](int fd) {
+      descriptor(fd);
+      return in_time(fd);
+    });
+    if (folder >= 0) return sys::close(folder);
+    self.blind_++;
+    notes.add() << "pipes, sockets and epoll entries were not read: /proc/self/fd cannot be opened";
   }
 
   // A kernel without CONFIG_CHECKPOINT_RESTORE has no such file, and then nobody can say whether there are timers.
@@ -297,19 +311,26 @@ void kernel_words::look(bump& memory) noexcept {
   blind_ = 0;
   room_ = static_cast<char*>(memory.take(most_bytes + reading, 64));
   if (sys::call(SYS_pipe2, sys::arg(pipe_), O_CLOEXEC | O_NONBLOCK) != 0) pipe_[0] = pipe_[1] = -1;
+  why_not_ = room_ == nullptr ? "no memory for the copy" : pipe_[0] < 0 ? "no descriptor is free" : nullptr;
+  if (why_not_ != nullptr) return;
+  char* text = room_ + most_bytes;
+  open_ = 0;
+  int folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  each_entry(folder, [&](int) { return ++open_ != 0; });
+  if (folder >= 0) sys::close(folder);
   static std::uint64_t tried = 0;  // with so many filters
   static bool survived = true;
-  std::uint64_t now = room_ == nullptr ? 0 : filters(room_ + most_bytes);
-  if (now != tried) survived = now == 0 || survives(pipe_);
-  tried = now;
-  allowed_ = survived;
+  std::uint64_t mode = number_in("/proc/thread-self/status", "Seccomp:", text);
+  std::uint64_t filters = mode == 0 ? 0 : 1 + number_in("/proc/thread-self/status", "Seccomp_filters:", text);
+  if (filters != tried) survived = filters == 0 || survives(pipe_);
+  tried = filters;
+  if (!survived) why_not_ = "a seccomp filter kills for it";
 }
 
 void kernel_words::take(bump& memory, unsigned off, list<saved_span>& out, note_log& notes) noexcept {
-  if (room_ == nullptr || !allowed_) {
+  if (why_not_ != nullptr) {
     blind_++;
-    notes.add() << "pipes, sockets and epoll entries were not read: "
-                << (room_ == nullptr ? "no memory for the copy" : "a seccomp filter kills for it");
+    notes.add() << "pipes, sockets and epoll entries were not read: " << why_not_;
   } else {
     run now{*this, memory, off, out, notes};
     now.descriptors();

@@ -33,7 +33,8 @@ class kernel_words {
   void drop() noexcept;
   int pipe_[2] = {-1, -1};  // our own: where other pipes are duplicated to
   char* room_ = nullptr;
-  bool allowed_ = false;
+  const char* why_not_ = nullptr;
+  std::size_t open_ = 0;  // descriptors, before the stop
   unsigned blind_ = 0;
 };
 

@@ -121,6 +121,15 @@ TEST_F(kernel_case, a_pipe_larger_than_usual) {
   expect_only_by(root::pipes);
   expect_unread((1 << 20) - 4096 + 8);
 }
+TEST_F(kernel_case, a_pipe_far_out_in_a_sparse_table) {
+  make_pipe();
+  int far = fcntl(read_end, F_DUPFD_CLOEXEC, 15000);
+  if (far < 0) GTEST_SKIP() << "ulimit -n is too low";
+  close(read_end);
+  read_end = far;
+  send_secret();
+  expect_only_by(root::pipes);
+}
 TEST_F(kernel_case, packets_in_a_pipe) {
   make_pipe(O_DIRECT);
   send_rubbish(3);
