@@ -16,7 +16,8 @@ namespace stray::trace::test {
 struct secret {
   std::uintptr_t complement;
   bool marked, marked_weak, pushed;
-  std::size_t after_calls, marked_count;
+  std::size_t after_calls;
+  std::atomic<int> gate;  // 1: the child waits for 3 before it marks, and says so by 2
 };
 
 inline std::atomic<int> phase{0};  // 1: planted, 2: let go
@@ -68,6 +69,10 @@ struct roots_case : ::testing::Test {
     request.who.self = this;
     request.decide = [](void* arg, image& in) noexcept {
       auto& s = *static_cast<secret*>(arg);
+      if (s.gate.load() == 1) {
+        s.gate.store(2);
+        while (s.gate.load() != 3) __builtin_ia32_pause();
+      }
       marker m(in);
       m.mark_roots();
       s.marked = in.blocks.marked(~s.complement);

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -330,6 +331,34 @@ TEST_F(page_case, shared_mapping) {
   map(MAP_SHARED);
   PLANT(&page[1000]);
   expect_only_by(root::shared);
+}
+TEST_F(page_case, shared_mapping_moved_and_cleared_while_the_child_marks) {
+  map(MAP_SHARED);
+  PLANT(&page[1000]);
+  out->gate.store(1);
+  std::thread mover([&] {
+    while (out->gate.load() != 2) std::this_thread::yield();
+    void* room = mmap(nullptr, 4096 * 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    auto* moved = static_cast<std::uintptr_t*>(mremap(page, 4096 * 16, 4096 * 16, MREMAP_MAYMOVE | MREMAP_FIXED, room));
+    moved[1000] = 0;
+    page = moved;
+    out->gate.store(3);
+  });
+  EXPECT_TRUE(found());
+  mover.join();
+  EXPECT_FALSE(found()) << "it has been cleared";
+}
+TEST_F(page_case, swapped_out) {
+  PLANT(&page[1000]);
+  std::uint64_t entry = 0;
+  int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  for (int i = 0; i < 100 && (entry >> 62 & 1) == 0; i++) {
+    madvise(page, 4096 * 16, MADV_PAGEOUT);
+    ASSERT_EQ(pread(pagemap, &entry, 8, static_cast<off_t>(reinterpret_cast<std::uintptr_t>(&page[1000]) / 4096 * 8)), 8);
+  }
+  close(pagemap);
+  if ((entry >> 62 & 1) == 0) GTEST_SKIP() << "this machine does not swap";
+  expect_only_by(root::anonymous);
 }
 TEST_F(page_case, dontfork) {
   PLANT(&page[1000]);
