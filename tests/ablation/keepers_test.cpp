@@ -56,6 +56,7 @@ struct carrier {
 
 // One goroutine waits on a channel; the other has thrown the sending handle and waits at the gate, in the handler or behind it.
 void expect_with_exception(bool inside, std::optional<tier> seen, std::optional<tier> without_orphans) {
+  int before = stray::maxprocs(1);
   auto gate = stray::make_chan<void>();
   set_scene([&](holder* h) {
     hand(h);
@@ -76,6 +77,9 @@ void expect_with_exception(bool inside, std::optional<tier> seen, std::optional<
     });
   });
   stray::testing::until_parked(2);
+  stray::wait_group another;  // takes the worker's own exception state
+  another.go([] {});
+  another.wait();
   clear_dead_stack();
   EXPECT_EQ(verdict(), seen);
   EXPECT_EQ(verdict(bit(root::orphans)), without_orphans);
@@ -83,6 +87,7 @@ void expect_with_exception(bool inside, std::optional<tier> seen, std::optional<
   if (!inside) unmask()->ch.close();  // else the exception goes on, and the waiter gets its value
   until_all_ended();
   delete unmask();
+  stray::maxprocs(before);
 }
 TEST(ablation_keepers, exception_while_it_is_handled) { expect_with_exception(true, std::nullopt, std::nullopt); }
 TEST(ablation_keepers, exception_that_has_been_handled) { expect_with_exception(false, tier::likely, tier::proven); }
