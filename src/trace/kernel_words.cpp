@@ -155,6 +155,7 @@ struct kernel_words::run {
   void pipe(int fd, long size) noexcept {
     long bytes = waiting(fd);
     if (bytes <= 0 || (sys::call(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_WRONLY) return;
+    if (self.pipe_[0] < 0) return not_read("pipe", fd, "no descriptor is free");
     if (static_cast<std::size_t>(bytes) > left()) return not_read("pipe", fd, too_much);
     if (size > sys::call(SYS_fcntl, self.pipe_[1], F_GETPIPE_SZ)) sys::call(SYS_fcntl, self.pipe_[1], F_SETPIPE_SZ, size);
     long copied = duplicate(fd, self.pipe_[1], bytes);
@@ -206,12 +207,21 @@ struct kernel_words::run {
     keep(got, root::sockets);
   }
 
-  void epoll(int fd) noexcept {
+  struct proc_name {
+    proc_name(const char* folder, int fd) noexcept { (text(path, sizeof path) << folder).dec(static_cast<std::uint64_t>(fd)); }
     char path[48];
-    text name(path, sizeof path);
-    name << "/proc/self/fdinfo/";
-    name.dec(static_cast<std::uint64_t>(fd));
-    int info = sys::open(path, O_RDONLY | O_CLOEXEC);
+  };
+  bool is_epoll(int fd) noexcept {
+    if (self.pipe_[0] >= 0) return forget(fd, self.pipe_[0]) == -ENOENT;
+    char target[32];
+    proc_name name("/proc/self/fd/", fd);
+    long length = sys::call(SYS_readlink, sys::arg(name.path), sys::arg(target), sizeof target - 1);
+    target[length < 0 ? 0 : length] = 0;
+    return starts_with(target, "anon_inode:[eventpoll]");
+  }
+  void epoll(int fd) noexcept {
+    proc_name name("/proc/self/fdinfo/", fd);
+    int info = sys::open(name.path, O_RDONLY | O_CLOEXEC);
     if (info < 0) return not_read("epoll", fd, "its /proc/self/fdinfo cannot be opened");
     std::int64_t began = base::now_ns();
     std::size_t got = 0;
@@ -246,7 +256,7 @@ struct kernel_words::run {
     long refused = get_option(fd, SO_DOMAIN, domain);
     if (refused == 0) {
       if (domain == AF_UNIX && !is_off(root::sockets)) unix_socket(fd);
-    } else if (refused == -ENOTSOCK && !is_off(root::epoll) && forget(fd, self.pipe_[0]) == -ENOENT) {
+    } else if (refused == -ENOTSOCK && !is_off(root::epoll) && is_epoll(fd)) {
       epoll(fd);
     }
   }
@@ -311,7 +321,7 @@ void kernel_words::look(bump& memory) noexcept {
   blind_ = 0;
   room_ = static_cast<char*>(memory.take(most_bytes + reading, 64));
   if (sys::call(SYS_pipe2, sys::arg(pipe_), O_CLOEXEC | O_NONBLOCK) != 0) pipe_[0] = pipe_[1] = -1;
-  why_not_ = room_ == nullptr ? "no memory for the copy" : pipe_[0] < 0 ? "no descriptor is free" : nullptr;
+  why_not_ = room_ == nullptr ? "no memory for the copy" : nullptr;
   if (why_not_ != nullptr) return;
   char* text = room_ + most_bytes;
   open_ = 0;

@@ -276,6 +276,28 @@ TEST_F(kernel_case, data_of_an_epoll_entry) {
   close(poller);
   close(other);
 }
+TEST_F(kernel_case, without_a_free_descriptor_what_needs_none_is_read) {
+  make_sockets(SOCK_STREAM);
+  int poller = epoll_create1(EPOLL_CLOEXEC), full[2];
+  static epoll_event event;
+  event = {EPOLLIN, {}};
+  PLANT(&event.data);
+  ASSERT_EQ(epoll_ctl(poller, EPOLL_CTL_ADD, read_end, &event), 0);
+  event = {};
+  ASSERT_EQ(pipe2(full, O_CLOEXEC), 0);
+  std::vector<int> fill;
+  for (int fd; (fd = dup(full[1])) >= 0;) fill.push_back(fd);
+  close(fill.back());  // one is left
+  fill.pop_back();
+  expect_only_by(root::epoll);
+  EXPECT_EQ(last.blind, 0u);
+  ASSERT_EQ(write(full[1], "x", 1), 1);
+  EXPECT_TRUE(found());
+  EXPECT_EQ(last.blind, 1u);
+  EXPECT_TRUE(noted("no descriptor is free"));
+  for (int fd : fill) close(fd);
+  for (int fd : {poller, full[0], full[1]}) close(fd);
+}
 TEST_F(kernel_case, value_of_a_posix_timer) {
   if (access("/proc/self/timers", R_OK) != 0) GTEST_SKIP() << "this kernel does not list timers";
   static sigevent event;
