@@ -118,13 +118,14 @@ root add_root(const void* p, std::size_t bytes);
 class [[nodiscard]] pin {
  public:
   pin() noexcept = default;
-  void detach() noexcept;
+  void detach() noexcept;  // keeps it for the process
 
  private:
   template <class T>
   friend pin keep_alive(const chan<T>& handle);
   struct held {
     virtual ~held() = default;
+    held* next = nullptr;
   };
   template <class T>
   struct held_handle final : held {

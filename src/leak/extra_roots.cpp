@@ -1,5 +1,6 @@
 #include "leak/extra_roots.h"
 
+#include <atomic>
 #include <stdexcept>
 
 #include <stray/leak.hpp>
@@ -48,6 +49,13 @@ root::~root() {
   roots.lock.unlock();
 }
 
-void pin::detach() noexcept { held_.release(); }
+void pin::detach() noexcept {
+  if (held_ == nullptr) return;
+  static constinit std::atomic<held*> detached{nullptr};  // where the tracer looks
+  held* mine = held_.release();
+  mine->next = detached.load();
+  while (!detached.compare_exchange_weak(mine->next, mine)) {
+  }
+}
 
 }  // namespace stray::leak

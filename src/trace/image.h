@@ -15,9 +15,9 @@
 
 namespace stray::trace {
 
-// A stretch copied in the pause because the child would not see it as it was (MAP_SHARED, DONTFORK, WIPEONFORK).
+// A stretch copied in the pause because the child would not see it as it was (pause_copy.h, kernel_words.h).
 struct saved_span {
-  std::uintptr_t lo, hi;
+  std::uintptr_t lo, hi;  // lo == 0: it has no address
   std::uintptr_t copy;
   root what;
 };

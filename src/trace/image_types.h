@@ -63,6 +63,10 @@ enum class root : std::uint8_t {
   shared,            // MAP_SHARED, copied in the pause
   dontfork,          // MADV_DONTFORK, copied in the pause
   wipeonfork,        // MADV_WIPEONFORK, copied in the pause
+  pipes,             // bytes in pipes, copied in the pause
+  sockets,           // bytes in unix sockets, copied in the pause
+  epoll,             // data words of epoll entries
+  posix_timers,      // sigev_value of POSIX timers
   heap_pages,        // pages of a heap that could not be walked
   weak,              // words in frames of a thread that sleeps in a system call
   orphans,           // in-use blocks that nothing reaches

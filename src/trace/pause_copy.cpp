@@ -23,6 +23,7 @@ bool pause_copy::look(bump& memory, note_log& notes) noexcept {
   flags_.clear();
   saved_.clear();
   blind_ = 0;
+  kernel_.look(memory);
   int fd = sys::open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
   constexpr std::size_t room = 64 << 10;
   char* buffer = fd < 0 ? nullptr : memory.array<char>(room);
@@ -157,6 +158,7 @@ bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_
   if (mem_ >= 0) sys::close(mem_);
   pages_.close();
   mem_ = -1;
+  kernel_.take(memory, off, saved_, notes);
   return true;
 }
 

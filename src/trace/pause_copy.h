@@ -1,5 +1,5 @@
 // Copies, while all threads are stopped, what the snapshot's child would not see as it was: MAP_SHARED memory (not frozen by clone),
-// MADV_DONTFORK memory (not in the child) and MADV_WIPEONFORK memory (zero in the child).
+// MADV_DONTFORK memory (not in the child), MADV_WIPEONFORK memory (zero in the child), and what the kernel holds (kernel_words.h).
 //
 // 1. Only pages that are present in our page table are read, and only through /proc/self/mem: past the end of a truncated file it
 //    answers an error, not SIGBUS; a file page that is not there yet might be served by a thread that we have stopped.
@@ -13,6 +13,7 @@
 
 #include "trace/bump.h"
 #include "trace/image.h"
+#include "trace/kernel_words.h"
 
 namespace stray::trace {
 
@@ -43,7 +44,7 @@ class pause_copy {
     return lo < flags_.size() && flags_[lo].lo <= address ? &flags_[lo] : nullptr;
   }
   const memory_map& map() const noexcept { return map_; }
-  unsigned blind() const noexcept { return blind_; }
+  unsigned blind() const noexcept { return blind_ + kernel_.blind(); }
 
  private:
   void copy(bump& memory, range r, root what, note_log& notes) noexcept;
@@ -51,6 +52,7 @@ class pause_copy {
   page_scan pages_;
   list<flagged> flags_;
   list<saved_span> saved_;
+  kernel_words kernel_;
   int mem_ = -1;
   std::int64_t deadline_ns_ = 0;
   unsigned blind_ = 0;

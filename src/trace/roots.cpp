@@ -28,6 +28,10 @@ class root_finder {
       if (!s.cached) add({s.tcb, s.hi}, root::tls, strength::strong, origin::memory, 0);
     }
     for (const saved_span& s : in_.saved) {
+      if (s.what == root::pipes || s.what == root::sockets) {
+        loose(s);
+        continue;
+      }
       in_.roots.push(*in_.memory, {s.lo, s.hi, s.copy, s.what, strength::strong, origin::memory, 0});
     }
     if (in_.pages.how() == page_scan::means::none) in_.notes->add() << in_.pages.why_none();
@@ -185,6 +189,20 @@ class root_finder {
     return nullptr;
   }
   int main_tid() const noexcept { return in_.parent_pid; }
+
+  // Bytes of a stream: a word may begin at each.
+  void loose(const saved_span& s) noexcept {
+    struct [[gnu::packed]] anywhere {
+      std::uintptr_t word;
+    };
+    if (s.hi - s.lo < 8) return;
+    std::size_t count = s.hi - s.lo - 7;
+    auto* words = in_.memory->array<std::uintptr_t>(count);
+    if (words == nullptr) return;  // exhausted: no verdict at all
+    for (std::size_t i = 0; i < count; i++) words[i] = reinterpret_cast<const anywhere*>(s.copy + i)->word;
+    auto at = reinterpret_cast<std::uintptr_t>(words);
+    in_.roots.push(*in_.memory, {0, count * 8, at, s.what, strength::strong, origin::memory, 0});
+  }
 
   // --- memory -------------------------------------------------------------------------------------------------------------------------
 

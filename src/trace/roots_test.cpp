@@ -1,11 +1,9 @@
 // One hidden pointer per place: each root source finds its own, and nothing finds it when that source is switched off (ablation).
-//
-// The target's address exists only complemented, in memory shared with the child (hidden from the roots); it is planted by a few
-// instructions that leave no copy behind. The caller of a snapshot is not scanned.
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -15,112 +13,12 @@
 #include <unistd.h>
 #include <vector>
 
-#include "trace/test_support.h"
+#include "trace/roots_case.h"
 
 namespace stray::trace {
 namespace {
 
-struct secret {
-  std::uintptr_t complement;
-  bool marked, marked_weak, pushed;
-  std::size_t after_calls, marked_count;
-};
-
-std::atomic<int> phase{0};  // 1: planted, 2: let go
-secret* the_secret;         // shared with the child, hidden from the roots
-
-// *slot = target, without a copy in any register.
-#define PLANT(slot)                                                                                                         \
-  asm volatile(                                                                                                             \
-      "mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&the_secret->complement), [s] "r"(slot) \
-      : "rax", "memory")
-
-[[gnu::noinline]] void spin() {  // not inlined: what is planted must not lie in the red zone of a leaf
-  phase.store(1);
-  while (phase.load() != 2) __builtin_ia32_pause();
-}
-[[gnu::noinline]] void scrub() {
-  volatile char room[8192];
-  for (auto& c : room) c = 0;
-  asm volatile(
-      "xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi; xor %%r8d,%%r8d;"
-      "xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d; pxor %%xmm0,%%xmm0; pxor %%xmm1,%%xmm1"
-      :
-      :
-      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "memory");
-}
-
-struct roots_case : ::testing::Test {
-  test::shared_with_child<secret> out;
-  thread_rule (*rule)(void*, int, std::uintptr_t) = [](void*, int, std::uintptr_t) { return thread_rule{}; };
-  range interest{};
-
-  void SetUp() override {
-    ASSERT_TRUE(init_snapshot());
-    the_secret = &*out;
-    fresh_target();
-    phase.store(0);
-  }
-  void TearDown() override { std::free(reinterpret_cast<void*>(~out->complement)); }
-  [[gnu::noinline]] void fresh_target() { out->complement = ~reinterpret_cast<std::uintptr_t>(std::calloc(1, 48)); }
-
-  bool found(unsigned off = 0) {
-    out->marked = out->marked_weak = out->pushed = false;
-    out->after_calls = 0;
-    snapshot_request request;
-    request.who = test::blank_client();
-    request.who.rule = rule;
-    request.who.interest = interest;
-    request.who.self = this;
-    request.decide = [](void* arg, image& in) noexcept {
-      auto& s = *static_cast<secret*>(arg);
-      marker m(in);
-      m.mark_roots();
-      s.marked = in.blocks.marked(~s.complement);
-      struct box {
-        secret* s;
-        image* in;
-      } b{&s, &in};
-      m.mark_weak(
-          [](void* a, const word&) {
-            auto& x = *static_cast<box*>(a);
-            if (x.in->blocks.marked(~x.s->complement) && x.s->after_calls++ == 0) x.s->marked_weak = true;
-          },
-          &b);
-      for (const stopped_thread& t : in.threads) m.push_thread(t.tid);
-      m.drain();
-      s.pushed = in.blocks.marked(~s.complement);
-      if (!in.blocks.in_use(~s.complement)) s.marked = false;
-    };
-    request.arg = &*out;
-    request.hidden = out.hidden();
-    request.off = off;
-    for (;;) {  // on a loaded machine a thread may not get a processor in time: nothing is decided then
-      snapshot_outcome outcome = take_snapshot(request);
-      EXPECT_TRUE(outcome.ok) << outcome.why;
-      if (!outcome.ok || outcome.unstopped == 0) break;
-      out->marked_weak = false;
-      out->after_calls = 0;
-    }
-    return out->marked;
-  }
-  // Runs `hide` in another thread; it must call spin() (or its like) with the pointer in place.
-  template <class F, class G>
-  void with_thread(F hide, G look) {
-    std::thread holder([&] {
-      scrub();
-      hide();
-    });
-    while (phase.load() != 1) std::this_thread::yield();
-    look();
-    phase.store(2);
-    holder.join();
-  }
-  void expect_only_by(root what, unsigned also = 0) {
-    EXPECT_TRUE(found());
-    EXPECT_FALSE(found(bit(what) | also));
-  }
-};
+using namespace test;
 
 TEST_F(roots_case, nothing_holds_it) { EXPECT_FALSE(found()); }
 
@@ -433,6 +331,34 @@ TEST_F(page_case, shared_mapping) {
   map(MAP_SHARED);
   PLANT(&page[1000]);
   expect_only_by(root::shared);
+}
+TEST_F(page_case, shared_mapping_moved_and_cleared_while_the_child_marks) {
+  map(MAP_SHARED);
+  PLANT(&page[1000]);
+  out->gate.store(1);
+  std::thread mover([&] {
+    while (out->gate.load() != 2) std::this_thread::yield();
+    void* room = mmap(nullptr, 4096 * 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    auto* moved = static_cast<std::uintptr_t*>(mremap(page, 4096 * 16, 4096 * 16, MREMAP_MAYMOVE | MREMAP_FIXED, room));
+    moved[1000] = 0;
+    page = moved;
+    out->gate.store(3);
+  });
+  EXPECT_TRUE(found());
+  mover.join();
+  EXPECT_FALSE(found()) << "it has been cleared";
+}
+TEST_F(page_case, swapped_out) {
+  PLANT(&page[1000]);
+  std::uint64_t entry = 0;
+  int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  for (int i = 0; i < 100 && (entry >> 62 & 1) == 0; i++) {
+    madvise(page, 4096 * 16, MADV_PAGEOUT);
+    ASSERT_EQ(pread(pagemap, &entry, 8, static_cast<off_t>(reinterpret_cast<std::uintptr_t>(&page[1000]) / 4096 * 8)), 8);
+  }
+  close(pagemap);
+  if ((entry >> 62 & 1) == 0) GTEST_SKIP() << "this machine does not swap";
+  expect_only_by(root::anonymous);
 }
 TEST_F(page_case, dontfork) {
   PLANT(&page[1000]);

@@ -1,63 +1,14 @@
 // Each place where the only pointer may lie keeps a goroutine silent, and reports it when its source of roots is switched off: so each
 // source is there for a reason, and each test can fail.
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <cstdint>
-#include <functional>
+#include <csignal>
 #include <sys/mman.h>
 #include <thread>
 
-#include <stray/stray.hpp>
-#include <stray/testing/control.hpp>
-#include "leak/findings.h"
-#include "trace/image_types.h"
+#include "scene.hpp"
 
 namespace {
 
-using stray::leak::tier;
-using stray::trace::bit;
-using stray::trace::root;
-
-struct holder {  // a heap block that owns the only sending handle
-  stray::chan<int> ch;
-};
-
-[[gnu::noinline]] void clear_dead_stack() {
-  volatile char room[16384];
-  for (char volatile& c : room) c = 0;
-}
-
-// Starts a goroutine that waits on a new channel; `put` stores the address of the holder. Nothing else keeps it.
-[[gnu::noinline]] void set_scene(const std::function<void(holder*)>& put) {
-  auto* h = new holder{stray::make_chan<int>()};
-  stray::go([ch = h->ch] { ch.recv(); });
-  put(h);
-}
-
-// The best tier of what is reported; none: silent.
-std::optional<tier> verdict(unsigned off = 0) {
-  std::optional<tier> best;
-  auto found = stray::leak::detect({.off = off});
-  for (const stray::leak::finding& f : found->list) {
-    if (!best || f.tier > *best) best = f.tier;
-  }
-  return best;
-}
-
-// take gives the holder back, so that the goroutine ends and the next test starts clean.
-void expect_root(root source, const std::function<void(holder*)>& put, const std::function<holder*()>& take) {
-  set_scene(put);
-  clear_dead_stack();
-  stray::testing::until_parked(1);
-  EXPECT_EQ(verdict(), std::nullopt) << "the place is not seen";
-  EXPECT_TRUE(verdict(bit(source)).has_value()) << "another root hides that the place is needed";
-  EXPECT_EQ(verdict(bit(source) | bit(root::orphans)), tier::proven);
-  holder* h = take();
-  h->ch.close();
-  delete h;
-  while (stray::num_goroutine() != 0) stray::yield();
-}
+using namespace ablation;
 
 // Not in .bss, whose last pages are an anonymous mapping: which variables lie there depends on the size of all others.
 [[gnu::section(".data")]] holder* global_place = nullptr;
@@ -103,15 +54,10 @@ struct helper_thread {
     while (phase.load() != n) std::this_thread::yield();
   }
 };
-std::atomic<std::uintptr_t> handed{0};
-constexpr std::uintptr_t mask = 0x5a5a'5a5a'5a5a'5a5a;
-holder* unmask() { return reinterpret_cast<holder*>(handed.load() ^ mask); }
-void hand(holder* h) { handed = reinterpret_cast<std::uintptr_t>(h) ^ mask; }
-
-void in_thread(root source, void (*body)(helper_thread&)) {
+void in_thread(unsigned off, void (*body)(helper_thread&)) {
   std::optional<helper_thread> t;
   expect_root(
-      source,
+      off,
       [&](holder* h) {
         hand(h);
         t.emplace(body);
@@ -126,7 +72,7 @@ void in_thread(root source, void (*body)(helper_thread&)) {
 
 thread_local holder* volatile tls_place;
 TEST(ablation, tls_of_a_thread) {
-  in_thread(root::tls, [](helper_thread& t) {
+  in_thread(bit(root::tls), [](helper_thread& t) {
     tls_place = unmask();
     clear_dead_stack();
     t.phase = 1;
@@ -136,7 +82,7 @@ TEST(ablation, tls_of_a_thread) {
 }
 
 TEST(ablation, stack_of_a_thread) {
-  in_thread(root::stacks, [](helper_thread& t) {
+  in_thread(bit(root::stacks), [](helper_thread& t) {
     [[maybe_unused]] holder* volatile place = unmask();
     clear_dead_stack();
     t.phase = 1;
@@ -146,7 +92,7 @@ TEST(ablation, stack_of_a_thread) {
 }
 
 TEST(ablation, register_of_a_thread) {
-  in_thread(root::registers, [](helper_thread& t) {
+  in_thread(bit(root::registers), [](helper_thread& t) {
     clear_dead_stack();
     std::uintptr_t masked = handed.load();
     asm volatile("xorq %[mask], %%rbx\n\tmovl $1, %[phase]\n1:\tpause\n\tcmpl $2, %[phase]\n\tjne 1b\n\txorl %%ebx, %%ebx"
@@ -157,7 +103,7 @@ TEST(ablation, register_of_a_thread) {
 }
 
 TEST(ablation, vector_register_of_a_thread) {
-  in_thread(root::vector_registers, [](helper_thread& t) {
+  in_thread(bit(root::vector_registers), [](helper_thread& t) {
     clear_dead_stack();
     std::uintptr_t masked = handed.load();
     asm volatile(
@@ -171,7 +117,7 @@ TEST(ablation, vector_register_of_a_thread) {
 }
 
 TEST(ablation, red_zone_of_a_thread) {
-  in_thread(root::red_zone, [](helper_thread& t) {
+  in_thread(bit(root::red_zone), [](helper_thread& t) {
     clear_dead_stack();
     std::uintptr_t masked = handed.load();
     asm volatile(
@@ -181,6 +127,49 @@ TEST(ablation, red_zone_of_a_thread) {
         : "+b"(masked), [phase] "+m"(t.phase)
         : [mask] "r"(mask)
         : "memory", "cc");
+  });
+}
+
+// A handler on an alternate stack: its frames count, and so do those that it interrupted.
+helper_thread* handler_of;
+[[gnu::noinline]] void handle_on_alternate_stack(helper_thread& t, void (*handler)(int)) {
+  constexpr std::size_t size = 64 << 10;
+  stack_t alternate{};
+  alternate.ss_sp = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  alternate.ss_size = size;
+  sigaltstack(&alternate, nullptr);
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_ONSTACK;
+  sigaction(SIGUSR1, &action, nullptr);
+  handler_of = &t;
+  raise(SIGUSR1);
+  void* used = alternate.ss_sp;
+  alternate.ss_flags = SS_DISABLE;
+  sigaltstack(&alternate, nullptr);
+  munmap(used, size);
+}
+TEST(ablation, alternate_stack_of_a_handler) {
+  in_thread(bit(root::anonymous) | bit(root::stacks), [](helper_thread& t) {
+    clear_dead_stack();
+    handle_on_alternate_stack(t, [](int) {
+      [[maybe_unused]] holder* volatile place = unmask();
+      clear_dead_stack();
+      handler_of->phase = 1;
+      while (handler_of->phase.load() != 2) __builtin_ia32_pause();
+      place = nullptr;
+    });
+  });
+}
+TEST(ablation, stack_below_a_handler_on_an_alternate_one) {
+  in_thread(bit(root::stacks), [](helper_thread& t) {
+    [[maybe_unused]] holder* volatile place = unmask();
+    clear_dead_stack();
+    handle_on_alternate_stack(t, [](int) {
+      handler_of->phase = 1;
+      while (handler_of->phase.load() != 2) __builtin_ia32_pause();
+    });
+    place = nullptr;
   });
 }
 

@@ -1,0 +1,352 @@
+#include "trace/kernel_words.h"
+
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/syscalls.h"
+
+namespace stray::trace {
+
+namespace sys = base::sys;
+
+namespace {
+
+constexpr std::int64_t budget_ns = 20'000'000;
+constexpr std::size_t most_bytes = std::size_t{4} << 20;
+constexpr std::size_t reading = 64 << 10;  // room for text of /proc, and to find out that a message is longer than what is left
+constexpr std::size_t dense = 8, dense_room = 1024;  // fewer numbers than that for each open descriptor
+constexpr int peek_off = 42;                         // SO_PEEK_OFF
+constexpr long untraced = 0x00800000, wait_all = 0x40000000;
+
+long get_option(int fd, int option, int& value) noexcept {
+  unsigned size = sizeof value;
+  return sys::call(SYS_getsockopt, fd, SOL_SOCKET, option, sys::arg(&value), sys::arg(&size));
+}
+long set_option(int fd, int option, int value) noexcept {
+  return sys::call(SYS_setsockopt, fd, SOL_SOCKET, option, sys::arg(&value), sizeof value);
+}
+// Of an epoll -ENOENT, of anything else -EINVAL.
+long forget(int poller, int never_added) noexcept {
+  return sys::call(SYS_epoll_ctl, poller, 2 /* EPOLL_CTL_DEL */, never_added, 0);
+}
+// Bytes that could be read; < 0: none can.
+long waiting(int fd) noexcept {
+  int bytes = 0;
+  long r = sys::call(SYS_ioctl, fd, FIONREAD, sys::arg(&bytes));
+  return r < 0 ? r : bytes;
+}
+long peek(int fd, char* to, std::size_t bytes) noexcept {
+  return sys::call(SYS_recvfrom, fd, sys::arg(to), static_cast<long>(bytes), MSG_PEEK | MSG_DONTWAIT, 0, 0);
+}
+long duplicate(int from, int to, long bytes) noexcept { return sys::call(SYS_tee, from, to, bytes, 2 /* SPLICE_F_NONBLOCK */); }
+
+template <class F>
+void each_line(int fd, char* buffer, F f) noexcept {  // f(const char*) answers whether it wants more
+  char line[256];
+  std::size_t length = 0;
+  long n;
+  while ((n = sys::read(fd, buffer, reading)) > 0 || n == -EINTR) {
+    for (long i = 0; i < n; i++) {
+      if (buffer[i] == '\n') {
+        line[length] = 0;
+        length = 0;
+        if (!f(static_cast<const char*>(line))) return;
+      } else if (length + 1 < sizeof line) {
+        line[length++] = buffer[i];
+      }
+    }
+  }
+}
+
+// The number behind `name` in a file of /proc; 0: none.
+std::uint64_t number_in(const char* file, const char* name, char* buffer) noexcept {
+  int fd = sys::open(file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  std::uint64_t found = 0;
+  each_line(fd, buffer, [&](const char* p) {
+    if (!starts_with(p, name)) return true;
+    while (*p != 0 && (*p < '0' || *p > '9')) p++;
+    found = take_dec(p);
+    return false;
+  });
+  sys::close(fd);
+  return found;
+}
+
+template <class F>
+void each_entry(int folder, F f) noexcept {  // f(int) answers whether it wants more
+  alignas(8) char buffer[8192];
+  for (long n; (n = sys::call(SYS_getdents64, folder, sys::arg(buffer), sizeof buffer)) > 0;) {
+    for (long at = 0; at < n;) {
+      const char* name = buffer + at + 19;
+      at += *reinterpret_cast<const std::uint16_t*>(buffer + at + 16);
+      if (*name != '.' && !f(static_cast<int>(take_dec(name)))) return;
+    }
+  }
+}
+
+// Asks all that take() will ask, in a process that may be killed for it.
+bool survives(const int* pipe) noexcept {
+  int status = 0, scratch = 0;
+  char byte = 0;
+  long pid = sys::call(SYS_clone, CLONE_FILES | untraced, 0, 0, 0, 0);
+  if (pid == 0) {
+    std::uint64_t all = ~std::uint64_t{0}, no_core[2] = {0, 0};
+    sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::arg(&all), 0, 8);
+    sys::call(SYS_prlimit64, 0, 4 /* RLIMIT_CORE */, sys::arg(no_core), 0);
+    sys::call(SYS_fcntl, -1, F_GETPIPE_SZ);
+    sys::call(SYS_fcntl, -1, F_SETPIPE_SZ, 4096);
+    sys::call(SYS_fcntl, -1, F_GETFL);
+    waiting(-1);
+    duplicate(pipe[0], pipe[1], 1);
+    get_option(-1, SO_DOMAIN, scratch);
+    set_option(-1, peek_off, -1);
+    peek(-1, &byte, 1);
+    forget(-1, pipe[0]);
+    pollfd nothing{-1, 0, 0};
+    sys::call(SYS_poll, sys::arg(&nothing), 1, 0);
+    sys::exit_group(0);
+  }
+  if (pid < 0) return false;
+  while (sys::call(SYS_wait4, pid, sys::arg(&status), wait_all, 0) == -EINTR) {
+  }
+  return WIFEXITED(status);
+}
+
+}  // namespace
+
+// One pass over all descriptors.
+struct kernel_words::run {
+  kernel_words& self;
+  bump& memory;
+  unsigned off;
+  list<saved_span>& out;
+  note_log& notes;
+  int folder = -1;
+  std::size_t used = 0;
+  std::int64_t epoll_ns = 0;
+
+  bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }
+  char* next() const noexcept { return self.room_ + used; }
+  std::size_t left() const noexcept { return most_bytes - used; }
+  char* text_room() const noexcept { return self.room_ + most_bytes; }
+
+  void keep(std::size_t bytes, root what) noexcept {
+    auto at = reinterpret_cast<std::uintptr_t>(next());
+    if (bytes != 0 && !out.push(memory, {0, bytes, at, what})) self.blind_++;
+    used += (bytes + 7) & ~std::size_t{7};
+  }
+  void not_read(const char* what, int fd, const char* why) noexcept {
+    self.blind_++;
+    text line = notes.add();
+    line << what << " (descriptor ";
+    line.dec(static_cast<std::uint64_t>(fd)) << ") was not read: " << why;
+  }
+  static constexpr const char* too_much = "4 MiB were read from pipes, sockets and epoll entries";
+
+  void pipe(int fd, long size) noexcept {
+    long bytes = waiting(fd);
+    if (bytes <= 0 || (sys::call(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_WRONLY) return;
+    if (self.pipe_[0] < 0) return not_read("pipe", fd, "no descriptor is free");
+    if (static_cast<std::size_t>(bytes) > left()) return not_read("pipe", fd, too_much);
+    if (size > sys::call(SYS_fcntl, self.pipe_[1], F_GETPIPE_SZ)) sys::call(SYS_fcntl, self.pipe_[1], F_SETPIPE_SZ, size);
+    long copied = duplicate(fd, self.pipe_[1], bytes);
+    if (copied == -EINVAL) return;  // one of the kernel's own: nobody writes into it
+    std::size_t got = 0;
+    for (long n; copied > 0 && (n = sys::read(self.pipe_[0], next() + got, left() - got)) > 0;)
+      got += static_cast<std::size_t>(n);
+    if (got < static_cast<std::size_t>(bytes)) not_read("pipe", fd, "it could not be duplicated as a whole");
+    keep(got, root::pipes);
+  }
+
+  bool shut(int fd) noexcept {
+    pollfd p{fd, POLLRDHUP, 0};
+    return sys::call(SYS_poll, sys::arg(&p), 1, 0) == 1 && (p.revents & POLLRDHUP) != 0;
+  }
+
+  void unix_socket(int fd) noexcept {
+    int value = 0, offset = -1;
+    if (get_option(fd, SO_ACCEPTCONN, value) == 0 && value != 0) {
+      pollfd p{fd, POLLIN, 0};
+      if (sys::call(SYS_poll, sys::arg(&p), 1, 0) == 1)
+        not_read("unix socket", fd, "what was sent on a connection not yet accepted");
+      return;
+    }
+    get_option(fd, peek_off, offset);
+    get_option(fd, SO_TYPE, value);
+    const bool counted = value != SOCK_DGRAM;  // the kernel says how many bytes wait, and not only in the first message
+    long n = 0;
+    if (offset < 0) {
+      n = peek(fd, next(), left());
+      if (n < 0) return;
+      if (counted && n == waiting(fd)) return keep(static_cast<std::size_t>(n), root::sockets);
+    }
+    // Message by message: only an offset for peeking leads behind the first one.
+    if (set_option(fd, peek_off, 0) != 0) return not_read("unix socket", fd, "SO_PEEK_OFF is refused");
+    std::size_t got = 0;
+    for (;;) {
+      n = peek(fd, got < left() ? next() + got : text_room(), got < left() ? left() - got : 1);
+      if (n < 0 || (n == 0 && shut(fd))) break;
+      if (got == left() || base::now_ns() > deadline_ns) {
+        not_read("unix socket", fd, got == left() ? too_much : "20 ms were spent on descriptors");
+        break;
+      }
+      got += static_cast<std::size_t>(n);
+    }
+    set_option(fd, peek_off, offset);
+    if (counted && n <= 0 && static_cast<long>(got) < waiting(fd))
+      not_read("unix socket", fd, "it could not be peeked as a whole");
+    keep(got, root::sockets);
+  }
+
+  struct proc_name {
+    proc_name(const char* folder, int fd) noexcept { (text(path, sizeof path) << folder).dec(static_cast<std::uint64_t>(fd)); }
+    char path[48];
+  };
+  bool is_epoll(int fd) noexcept {
+    if (self.pipe_[0] >= 0) return forget(fd, self.pipe_[0]) == -ENOENT;
+    char target[32];
+    proc_name name("/proc/self/fd/", fd);
+    long length = sys::call(SYS_readlink, sys::arg(name.path), sys::arg(target), sizeof target - 1);
+    target[length < 0 ? 0 : length] = 0;
+    return starts_with(target, "anon_inode:[eventpoll]");
+  }
+  void epoll(int fd) noexcept {
+    proc_name name("/proc/self/fdinfo/", fd);
+    int info = sys::open(name.path, O_RDONLY | O_CLOEXEC);
+    if (info < 0) return not_read("epoll", fd, "its /proc/self/fdinfo cannot be opened");
+    std::int64_t began = base::now_ns();
+    std::size_t got = 0;
+    const char* why = nullptr;
+    each_line(info, text_room(), [&](const char* p) {
+      if (!starts_with(p, "tfd:")) return true;
+      while (*p != 0 && !starts_with(p, "data:")) p++;
+      if (*p == 0) return true;
+      for (p += 5; *p == ' ';) p++;
+      std::uint64_t word = take_hex(p);
+      if (got + 8 > left()) why = too_much;
+      if (epoll_ns + base::now_ns() - began > budget_ns) why = "20 ms were spent on epoll entries";
+      if (why != nullptr) return false;
+      *reinterpret_cast<std::uint64_t*>(next() + got) = word;
+      got += 8;
+      return true;
+    });
+    sys::close(info);
+    epoll_ns += base::now_ns() - began;
+    deadline_ns += base::now_ns() - began;
+    if (why != nullptr) not_read("epoll", fd, why);
+    keep(got, root::epoll);
+  }
+
+  void descriptor(int fd) noexcept {
+    if (fd == folder || fd == self.pipe_[0] || fd == self.pipe_[1]) return;
+    int domain = 0;
+    if (long size = sys::call(SYS_fcntl, fd, F_GETPIPE_SZ); size > 0) {
+      if (!is_off(root::pipes)) pipe(fd, size);
+      return;
+    }
+    long refused = get_option(fd, SO_DOMAIN, domain);
+    if (refused == 0) {
+      if (domain == AF_UNIX && !is_off(root::sockets)) unix_socket(fd);
+    } else if (refused == -ENOTSOCK && !is_off(root::epoll) && is_epoll(fd)) {
+      epoll(fd);
+    }
+  }
+  bool in_time(int fd) noexcept {
+    if (base::now_ns() <= deadline_ns) return true;
+    not_read("what comes behind", fd, "20 ms were spent on descriptors");
+    return false;
+  }
+
+  void descriptors() noexcept {
+    std::uint64_t numbers = number_in("/proc/self/status", "FDSize:", text_room());
+    if (numbers != 0 && numbers < dense_room + dense * self.open_) {  // asking each number is quicker than a listing
+      for (int fd = 0; static_cast<std::uint64_t>(fd) < numbers && (fd % 32 != 0 || in_time(fd)); fd++) descriptor(fd);
+      return;
+    }
+    folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    each_entry(folder, [&](int fd) {
+      descriptor(fd);
+      return in_time(fd);
+    });
+    if (folder >= 0) return sys::close(folder);
+    self.blind_++;
+    notes.add() << "pipes, sockets and epoll entries were not read: /proc/self/fd cannot be opened";
+  }
+
+  // A kernel without CONFIG_CHECKPOINT_RESTORE has no such file, and then nobody can say whether there are timers.
+  void timers() noexcept {
+    int fd = sys::open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    std::size_t got = 0;
+    bool full = false;
+    each_line(fd, text_room(), [&](const char* p) {
+      if (!starts_with(p, "signal:")) return true;
+      while (*p != 0 && *p != '/') p++;
+      if (*p != 0) p++;
+      full = got + 8 > left();
+      if (full) return false;
+      *reinterpret_cast<std::uint64_t*>(next() + got) = take_hex(p);
+      got += 8;
+      return true;
+    });
+    sys::close(fd);
+    if (full) {
+      self.blind_++;
+      notes.add() << "POSIX timers were not read: " << too_much;
+    }
+    keep(got, root::posix_timers);
+  }
+
+  std::int64_t deadline_ns = base::now_ns() + budget_ns;
+};
+
+void kernel_words::drop() noexcept {
+  for (int& fd : pipe_) {
+    if (fd >= 0) sys::close(fd);
+    fd = -1;
+  }
+}
+
+void kernel_words::look(bump& memory) noexcept {
+  drop();  // a stop that failed left them
+  blind_ = 0;
+  room_ = static_cast<char*>(memory.take(most_bytes + reading, 64));
+  if (sys::call(SYS_pipe2, sys::arg(pipe_), O_CLOEXEC | O_NONBLOCK) != 0) pipe_[0] = pipe_[1] = -1;
+  why_not_ = room_ == nullptr ? "no memory for the copy" : nullptr;
+  if (why_not_ != nullptr) return;
+  char* text = room_ + most_bytes;
+  open_ = 0;
+  int folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  each_entry(folder, [&](int) { return ++open_ != 0; });
+  if (folder >= 0) sys::close(folder);
+  static std::uint64_t tried = 0;  // with so many filters
+  static bool survived = true;
+  std::uint64_t mode = number_in("/proc/thread-self/status", "Seccomp:", text);
+  std::uint64_t filters = mode == 0 ? 0 : 1 + number_in("/proc/thread-self/status", "Seccomp_filters:", text);
+  if (filters != tried) survived = filters == 0 || survives(pipe_);
+  tried = filters;
+  if (!survived) why_not_ = "a seccomp filter kills for it";
+}
+
+void kernel_words::take(bump& memory, unsigned off, list<saved_span>& out, note_log& notes) noexcept {
+  if (why_not_ != nullptr) {
+    blind_++;
+    notes.add() << "pipes, sockets and epoll entries were not read: " << why_not_;
+  } else {
+    run now{*this, memory, off, out, notes};
+    now.descriptors();
+    if (!now.is_off(root::posix_timers)) now.timers();
+  }
+  drop();
+}
+
+}  // namespace stray::trace

@@ -1,0 +1,126 @@
+// The fixture of the tests that hide one pointer: is a block that only this pointer holds found, and not when a source is switched off?
+//
+// The target's address exists only complemented, in memory shared with the child (hidden from the roots); it is planted by a few
+// instructions that leave no copy behind. The caller of a snapshot is not scanned.
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <thread>
+
+#include "trace/test_support.h"
+
+namespace stray::trace::test {
+
+struct secret {
+  std::uintptr_t complement;
+  bool marked, marked_weak, pushed;
+  std::size_t after_calls;
+  std::atomic<int> gate;  // 1: the child waits for 3 before it marks, and says so by 2
+};
+
+inline std::atomic<int> phase{0};  // 1: planted, 2: let go
+inline secret* the_secret;         // shared with the child, hidden from the roots
+
+// *slot = target, without a copy in any register.
+#define PLANT(slot)                                                                                                         \
+  asm volatile(                                                                                                             \
+      "mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&the_secret->complement), [s] "r"(slot) \
+      : "rax", "memory")
+
+[[gnu::noinline]] inline void spin() {  // not inlined: what is planted must not lie in the red zone of a leaf
+  phase.store(1);
+  while (phase.load() != 2) __builtin_ia32_pause();
+}
+[[gnu::noinline]] inline void scrub() {
+  volatile char room[8192];
+  for (auto& c : room) c = 0;
+  asm volatile(
+      "xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi; xor %%r8d,%%r8d;"
+      "xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d; pxor %%xmm0,%%xmm0; pxor %%xmm1,%%xmm1"
+      :
+      :
+      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "memory");
+}
+
+struct roots_case : ::testing::Test {
+  test::shared_with_child<secret> out;
+  thread_rule (*rule)(void*, int, std::uintptr_t) = [](void*, int, std::uintptr_t) { return thread_rule{}; };
+  range interest{};
+  snapshot_outcome last;
+
+  void SetUp() override {
+    ASSERT_TRUE(init_snapshot());
+    the_secret = &*out;
+    fresh_target();
+    phase.store(0);
+  }
+  void TearDown() override { std::free(reinterpret_cast<void*>(~out->complement)); }
+  [[gnu::noinline]] void fresh_target() { out->complement = ~reinterpret_cast<std::uintptr_t>(std::calloc(1, 48)); }
+
+  bool found(unsigned off = 0) {
+    out->marked = out->marked_weak = out->pushed = false;
+    out->after_calls = 0;
+    snapshot_request request;
+    request.who = test::blank_client();
+    request.who.rule = rule;
+    request.who.interest = interest;
+    request.who.self = this;
+    request.decide = [](void* arg, image& in) noexcept {
+      auto& s = *static_cast<secret*>(arg);
+      if (s.gate.load() == 1) {
+        s.gate.store(2);
+        while (s.gate.load() != 3) __builtin_ia32_pause();
+      }
+      marker m(in);
+      m.mark_roots();
+      s.marked = in.blocks.marked(~s.complement);
+      struct box {
+        secret* s;
+        image* in;
+      } b{&s, &in};
+      m.mark_weak(
+          [](void* a, const word&) {
+            auto& x = *static_cast<box*>(a);
+            if (x.in->blocks.marked(~x.s->complement) && x.s->after_calls++ == 0) x.s->marked_weak = true;
+          },
+          &b);
+      for (const stopped_thread& t : in.threads) m.push_thread(t.tid);
+      m.drain();
+      s.pushed = in.blocks.marked(~s.complement);
+      if (!in.blocks.in_use(~s.complement)) s.marked = false;
+    };
+    request.arg = &*out;
+    request.hidden = out.hidden();
+    request.off = off;
+    for (;;) {  // on a loaded machine a thread may not get a processor in time: nothing is decided then
+      snapshot_outcome outcome = last = take_snapshot(request);
+      EXPECT_TRUE(outcome.ok) << outcome.why;
+      bool late = outcome.unstopped != 0;
+      for (std::uint32_t i = 0; i < outcome.notes->used; i++) late = late || contains(outcome.notes->notes[i].line, "20 ms");
+      if (!outcome.ok || !late) break;
+      out->marked = out->marked_weak = false;
+      out->after_calls = 0;
+    }
+    return out->marked;
+  }
+  // Runs `hide` in another thread; it must call spin() (or its like) with the pointer in place.
+  template <class F, class G>
+  void with_thread(F hide, G look) {
+    std::thread holder([&] {
+      scrub();
+      hide();
+    });
+    while (phase.load() != 1) std::this_thread::yield();
+    look();
+    phase.store(2);
+    holder.join();
+  }
+  void expect_only_by(root what, unsigned also = 0) {
+    EXPECT_TRUE(found());
+    EXPECT_FALSE(found(bit(what) | also));
+  }
+};
+
+}  // namespace stray::trace::test

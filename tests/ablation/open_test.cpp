@@ -1,0 +1,221 @@
+// Places that the detector does not see (docs/guarantees.md, open). A block that something else owned comes out as likely: it is an orphan,
+// and the report names it. A block that the waiter itself owns comes out as proven, which is wrong: such a program must use add_root.
+// A test here fails when its place has become visible: then it belongs into kernel_test.cpp.
+#include <arpa/inet.h>
+#include <csignal>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <mqueue.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <string>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+
+#include "scene.hpp"
+
+namespace {
+
+using namespace ablation;
+
+void expect_not_seen(const std::function<void(holder*)>& put, const std::function<holder*()>& take) {
+  set_scene(put);
+  clear_dead_stack();
+  stray::testing::until_parked(1);
+  EXPECT_EQ(verdict(), tier::likely);
+  holder* h = take();
+  h->ch.close();
+  delete h;
+  until_all_ended();
+
+  stray::go([&put] {
+    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
+    put(own.get());
+    own->ch.recv();
+  });
+  stray::testing::until_parked(1);
+  clear_dead_stack();
+  EXPECT_EQ(verdict(), tier::proven);
+  take()->ch.close();
+  until_all_ended();
+}
+
+holder* read_holder(int fd) {
+  holder* h = nullptr;
+  EXPECT_EQ(read(fd, &h, sizeof h), static_cast<ssize_t>(sizeof h));
+  return h;
+}
+void write_holder(int fd, holder* h) { EXPECT_EQ(write(fd, &h, sizeof h), static_cast<ssize_t>(sizeof h)); }
+
+TEST(open_places, pointer_xored) { expect_not_seen(hand, unmask); }
+
+TEST(open_places, tcp_socket) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&at), size), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size);
+  ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&at), size), 0);
+  int server = accept(listener, nullptr, nullptr);
+  expect_not_seen([&](holder* h) { write_holder(client, h); }, [&] { return read_holder(server); });
+  for (int fd : {listener, client, server}) close(fd);
+}
+
+TEST(open_places, message_queue) {
+  mq_attr shape{};
+  shape.mq_maxmsg = 2;
+  shape.mq_msgsize = sizeof(holder*);
+  std::string name = "/stray-test-" + std::to_string(getpid());
+  mqd_t queue = mq_open(name.c_str(), O_RDWR | O_CREAT, 0600, &shape);
+  if (queue == static_cast<mqd_t>(-1)) GTEST_SKIP() << "no message queues here";
+  mq_unlink(name.c_str());
+  expect_not_seen([&](holder* h) { EXPECT_EQ(mq_send(queue, reinterpret_cast<const char*>(&h), sizeof h, 0), 0); },
+                  [&] {
+                    holder* h = nullptr;
+                    EXPECT_GT(mq_receive(queue, reinterpret_cast<char*>(&h), sizeof h, nullptr), 0);
+                    return h;
+                  });
+  mq_close(queue);
+}
+
+TEST(open_places, queued_signal) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  expect_not_seen(
+      [&](holder* h) {
+        sigval value{};
+        value.sival_ptr = h;
+        EXPECT_EQ(sigqueue(getpid(), SIGUSR2, value), 0);
+      },
+      [&] {
+        siginfo_t info{};
+        while (sigwaitinfo(&set, &info) != SIGUSR2) {
+        }
+        return static_cast<holder*>(info.si_value.sival_ptr);
+      });
+}
+
+// The read end of a pipe lies in a message of a socket, and in no table.
+TEST(open_places, pipe_on_its_way_in_a_message) {
+  int sockets[2], write_end = -1;
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+  char byte = 'm';
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  auto message = [&] {
+    msghdr m{};
+    m.msg_iov = &part;
+    m.msg_iovlen = 1;
+    m.msg_control = control;
+    m.msg_controllen = sizeof control;
+    return m;
+  };
+  expect_not_seen(
+      [&](holder* h) {
+        int ends[2];
+        EXPECT_EQ(pipe(ends), 0);
+        write_end = ends[1];
+        write_holder(write_end, h);
+        msghdr m = message();
+        *CMSG_FIRSTHDR(&m) = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        *reinterpret_cast<int*>(CMSG_DATA(CMSG_FIRSTHDR(&m))) = ends[0];
+        EXPECT_EQ(sendmsg(sockets[0], &m, 0), 1);
+        close(ends[0]);
+      },
+      [&] {
+        msghdr m = message();
+        EXPECT_EQ(recvmsg(sockets[1], &m, 0), 1);
+        int read_end = *reinterpret_cast<int*>(CMSG_DATA(CMSG_FIRSTHDR(&m)));
+        holder* h = read_holder(read_end);
+        close(read_end);
+        close(write_end);
+        return h;
+      });
+  for (int fd : sockets) close(fd);
+}
+
+// A thread with a table of descriptors of its own.
+TEST(open_places, pipe_in_a_threads_own_table) {
+  std::thread owner;
+  std::atomic<int> phase{0};
+  expect_not_seen(
+      [&](holder* h) {
+        hand(h);
+        phase = 0;
+        owner = std::thread([&] {
+          int ends[2];
+          EXPECT_EQ(unshare(CLONE_FILES), 0);
+          EXPECT_EQ(pipe(ends), 0);
+          write_holder(ends[1], unmask());
+          clear_dead_stack();
+          phase = 1;
+          while (phase.load() != 2) __builtin_ia32_pause();
+          hand(read_holder(ends[0]));
+          close(ends[0]);
+          close(ends[1]);
+        });
+        while (phase.load() != 1) std::this_thread::yield();
+      },
+      [&] {
+        phase = 2;
+        owner.join();
+        return unmask();
+      });
+}
+
+// An entry that the kernel has taken from the ring and not yet completed.
+TEST(open_places, io_uring_in_flight) {
+  io_uring_params p{};
+  int ring = static_cast<int>(syscall(SYS_io_uring_setup, 4, &p));
+  if (ring < 0 || (p.features & IORING_FEAT_SINGLE_MMAP) == 0) GTEST_SKIP() << "no io_uring here";
+  auto map = [&](std::size_t bytes, unsigned long what) {
+    return static_cast<char*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, static_cast<off_t>(what)));
+  };
+  char* queues = map(p.cq_off.cqes + p.cq_entries * sizeof(io_uring_cqe), IORING_OFF_SQ_RING);
+  auto* entry = reinterpret_cast<io_uring_sqe*>(map(p.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
+  auto word = [&](unsigned offset) -> unsigned& { return *reinterpret_cast<unsigned*>(queues + offset); };
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  expect_not_seen(
+      [&](holder* h) {
+        *entry = {};
+        entry->opcode = IORING_OP_POLL_ADD;
+        entry->fd = ends[0];
+        entry->poll_events = 1;  // POLLIN
+        entry->user_data = reinterpret_cast<std::uintptr_t>(h);
+        word(p.sq_off.array + 4 * (word(p.sq_off.tail) & word(p.sq_off.ring_mask))) = 0;
+        std::atomic_ref(word(p.sq_off.tail)).fetch_add(1);
+        EXPECT_EQ(syscall(SYS_io_uring_enter, ring, 1, 0, 0, nullptr, 0), 1);
+        *entry = {};
+      },
+      [&] {
+        char byte = 'x';
+        EXPECT_EQ(write(ends[1], &byte, 1), 1);
+        EXPECT_EQ(syscall(SYS_io_uring_enter, ring, 0, 1, IORING_ENTER_GETEVENTS, nullptr, 0), 0);
+        EXPECT_EQ(read(ends[0], &byte, 1), 1);
+        unsigned head = word(p.cq_off.head) & word(p.cq_off.ring_mask);
+        auto* done = reinterpret_cast<io_uring_cqe*>(queues + p.cq_off.cqes) + head;
+        auto* h = reinterpret_cast<holder*>(std::exchange(done->user_data, 0));
+        std::atomic_ref(word(p.cq_off.head)).fetch_add(1);
+        return h;
+      });
+  for (int fd : {ring, ends[0], ends[1]}) close(fd);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  sigprocmask(SIG_BLOCK, &set, nullptr);  // before any thread starts: the test of queued signals waits for it
+  return RUN_ALL_TESTS();
+}
