@@ -3,20 +3,23 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <unistd.h>
 
+#include "base/first_failure.h"
 #include "base/syscalls.h"
 #include "base/upcalls.h"
 
 namespace stray::base {
 
-namespace {
-// A second failure while the first is being reported must not recurse.
 bool first_failure() noexcept {
-  static int reported = 0;
-  return __atomic_exchange_n(&reported, 1, __ATOMIC_SEQ_CST) == 0;
+  static int reporter = 0;
+  int nobody = 0, self = sys::gettid();
+  if (__atomic_compare_exchange_n(&reporter, &nobody, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return true;
+  timespec limit{10, 0};
+  if (nobody != self) sys::call(SYS_nanosleep, sys::arg(&limit), 0);
+  return false;
 }
-}  // namespace
 
 void say(const char* format, ...) noexcept {
   char text[1024];

@@ -1,9 +1,13 @@
 // How the library ends the process, and its small pieces: messages, clock, system calls, the stop signal.
 #include "base/check.h"
 
+#include <atomic>
 #include <csignal>
+#include <fcntl.h>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +26,45 @@ TEST(check, a_false_condition_names_itself_and_aborts) {
   STRAY_CHECK(one == 1);
   EXPECT_EXIT(STRAY_CHECK(one == 2), testing::KilledBySignal(SIGABRT),
               "internal error: one == 2 is false at .*check_test.cpp:[0-9]+;");
+}
+
+void wait_asleep(int tid) {
+  std::string word;
+  do {
+    std::ifstream("/proc/self/task/" + std::to_string(tid) + "/syscall") >> word;
+  } while (word.empty() || word == "running");
+}
+
+// Two threads fail at a time: the first sits in its report, since stderr takes no more; the second must not end the process meanwhile.
+[[noreturn]] void fail_twice() {
+  int ends[2], real = dup(STDERR_FILENO);
+  if (pipe2(ends, O_NONBLOCK) != 0) _exit(1);
+  char byte = 'x';
+  while (write(ends[1], &byte, 1) == 1) {
+  }
+  fcntl(ends[1], F_SETFL, 0);
+  dup2(ends[1], STDERR_FILENO);
+  std::atomic<int> tid{0};
+  auto fail = [&](const char* text) {
+    tid.store(0);
+    std::thread([&, text] {
+      tid.store(sys::gettid());
+      fatal(text);
+    }).detach();
+    while (tid.load() == 0) {
+    }
+    wait_asleep(tid.load());
+  };
+  fail("first");
+  fail("second");
+  std::string all = "the second waits\n";
+  if (write(real, all.data(), all.size()) < 0) _exit(1);
+  char some[4096];
+  for (;;) (void)!read(ends[0], some, sizeof some);
+}
+TEST(check, a_second_failure_waits_for_the_first_ones_report) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(fail_twice(), testing::ExitedWithCode(2), "^the second waits\n");
 }
 
 TEST(check, evaluates_its_condition_once) {

@@ -1,6 +1,6 @@
 // The conductor: request -> snapshot -> verdicts -> findings. Runs on the detector's own thread, which exists from start-up on.
 //
-// 1. Without a candidate there is no snapshot, and nobody is disturbed.
+// 1. Without a candidate there is no snapshot; with one, only our own threads are stopped unless somebody may have leaked (look_first.h).
 // 2. The child only decides; the stacks of leaked tasks are frozen, so they are read here, behind the inspecting bit.
 // 3. A verdict whose task has moved on by then was wrong: it is dropped and counted.
 // 4. Requests that arrive while a detection runs share the next one: a report never is older than its request.
@@ -17,6 +17,7 @@
 #include "base/sync_shim.h"
 #include "leak/extra_roots.h"
 #include "leak/findings.h"
+#include "leak/look_first.h"
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
@@ -56,6 +57,11 @@ struct detector {
   std::atomic<std::int64_t> taken_ns{0};
 };
 constinit detector the_detector;
+
+proof_list& proven_list() {  // of the detector's thread; it may outlive statics
+  static auto* list = new proof_list;
+  return *list;
+}
 
 std::size_t count_candidates() noexcept {
   base::slab<task>& all = runtime::tasks();
@@ -158,7 +164,7 @@ std::optional<finding> describe(const verdict& v) {
 }
 
 // With candidates.
-void look_for_leaks(const ablation& without, findings& out) {
+void look_for_leaks(const ablation& without, const std::vector<int>& askers, findings& out) {
   work_memory memory(runtime::tasks().used() + 4096);
   if (memory.log == nullptr || memory.bump.where().size() == 0) {
     out.complete = false;
@@ -182,16 +188,13 @@ void look_for_leaks(const ablation& without, findings& out) {
   snapshot.who = judge_client(judged);
   snapshot.hidden = {hidden, 2};
   snapshot.off = without.off;
-  trace::snapshot_outcome outcome = trace::take_snapshot(snapshot);
-  // A thread that is just being created blocks all signals for a moment.
-  for (int again = 0; again < 3 && outcome.ok && outcome.unstopped != 0; again++) {
-    timespec nap{0, 2'000'000};
-    nanosleep(&nap, nullptr);
-    memory.log->count = memory.log->undecided = 0;
-    memory.log->finished = false;
-    outcome = trace::take_snapshot(snapshot);
-  }
-  out.pause = std::chrono::nanoseconds(outcome.pause_ns);
+  proof_list& proven = proven_list();
+  view_of_all view = take_view(snapshot, *memory.log, askers, proven, without.none());
+  const trace::snapshot_outcome& outcome = view.outcome;
+  out.pause = std::chrono::nanoseconds(view.pause_ns);
+  out.looks = view.looks;
+  out.stops = view.stops;
+  out.signals = view.signals;
   for (std::uint32_t i = 0; outcome.notes != nullptr && i < outcome.notes->used; i++)
     out.notes.push_back(outcome.notes->notes[i].line);
   if (!outcome.ok || !memory.log->finished) {
@@ -199,6 +202,7 @@ void look_for_leaks(const ablation& without, findings& out) {
     std::string why = outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why;
     if (out.notes.empty() || out.notes.back() != why) out.notes.push_back(std::move(why));
   } else {
+    if (without.none()) proven.replace(*memory.log);
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
       if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
     }
@@ -210,11 +214,11 @@ void look_for_leaks(const ablation& without, findings& out) {
   }
 }
 
-std::shared_ptr<const findings> run(const ablation& without) {
+std::shared_ptr<const findings> run(const ablation& without, const std::vector<int>& askers) {
   auto out = std::make_shared<findings>();
   std::int64_t began = base::now_ns();
   out->taken = std::chrono::system_clock::now();
-  if (count_candidates() != 0) look_for_leaks(without, *out);
+  if (count_candidates() != 0) look_for_leaks(without, askers, *out);
   std::size_t leaked = 0;
   for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
   the_detector.leaked.store(leaked);
@@ -226,16 +230,21 @@ std::shared_ptr<const findings> run(const ablation& without) {
 }
 
 void serve(request* list) noexcept {
+  std::vector<int> askers;  // threads
   std::shared_ptr<const findings> shared;
   for (request* r = list; r != nullptr;) {
-    bool plain = r->without.off == 0 && r->without.count_rule && r->without.holds_rule && r->without.timer_roots;
     try {
+      if (askers.empty()) {
+        for (request* a = r; a != nullptr; a = a->next) {
+          if (a->asker->is_thread) askers.push_back(a->asker->tid);
+        }
+      }
       if (r->job != nullptr) {
         (*r->job)();
-      } else if (!plain) {
-        r->answer = run(r->without);
+      } else if (!r->without.none()) {
+        r->answer = run(r->without, askers);
       } else {
-        if (shared == nullptr) shared = run({});
+        if (shared == nullptr) shared = run({}, askers);
         r->answer = shared;
       }
     } catch (const std::exception& e) {

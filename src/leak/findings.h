@@ -40,6 +40,8 @@ struct findings {
   std::vector<std::string> notes;
   bool complete = true;
   std::chrono::nanoseconds pause{0}, elapsed{0};
+  unsigned looks = 0, stops = 0;  // snapshots for which others' threads were not stopped, were stopped
+  std::uint64_t signals = 0;      // sent to stop threads
   std::chrono::system_clock::time_point taken{};
 };
 
@@ -51,6 +53,8 @@ struct ablation {
   bool count_rule = true;
   bool holds_rule = true;  // off: holds of a shared_mutex need not add up to its count
   bool timer_roots = true;
+
+  bool none() const noexcept { return off == 0 && count_rule && holds_rule && timer_roots; }
 };
 std::shared_ptr<const findings> detect(const ablation& without = {});
 

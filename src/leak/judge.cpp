@@ -218,9 +218,10 @@ void locate_tasks(judge_request& r, marker& m) noexcept {
   }
 }
 
-void settle_counts(judge_request& r) noexcept {
+// Where threads were only looked at, handles that were not located lie in frames unseen: stale words must not hide what those could refute.
+void settle_counts(judge_request& r, bool only_looked) noexcept {
   wait_graph& g = r.graph;
-  for (core_state& c : g.cores) c.exact = c.exists && r.count_rule && c.located == c.refs;
+  for (core_state& c : g.cores) c.exact = c.exists && r.count_rule && (c.located == c.refs || only_looked);
   for (node& n : g.nodes) {
     if (n.what != node::candidate || n.rule != live_rule::chan) continue;
     for (std::uint32_t i = 0; i < n.wait_count; i++) {
@@ -331,7 +332,7 @@ void judge(void* arg, trace::image& image) noexcept {
   wait_graph& g = r.graph;
   log.candidates = g.candidates;
   log.blind = !image.heap_known;
-  bool unsafe = image.unstopped != 0 || image.blind != 0;
+  bool unsafe = (image.unstopped != 0 || image.blind != 0) && image.looked == 0;
   if (g.candidates == 0) {
     log.finished = true;
     return;
@@ -341,7 +342,7 @@ void judge(void* arg, trace::image& image) noexcept {
   m.locate();
   locate_tasks(r, m);
   for (unsigned i = 0; i < r.extra_count; i++) m.locate_span(r.extra_roots[i], origin::memory);
-  settle_counts(r);
+  settle_counts(r, image.looked != 0);
   if (!index_embedded(r)) return;
 
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {

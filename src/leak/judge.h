@@ -16,7 +16,8 @@
 // 6. Locks: a waiter waits for all its owners; each that becomes live takes one off, and at 0 the waiter is live. A mutex has one owner; a
 //    writer that waits for readers to leave has as many as there are (lock_owners.cpp).
 // 7. Pending and firing callbacks of timers are roots: the block is marked (memory that is no block is a root as it is).
-// 8. Anything not stopped or not read: nothing is proven.
+// 8. Anything not stopped or not read: nothing is proven. In an image whose threads were only looked at, `proven` means "not refuted"
+//    (look_first.h): there every doubt is against the goroutine.
 #pragma once
 
 #include "leak/task_source.h"

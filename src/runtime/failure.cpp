@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/first_failure.h"
 #include "base/upcalls.h"
 #include "runtime/current.h"
 #include "runtime/stack.h"
@@ -62,6 +63,7 @@ void end_soon() noexcept {
     if (previous_terminate != nullptr) previous_terminate();
     std::abort();
   }
+  if (!base::first_failure()) _exit(2);
   print_exception();
   upcall::dump_goroutines(STDERR_FILENO);
   _exit(2);
@@ -72,6 +74,7 @@ void on_segv(int signal, siginfo_t* info, void* context) {
   auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
   task* t = current_task_or_null();
   if (in_guard(at, &stack) && t != nullptr) {
+    if (!base::first_failure()) _exit(2);
     base::say(
         "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or "
         "STRAY_STACK_SIZE\n",

@@ -23,6 +23,7 @@ namespace stray::runtime {
 namespace {
 
 base::spin_lock making;
+std::atomic<int> own_tid{0};
 std::atomic<std::uint32_t> awake{1};  // futex: 0 while the watcher sleeps without a time limit
 
 constexpr std::int64_t round_ns = 10'000'000, second_ns = 1'000'000'000;
@@ -113,6 +114,7 @@ void look_for_stuck_workers() noexcept {
 }
 
 void* watcher_body(void*) {
+  own_tid.store(base::thread_id());
   scheduler& s = sched();
   std::int64_t nap_ns = round_ns;
   int quiet = 0;
@@ -159,6 +161,8 @@ void make_workers(int n) {
 }
 
 void start_watcher() { start_thread("stray-watch", watcher_body, nullptr); }
+
+int watcher_tid() noexcept { return own_tid.load(); }
 
 void wake_watcher() noexcept {
   if (awake.load() != 0) return;

@@ -2,7 +2,9 @@
 //
 // 1. Made in the child only (roots.cpp, heap_*.cpp) from what the parent left in `pause_record`; pure code, bump memory.
 // 2. unstopped > 0: a thread ran on or its registers are unknown. The client may prove nothing from this image.
-// 3. heap_known == false: no block table; every page of the heap is a root.
+// 3. looked > 0: threads were only looked at, and may have run meanwhile. Less is live in this image than in the process, never more, but
+//    for words that were on their way: what is dead here may live, what is live here is no leak. Nothing may be proven from it.
+// 4. heap_known == false: no block table; every page of the heap is a root.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +43,7 @@ struct image {
   std::uintptr_t tcb_bytes = 0;       // size of a thread's control block; 0: unknown
   bool heap_known = false;
   unsigned unstopped = 0;
+  unsigned looked = 0;
   unsigned blind = 0;  // mappings that could hold pointers and were not read; each has a note
 
   bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }

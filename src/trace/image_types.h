@@ -24,6 +24,8 @@ struct stopped_thread {
   int tid;
   bool stopped;               // its handler answered: context, fs_base, sp, pc are valid
   bool skipped;               // the request's `skip` said so: it runs on, and is never scanned
+  bool looked;                // left undisturbed: no registers; sp and pc are valid if it was `asleep`
+  bool asleep;                // looked at and off the processor, inside the kernel
   bool in_syscall;            // at or just behind a `syscall` instruction of libc: callee-saved registers only
   const ucontext_t* context;  // in the thread's own signal frame
   std::uintptr_t fs_base;

@@ -13,7 +13,9 @@ marker::marker(image& in) noexcept
     parked_stack p{r.lo, r.hi, 0, r.tid, {}};
     if (p.lo < in.main_stack_end && in.main_stack_end < p.hi) p.hi = in.main_stack_end;
     for (const stopped_thread& t : in.threads) {
-      if (t.tid == r.tid && t.stopped) p.tcb = t.fs_base;
+      if (t.tid != r.tid || !(t.stopped || t.looked)) continue;
+      p.tcb = t.fs_base;
+      if (t.looked && p.tcb == 0) p.hi = p.lo;  // its own TCB may lead into it: never entered, which makes less live
     }
     parked_.push(*in.memory, p);
     if (parked_lo_ == 0 || p.lo < parked_lo_) parked_lo_ = p.lo;

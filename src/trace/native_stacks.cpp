@@ -23,8 +23,25 @@ bool native_stacks::look(image& in, const thread_layout& layout, std::uintptr_t 
   return true;
 }
 
+// The main thread's TCB hangs in the ring of stacks that libc did not make, whose head lies behind that of those it made.
+void native_stacks::find_main(const image& in, const thread_layout& layout) noexcept {
+  std::uintptr_t head = layout.rings[0] == 0 ? 0 : layout.rings[0] + 16;
+  if (head == 0 || !in.map.readable(head, 16)) return;
+  std::uintptr_t at = load(head);
+  for (int n = 0; at != head && n < 65536 && (at & 7) == 0 && in.map.readable(at, 16); n++) {
+    std::uintptr_t tcb = at - layout.list_at;
+    if ((tcb & 15) == 0 && in.map.readable(tcb, layout.block_at + 16) && load(tcb) == tcb && load(tcb + 16) == tcb &&
+        *reinterpret_cast<const int*>(tcb + layout.tid_at) == in.parent_pid) {
+      main_tcb_ = tcb;
+      return;
+    }
+    at = load(at);
+  }
+}
+
 void native_stacks::find(image& in, const thread_layout& layout, std::uintptr_t caller_fs) noexcept {
   if (!layout.known) return;
+  find_main(in, layout);
   look(in, layout, caller_fs, false);
   for (const stopped_thread& t : in.threads) {
     if (t.stopped) look(in, layout, t.fs_base, false);
@@ -52,6 +69,12 @@ const native_stack* native_stacks::by_fs(std::uintptr_t fs_base) const noexcept 
     if (s.tcb == fs_base) return &s;
   }
   return nullptr;
+}
+
+std::uintptr_t native_stacks::tcb_of(int tid, int main_tid) const noexcept {
+  if (tid == main_tid) return main_tcb_;
+  const native_stack* s = by_tid(tid);
+  return s == nullptr ? 0 : s->tcb;
 }
 
 const native_stack* native_stacks::by_tid(int tid) const noexcept {

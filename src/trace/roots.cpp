@@ -20,7 +20,10 @@ class root_finder {
     for (const range& r : in_.ours) cut(r);
     for (const range& r : in_.claimed) cut(r);
     cut(in_.who->interest);
-    for (const stopped_thread& t : in_.threads) thread(t);
+    for (stopped_thread& t : in_.threads) {
+      if (t.looked) t.fs_base = stacks_.tcb_of(t.tid, main_tid());  // which no signal frame tells
+      thread(t);
+    }
     caller(caller_fs);
     for (const native_stack& s : stacks_.all()) {
       if (s.tid > 0) continue;
@@ -61,6 +64,7 @@ class root_finder {
   // --- threads ------------------------------------------------------------------------------------------------------------------------
 
   void registers(const stopped_thread& t, bool all, strength how, origin from) noexcept {
+    if (t.context == nullptr) return;  // only looked at
     auto regs = reinterpret_cast<std::uintptr_t>(&t.context->uc_mcontext.gregs[0]);
     auto one = [&](int from_reg, int to_reg) {  // [from_reg, to_reg)
       if (in_.is_off(root::registers) || (how == strength::weak && in_.is_off(root::weak))) return;
@@ -110,19 +114,20 @@ class root_finder {
     if (own != nullptr) {
       native = {own->lo, own->tcb - layout_.tls_below};
       tls = {own->tcb - layout_.tls_below, own->hi};
-    } else if (const mapping* m = t.stopped ? main_stack() : nullptr; m != nullptr && t.tid == main_tid()) {
+    } else if (const mapping* m = t.stopped || t.looked ? main_stack() : nullptr; m != nullptr && t.tid == main_tid()) {
       native = {m->lo, m->hi};
     }
-    if (!t.stopped && !t.skipped) {  // its stack stays what it is by default: a root as a whole
+    if (!t.stopped && !t.skipped && !t.looked) {  // its stack stays what it is by default: a root as a whole
       in_.unstopped++;
       return;
     }
-    thread_rule rule = t.skipped ? thread_rule{thread_rule::ours, 0} : in_.who->rule(in_.who->self, t.tid, t.sp);
     bool at_home = native.holds(t.sp);
     if (native.hi != 0) {
       cut({native.lo, tls.hi != 0 ? tls.hi : native.hi});
       add(tls, root::tls, strength::strong, origin::memory, t.tid);
     }
+    if (t.looked && !t.asleep) return;  // where its frames begin is unknown
+    thread_rule rule = t.skipped ? thread_rule{thread_rule::ours, 0} : in_.who->rule(in_.who->self, t.tid, t.sp);
     range frames{t.sp, native.hi};
     switch (rule.what) {
       case thread_rule::ours:

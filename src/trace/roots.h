@@ -8,7 +8,8 @@
 // 4. A thread whose sp lies outside its own stack (fibers of the user's own) has its whole native stack as a root, and so has the mapping
 //    that holds sp (or the block: sp itself is a register).
 // 5. What the kernel holds (pipes, unix sockets, epoll data, timers) has been copied in the pause: kernel_words.h.
-// 6. Pages that cannot be read are made readable in the child's own copy; device mappings are never touched.
+// 6. A thread that was only looked at counts as if stopped, without registers; of one that did not sleep only TLS and TCB are roots.
+// 7. Pages that cannot be read are made readable in the child's own copy; device mappings are never touched.
 // Each rule has an ablation test (roots_test.cpp). Pure; runs in the snapshot.
 #pragma once
 

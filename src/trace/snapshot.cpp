@@ -15,8 +15,8 @@
 #include "base/clock.h"
 #include "base/syscalls.h"
 #include "trace/heap_lock.h"
+#include "trace/open_files.h"
 #include "trace/snapshot_child.h"
-#include "trace/stop.h"
 
 namespace stray::trace {
 namespace {
@@ -41,29 +41,6 @@ constinit std::atomic<bool> in_use{false};
 void nap(std::int64_t ns) noexcept {
   timespec t = base::to_timespec(ns);
   sys::call(SYS_nanosleep, sys::arg(&t), 0);
-}
-
-// An open userfaultfd may ask to be told of forks: the clone would wait for a thread that we have stopped.
-bool has_userfaultfd() noexcept {
-  int fd = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  alignas(8) char buffer[8192];
-  char target[64];
-  bool found = false;
-  long n;
-  while (!found && (n = sys::call(SYS_getdents64, fd, sys::arg(buffer), sizeof buffer)) > 0) {
-    for (long at = 0; at < n && !found;) {
-      const char* entry = buffer + at;
-      at += *reinterpret_cast<const std::uint16_t*>(entry + 16);
-      if (entry[19] == '.') continue;
-      long length = sys::call(SYS_readlinkat, fd, sys::arg(entry + 19), sys::arg(target), sizeof target - 1);
-      if (length <= 0) continue;
-      target[length] = 0;
-      found = starts_with(target, "anon_inode:[userfaultfd]");
-    }
-  }
-  sys::close(fd);
-  return found;
 }
 
 const char* clone_refusal(long error) noexcept {
@@ -122,6 +99,7 @@ bool wait_child(long pid, std::int64_t time_limit_ns, snapshot_outcome& out) noe
   }
   text why(out.why, sizeof out.why);
   if (page.done.load() == 0) {
+    close_files_of(pid);
     if (killed) {
       why << "the snapshot took longer than its time limit of ";
       why.dec(static_cast<std::uint64_t>(time_limit_ns / ms)) << " ms and was ended";
@@ -139,6 +117,8 @@ bool wait_child(long pid, std::int64_t time_limit_ns, snapshot_outcome& out) noe
   return page.failed == 0;
 }
 
+constexpr const char* thread_ran = "a thread that was only looked at has run";
+
 void refuse(snapshot_outcome& out, const char* why) noexcept { text(out.why, sizeof out.why) << why; }
 
 // The part with threads stopped. The child's process id, or < 0 with out.why.
@@ -152,7 +132,11 @@ long freeze_and_clone(const snapshot_request& request, child_input& input, snaps
   }
   out.stop_ns = base::now_ns() - pause_start;
   long pid = -1;
-  if (!t.pause->take(t.memory, input.ours[1], request.off, notes)) {
+  out.looked = looked_at();
+  out.ran = looked_awake();
+  if (request.only_if_asleep && out.ran != 0) {
+    refuse(out, thread_ran);
+  } else if (!t.pause->take(t.memory, input.ours[1], request.off, notes)) {
     refuse(out, "/proc/self/maps cannot be read");
   } else {
     input.threads = stopped_threads();
@@ -160,15 +144,18 @@ long freeze_and_clone(const snapshot_request& request, child_input& input, snaps
     pid = sys::call(SYS_clone, CLONE_FILES | clone_untraced, 0, 0, 0, 0);
     if (pid == 0) run_child(input);
     if (pid < 0) refuse(out, clone_refusal(pid));
+    if (pid > 0) out.ran = have_run();
   }
   bool void_stop = !still_stopped();
   drop_heap_locks();
   release_threads();
   out.pause_ns = base::now_ns() - pause_start;
-  if (pid > 0 && void_stop) {
+  bool woke = request.only_if_asleep && out.ran != 0;
+  if (pid > 0 && (void_stop || woke)) {
     sys::call(SYS_kill, pid, SIGKILL);
     sys::call(SYS_wait4, pid, 0, wait_all, 0);
-    refuse(out, "the pause took longer than 5 s: threads ran on");
+    close_files_of(pid);
+    refuse(out, woke ? thread_ran : "the pause took longer than 5 s: threads ran on");
     return -1;
   }
   return pid;
@@ -217,6 +204,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   snapshot_page& page = *t.page;
   page.notes.used = page.notes.dropped = 0;
   page.done.store(0);
+  const std::uint64_t signals = signals_sent();
   page.failed = page.unstopped = page.blind = 0;
   out.notes = &page.notes;
   asm("mov %%fs:0, %0" : "=r"(t.heap.caller_fs));
@@ -243,9 +231,12 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
 
   t.pause->look(t.memory, page.notes);
   long pid = -1;
-  if (has_userfaultfd()) {
+  open_files files = look_at_open_files();
+  if (files.userfaultfd) {
     refuse(out, "a userfaultfd is open: a clone might wait for it for ever");
-  } else if (!prepare_stop(request.skip, request.skip_arg, page.notes)) {
+  } else if (files.direct_io && !fork_spares_direct_io()) {
+    refuse(out, "a file is open with O_DIRECT: before Linux 6.5 a clone could corrupt what is being read");
+  } else if (!prepare_stop(request.way, request.way_arg, page.notes)) {
     refuse(out, page.notes.used != 0 ? page.notes.notes[page.notes.used - 1].line : "the list of threads cannot be read");
   } else {
     input.ours[0] = stop_memory();
@@ -254,7 +245,9 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   if (pid > 0) {
     for (const stopped_thread& x : stopped_threads()) out.threads += x.stopped ? 1 : 0;
     std::int64_t cloned = base::now_ns();
-    out.ok = wait_child(pid, request.time_limit_ns, out);
+    // Threads that ran may have left links half written: the child may not end by itself.
+    std::int64_t limit = out.ran != 0 && request.time_limit_ns > 10'000 * ms ? 10'000 * ms : request.time_limit_ns;
+    out.ok = wait_child(pid, limit, out);
     out.child_ns = base::now_ns() - cloned;
     out.walk_ns = page.walk_ns;
     out.decide_ns = page.decide_ns;
@@ -262,6 +255,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
     out.blind = page.blind;
     out.blocks = page.blocks;
   }
+  out.signals = signals_sent() - signals;
   t.memory.reset();
   in_use.store(false);
   return out;

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "trace/image.h"
+#include "trace/stop.h"
 
 namespace stray::trace {
 
@@ -25,10 +26,12 @@ struct snapshot_request {
   void* arg = nullptr;
   client who{};
   slice<const range> hidden;  // more memory never to be scanned: the caller's result pages, reports, buffers
-  // Threads that are not stopped, start none and hold nothing of the user's (service threads of the library).
-  bool (*skip)(void* arg, int tid) = nullptr;
-  void* skip_arg = nullptr;
-  unsigned off = 0;  // bits of `root`: for ablation tests only
+  // Which threads are stopped, and which only looked at; null: all are stopped. Those to be skipped start no threads and hold nothing of
+  // the user's (service threads of the library).
+  choose_way way = nullptr;
+  void* way_arg = nullptr;
+  bool only_if_asleep = false;  // no snapshot when a thread that was only looked at has run meanwhile
+  unsigned off = 0;             // bits of `root`: for ablation tests only
   std::int64_t time_limit_ns = 60'000'000'000;
 };
 
@@ -42,10 +45,13 @@ struct snapshot_outcome {
   std::int64_t walk_ns = 0;         // in the child: maps, heap, roots
   std::int64_t decide_ns = 0;
   unsigned threads = 0;    // stopped
+  unsigned looked = 0;     // only looked at: the image is without their registers, and nothing may be proven from it
+  unsigned ran = 0;        // of those, how many have run meanwhile or may have
   unsigned unstopped = 0;  // > 0: nothing may be proven
   unsigned blind = 0;
   unsigned stops = 0;  // tries until malloc was quiet
   std::uint64_t blocks = 0;
+  std::uint64_t signals = 0;  // sent
 };
 
 // At start-up, on a thread that may allocate: finds the arenas, learns the layout of threads, takes a signal. False when no snapshot will

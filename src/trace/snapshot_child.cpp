@@ -70,6 +70,7 @@ void run_child(const child_input& input) noexcept {
   in.parent_pid = input.parent_pid;
   in.caller_is_main = input.caller_is_main;
   in.blind = input.pause->blind();
+  for (const stopped_thread& t : in.threads) in.looked += t.looked ? 1 : 0;
   in.main_stack_end = input.layout->main_stack_end;
   in.tcb_bytes = input.layout->known ? input.layout->tcb_to_end : 0;
   in.ours.push(memory, memory.where());

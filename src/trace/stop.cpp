@@ -5,7 +5,6 @@
 #include <csignal>
 #include <ctime>
 #include <fcntl.h>
-#include <link.h>
 #include <sys/mman.h>
 
 #include "base/arch.h"
@@ -13,6 +12,8 @@
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
+#include "trace/libc_text.h"
+#include "trace/stop_table.h"
 #include "trace/task_list.h"
 
 namespace stray::trace {
@@ -26,31 +27,6 @@ constexpr std::int64_t runnable_limit = 200 * ms;  // for one that only waits fo
 constexpr std::int64_t handler_limit = 5000 * ms;
 
 constexpr const char* no_list = "the list of threads cannot be read: /proc is not accessible, or no file descriptor is free";
-
-enum slot_state : std::uint8_t { none, listed, asked, stopped, left, given_up, gone, skipped, kernel };
-
-struct slot {
-  std::atomic<std::uint64_t> word;  // epoch << 8 | state: a late handler cannot answer for a later stop
-  std::atomic<int> tid;             // 0: free
-  const ucontext_t* context;
-  std::uintptr_t fs_base;
-  std::int64_t asked_ns;
-  bool blocked;
-  char name[16];
-
-  slot_state state() const noexcept { return static_cast<slot_state>(word.load() & 255); }
-  void set(slot_state next, std::uint32_t epoch = 0) noexcept { word.store(std::uint64_t{epoch} << 8 | next); }
-  // From `asked` to something else, unless the handler was quicker.
-  bool withdraw(slot_state next) noexcept {
-    std::uint64_t now = word.load();
-    return (now & 255) == asked && word.compare_exchange_strong(now, next);
-  }
-};
-
-struct table {
-  std::size_t room;  // power of two
-  slot slots[1];
-};
 
 struct kernel_sigaction {
   std::uintptr_t handler;
@@ -69,26 +45,15 @@ struct stop_state {
   std::atomic<std::uint32_t> epoch{0};     // of the stop under way
   std::atomic<std::uint32_t> released{0};  // epochs up to this are over; stopped threads sleep on it
   std::atomic<std::uint32_t> answers{0};   // handlers that answered, ever; the caller sleeps on it
-  bool (*skip)(void*, int) = nullptr;
-  void* skip_arg = nullptr;
-  range libc_text[8];
-  std::size_t libc_texts = 0;
+  std::uint64_t signals = 0;
+  bool strangers = false;  // there are threads that are only looked at
+  unsigned looked = 0, awake = 0;
+  choose_way way = nullptr;
+  void* way_arg = nullptr;
   range memory[32];
   std::size_t memories = 0;
 };
 constinit stop_state s;
-
-std::size_t spread(int tid) noexcept { return static_cast<std::uint32_t>(tid) * std::size_t{2654435761u} >> 8; }
-
-slot* find_slot(table* t, int tid) noexcept {
-  for (std::size_t i = spread(tid), n = 0; n < t->room; i++, n++) {
-    slot& x = t->slots[i & (t->room - 1)];
-    int here = x.tid.load();
-    if (here == tid) return &x;
-    if (here == 0) return nullptr;
-  }
-  return nullptr;
-}
 
 // --- in the stopped thread ------------------------------------------------------------------------------------------------------------
 
@@ -156,13 +121,23 @@ slot* add_slot(int tid) noexcept {
   for (std::size_t i = spread(tid);; i++) {
     slot& x = t->slots[i & (t->room - 1)];
     if (x.tid.load() != 0) continue;
-    x.blocked = false;
+    x.blocked = x.only_asleep = false;
+    x.in_sigwait = awaits::no;
+    x.sleep = {};
     x.name[0] = 0;
     x.set(listed);
     x.tid.store(tid);
     s.count++;
     return &x;
   }
+}
+
+// One that blocks all signals and calls sigwait in turn must not be met between the two looks.
+void look_at_mask(slot& x) noexcept {
+  int tid = x.tid.load();
+  x.blocked = task_blocks(tid, s.signal);
+  x.in_sigwait = x.blocked ? awaits::no : task_awaits(tid, s.signal);
+  if (!x.blocked && x.in_sigwait != awaits::yes) x.blocked = task_blocks(tid, s.signal);
 }
 
 // A task seen for the first time: what is it?
@@ -174,18 +149,23 @@ void classify(slot& x) noexcept {
     return;
   }
   for (std::size_t i = 0; i < sizeof x.name; i++) x.name[i] = look.name[i];
+  stop_way way = look.kernel_worker || s.way == nullptr ? stop_way::stop : s.way(s.way_arg, tid);
   if (look.kernel_worker) {
     x.set(kernel);
-  } else if (s.skip != nullptr && s.skip(s.skip_arg, tid)) {
+  } else if (way == stop_way::skip) {
     x.set(skipped);
+  } else if (way == stop_way::stop) {
+    look_at_mask(x);
   } else {
-    x.blocked = task_blocks(tid, s.signal);
+    x.only_asleep = way == stop_way::look_if_asleep;
+    x.set(looked);
+    s.strangers = true;
   }
 }
 
 // Threads block all signals for a moment when they start and end, and while they leave our handler: waits until each lets ours through,
-// with a limit; `runnable_ns` for one that merely waits for a processor.
-void wait_unblocked(std::int64_t runnable_ns) noexcept {
+// with a limit; `runnable_ns` for one that merely waits for a processor, `running_ns` for one that may have just been woken in sigwait.
+void wait_unblocked(std::int64_t runnable_ns, std::int64_t running_ns) noexcept {
   table* t = s.where.load();
   std::int64_t start = base::now_ns();
   for (;;) {
@@ -193,25 +173,29 @@ void wait_unblocked(std::int64_t runnable_ns) noexcept {
     std::int64_t waited = base::now_ns() - start;
     for (std::size_t i = 0; i < t->room; i++) {
       slot& x = t->slots[i];
-      if (x.state() != listed || !x.blocked) continue;
+      if (x.state() != listed || !(x.blocked || (x.in_sigwait == awaits::unknown && running_ns != 0))) continue;
       task_look look;
       if (!look_at_task(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
         x.set(gone);
-      } else if (!task_blocks(x.tid.load(), s.signal)) {
-        x.blocked = false;
-      } else if (waited < (look.state == 'R' ? runnable_ns : answer_limit)) {
-        again = true;
+        continue;
       }
+      look_at_mask(x);
+      bool unsure = !x.blocked && x.in_sigwait == awaits::unknown;
+      std::int64_t limit = unsure ? running_ns : !x.blocked ? 0 : look.state == 'R' ? runnable_ns : answer_limit;
+      again = again || waited < limit;
     }
     if (!again) return;
     nap(100'000);
   }
 }
 
-bool list_new(bool& any) noexcept {
+enum class news : std::uint8_t { none, only_looked, some };
+
+// A listing may miss a task while others end. So a new one that has ended is news as well: look again.
+bool list_new(news& what) noexcept {
   int self = sys::gettid();
   bool room = true;
-  any = false;
+  what = news::none;
   bool read = each_task([&](int tid) {
     if (tid == self || find_slot(s.where.load(), tid) != nullptr) return;
     slot* x = add_slot(tid);
@@ -219,8 +203,8 @@ bool list_new(bool& any) noexcept {
       room = false;
       return;
     }
-    any = true;
     classify(*x);
+    what = x->state() == looked && what == news::none ? news::only_looked : x->state() == looked ? what : news::some;
   });
   return read && room;
 }
@@ -236,17 +220,18 @@ void ask_all(note_log& notes) noexcept {
   for (std::size_t i = 0; i < t->room; i++) {
     slot& x = t->slots[i];
     if (x.state() != listed) continue;
-    if (x.blocked) {
+    if (x.blocked || x.in_sigwait == awaits::yes) {
       x.set(given_up);
       char what[64];
       text w(what, sizeof what);
-      w << "blocks signal ";
+      w << (x.blocked ? "blocks signal " : "is in sigwait for signal ");
       w.dec(static_cast<std::uint64_t>(s.signal)) << ": it could not be stopped";
       unstopped_note(notes, x, what);
       continue;
     }
     x.asked_ns = base::now_ns();
     x.set(asked, s.epoch.load());
+    s.signals++;
     long r = sys::call(SYS_tgkill, s.pid, x.tid.load(), s.signal);
     if (r == -ESRCH) {
       x.set(gone);
@@ -299,38 +284,24 @@ void wait_answers(note_log& notes) noexcept {
   }
 }
 
+// At the end of a stop. True if one that must sleep does not: it is listed again.
+bool look_at_all() noexcept {
+  table* t = s.where.load();
+  bool again = false;
+  for (std::size_t i = 0; i < t->room; i++) {
+    slot& x = t->slots[i];
+    if (x.state() != looked || (look_at_sleep(x.tid.load(), x.sleep) && x.sleep.asleep) || !x.only_asleep) continue;
+    look_at_mask(x);
+    x.set(listed);
+    again = true;
+  }
+  return again;
+}
+
 bool handler_is_ours() noexcept {
   kernel_sigaction now{};
   if (sys::call(SYS_rt_sigaction, s.signal, 0, sys::arg(&now), 8) != 0) return false;
   return now.handler == reinterpret_cast<std::uintptr_t>(&on_signal);
-}
-
-bool in_libc_syscall(std::uintptr_t pc) noexcept {
-  for (std::size_t i = 0; i < s.libc_texts; i++) {
-    const range& r = s.libc_text[i];
-    if (!r.holds(pc) || pc - r.lo < 2 || r.hi - pc < 2) continue;
-    auto* b = reinterpret_cast<const unsigned char*>(pc);
-    // Behind the instruction, or before it where the kernel will restart the call.
-    return (b[-2] == 0x0f && b[-1] == 0x05) || (b[0] == 0x0f && b[1] == 0x05);
-  }
-  return false;
-}
-
-int on_libc(dl_phdr_info* info, std::size_t, void*) noexcept {
-  const char* name = info->dlpi_name == nullptr ? "" : info->dlpi_name;
-  for (const char* p = name; *p != 0; p++) {
-    if (*p == '/') name = p + 1;
-  }
-  if (!starts_with(name, "libc.so") && !starts_with(name, "libc-2") && !starts_with(name, "ld-linux") &&
-      !starts_with(name, "libpthread")) {
-    return 0;
-  }
-  for (int i = 0; i < info->dlpi_phnum; i++) {
-    const auto& h = info->dlpi_phdr[i];
-    if (h.p_type != PT_LOAD || (h.p_flags & PF_X) == 0 || s.libc_texts == 8) continue;
-    s.libc_text[s.libc_texts++] = {info->dlpi_addr + h.p_vaddr, info->dlpi_addr + h.p_vaddr + h.p_memsz};
-  }
-  return 0;
 }
 
 }  // namespace
@@ -348,7 +319,7 @@ bool init_stop(stop_setup& setup) noexcept {
       if (sigaction(candidate, &action, nullptr) == 0) s.signal = candidate;
     }
     if (s.signal == 0) return false;
-    dl_iterate_phdr(on_libc, nullptr);
+    find_libc_text();
   }
   setup.signal = s.signal;
   kernel_sigaction now{};
@@ -357,10 +328,11 @@ bool init_stop(stop_setup& setup) noexcept {
   return true;
 }
 
-bool prepare_stop(bool (*skip)(void*, int), void* arg, note_log& notes) noexcept {
+bool prepare_stop(choose_way way, void* arg, note_log& notes) noexcept {
   s.pid = sys::getpid();
-  s.skip = skip;
-  s.skip_arg = arg;
+  s.way = way;
+  s.way_arg = arg;
+  s.strangers = false;
   std::size_t tasks = 0;
   if (s.signal == 0 || !each_task([&](int) { tasks++; }) || !make_room(tasks)) {
     notes.add() << (s.signal == 0 ? "no real-time signal is free for stopping threads" : no_list);
@@ -372,12 +344,12 @@ bool prepare_stop(bool (*skip)(void*, int), void* arg, note_log& notes) noexcept
     t->slots[i].tid.store(0);
   }
   s.count = 0;
-  bool any = false;
-  if (!list_new(any)) {
+  news what;
+  if (!list_new(what)) {
     notes.add() << no_list;
     return false;
   }
-  wait_unblocked(1000 * ms);  // nobody is stopped yet
+  wait_unblocked(1000 * ms, way == nullptr ? 2 * ms : 0);  // nobody is stopped yet
   return true;
 }
 
@@ -396,28 +368,41 @@ stop_result stop_threads(note_log& notes) noexcept {
   s.epoch.fetch_add(1);
   ask_all(notes);
   wait_answers(notes);
-  for (bool any = true; any;) {
-    if (!list_new(any)) {
+  for (int pass = 0;; pass++) {
+    news what;
+    if (!list_new(what)) {
       notes.add() << "threads are started faster than they can be stopped";
       release_threads();
       return stop_result::cannot;
     }
-    if (!any) break;
-    wait_unblocked(4 * answer_limit);
+    // Those only looked at may go on to start others: an image that is not exact anyhow.
+    bool settled = what != news::some || (pass > 10 && s.strangers);
+    if (settled && !look_at_all()) break;
+    wait_unblocked(4 * answer_limit, 0);
     ask_all(notes);
     wait_answers(notes);
   }
   s.out_size = 0;
+  s.looked = s.awake = 0;
   for (std::size_t i = 0; i < t->room; i++) {
     slot& x = t->slots[i];
     slot_state state = x.state();
-    if (state != stopped && state != left && state != given_up && state != skipped) continue;
+    if (state != stopped && state != left && state != given_up && state != skipped && state != looked) continue;
     stopped_thread& o = s.out[s.out_size++];
     o = {};
     o.tid = x.tid.load();
     o.stopped = state == stopped;
     o.skipped = state == skipped;
+    o.looked = state == looked;
+    o.asleep = o.looked && x.sleep.asleep;
+    s.looked += o.looked;
+    s.awake += o.looked && !o.asleep;
     for (std::size_t c = 0; c < sizeof o.name; c++) o.name[c] = x.name[c];
+    if (o.asleep) {
+      o.sp = x.sleep.sp;
+      o.pc = x.sleep.pc;
+      o.in_syscall = in_libc_syscall(o.pc);
+    }
     if (!o.stopped) continue;
     o.context = x.context;
     o.fs_base = x.fs_base;
@@ -429,6 +414,21 @@ stop_result stop_threads(note_log& notes) noexcept {
 }
 
 slice<stopped_thread> stopped_threads() noexcept { return {s.out, s.out_size}; }
+
+unsigned looked_at() noexcept { return s.looked; }
+unsigned looked_awake() noexcept { return s.awake; }
+
+unsigned have_run() noexcept {
+  unsigned n = 0;
+  for (std::size_t i = 0; i < s.out_size; i++) {
+    if (!s.out[i].looked) continue;
+    slot* x = find_slot(s.where.load(), s.out[i].tid);
+    n += x == nullptr || !slept_on(x->tid.load(), x->sleep) ? 1 : 0;
+  }
+  return n;
+}
+
+std::uint64_t signals_sent() noexcept { return s.signals; }
 
 bool still_stopped() noexcept {
   table* t = s.where.load();

@@ -1,15 +1,19 @@
-// Stops the threads of this process by a real-time signal and lets them go again.
+// Stops the threads of this process by a real-time signal and lets them go again; others it only looks at.
 //
 // 1. One caller at a time (the detector thread). Nothing here allocates by malloc, takes a lock or touches errno; between stop_threads
 //    and release_threads the caller must keep to the same.
 // 2. A thread is stopped when its handler has answered: it then waits inside the handler, its registers in `context`, until release or
 //    until 5 s have passed (the detector died): then the stop is void for it, and still_stopped() says so.
-// 3. A thread that blocks the signal, or does not answer, is reported with stopped = false and a note, and nothing may be proven.
+// 3. A thread that blocks the signal, waits for it in sigwait (which would return it), or does not answer, is reported with stopped = false
+//    and a note, and nothing may be proven.
 // 4. The listing is repeated until it shows no new thread: a running thread may start others, stopped ones cannot.
-// 5. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
+// 5. A thread that is only looked at gets no signal: its blocking call cannot come back because of us. What is known of it is whether it
+//    slept in the kernel, and where its stack then ended; never its registers. have_run() says afterwards whether any of them has run.
+// 6. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
 //
 // The slot of a thread, in a table keyed by thread id: state, who may leave it, to where
 //   listed    caller    asked (signal sent) | given_up (blocks it) | gone
+//   looked    caller    listed (look_if_asleep, and it does not sleep)
 //   asked     handler   stopped             | caller: given_up (did not answer), gone (exited)
 //   stopped   handler   left (timed out)    | the next prepare_stop clears the table
 // A signal that arrives late finds no slot `asked` and returns at once.
@@ -36,11 +40,26 @@ enum class stop_result : std::uint8_t {
   cannot,  // the handler was replaced or memory is short; a note says it
 };
 
+enum class stop_way : std::uint8_t {
+  stop,
+  skip,            // neither stopped nor looked at
+  look,            // only looked at
+  look_if_asleep,  // stopped if it turns out to run
+};
+using choose_way = stop_way (*)(void* arg, int tid) noexcept;  // may be null: stop
+
 // Lists the threads and looks at each while all of them run: what would prolong the pause is done here.
-bool prepare_stop(bool (*skip)(void* arg, int tid), void* arg, note_log& notes) noexcept;
+bool prepare_stop(choose_way way, void* arg, note_log& notes) noexcept;
 stop_result stop_threads(note_log& notes) noexcept;
 // Valid until the next prepare_stop.
 slice<stopped_thread> stopped_threads() noexcept;
+// Of the threads that are only looked at: how many there are, how many of them did not sleep when stop_threads looked at them, and how many
+// have run since then or may have.
+unsigned looked_at() noexcept;
+unsigned looked_awake() noexcept;
+unsigned have_run() noexcept;
+// How many signals were sent, ever.
+std::uint64_t signals_sent() noexcept;
 // False when a stopped thread has run on by its time-out.
 bool still_stopped() noexcept;
 void release_threads() noexcept;

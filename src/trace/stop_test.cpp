@@ -48,10 +48,12 @@ TEST_F(stop_case, the_signal_is_a_real_time_one_and_handlers_are_kept) {
 
 // With one descriptor each_task has it, and none is left to look at the tasks: a thread that cannot be looked at is not gone.
 TEST_F(stop_case, threads_are_stopped_when_descriptors_have_run_out) {
-  std::atomic<bool> quit{false};
+  std::atomic<bool> quit{false}, runs{false};  // a thread that starts blocks all signals
   std::thread worker([&] {
+    runs.store(true);
     while (!quit.load()) std::this_thread::yield();
   });
+  while (!runs.load()) std::this_thread::yield();
   rlimit before{}, low{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   int next = dup(0);
@@ -170,7 +172,8 @@ TEST_F(stop_case, skipped_threads_run_on) {
     while (!quit.load()) count.fetch_add(1);
   });
   while (tid.load() == 0) std::this_thread::yield();
-  ASSERT_TRUE(prepare_stop([](void*, int id) { return id == tid.load(); }, nullptr, *log));
+  ASSERT_TRUE(
+      prepare_stop([](void*, int id) noexcept { return id == tid.load() ? stop_way::skip : stop_way::stop; }, nullptr, *log));
   ASSERT_EQ(stop_threads(*log), stop_result::done);
   std::uint64_t before = count.load();
   while (count.load() == before) syscall(SYS_sched_yield);

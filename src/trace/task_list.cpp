@@ -53,6 +53,57 @@ bool look_at_task(int tid, task_look& out) noexcept {
   return true;
 }
 
+namespace {
+
+bool sleeps(char state) noexcept { return state == 'S' || state == 'D' || state == 'T' || state == 't'; }
+
+// Time on the processor, time waiting for one, number of slices.
+bool read_slices(int tid, std::uint64_t& out) noexcept {
+  char line[96];
+  if (read_task(tid, "schedstat", line, sizeof line) <= 0) return false;
+  const char* p = line;
+  for (int field = 0; field < 2; field++) {
+    take_dec(p);
+    if (*p++ != ' ') return false;
+  }
+  out = take_dec(p);
+  return true;
+}
+
+}  // namespace
+
+bool look_at_sleep(int tid, task_sleep& out) noexcept {
+  out = {};
+  task_look look;
+  if (!read_slices(tid, out.slices) || !look_at_task(tid, look)) return false;
+  if (!sleeps(look.state)) return true;
+  // "NUMBER 6 arguments SP PC"; "-1 SP PC" outside a call; "running" unless the kernel has seen it off the processor.
+  char line[256];
+  long n = read_task(tid, "syscall", line, sizeof line);
+  if (n <= 0) return false;
+  std::uint64_t last[2] = {0, 0};
+  int fields = 0;
+  for (const char* p = line; *p != 0 && *p != '\n'; fields++) {
+    bool hex = starts_with(p, "0x");
+    if (hex) p += 2;
+    last[0] = last[1];
+    last[1] = hex ? take_hex(p) : 0;
+    while (*p != 0 && *p != ' ' && *p != '\n') p++;
+    while (*p == ' ') p++;
+  }
+  out.asleep = fields == 9 || fields == 3;
+  if (!out.asleep) return true;
+  out.sp = last[0];
+  out.pc = last[1];
+  return true;
+}
+
+bool slept_on(int tid, const task_sleep& before) noexcept {
+  std::uint64_t now = 0;
+  task_look look;
+  return before.asleep && look_at_task(tid, look) && sleeps(look.state) && read_slices(tid, now) && now == before.slices;
+}
+
 bool task_blocks(int tid, int signal) noexcept {
   char status[4096];
   if (read_task(tid, "status", status, sizeof status) <= 0) return false;
@@ -62,6 +113,21 @@ bool task_blocks(int tid, int signal) noexcept {
     return (take_hex(p) >> (signal - 1) & 1) != 0;
   }
   return false;
+}
+
+awaits task_awaits(int tid, int signal) noexcept {
+  char line[256];
+  if (read_task(tid, "syscall", line, sizeof line) <= 0) return awaits::no;
+  if (starts_with(line, "running")) return awaits::unknown;
+  const char* p = line;
+  if (take_dec(p) != SYS_rt_sigtimedwait || !starts_with(p, " 0x")) return awaits::no;
+  p += 3;
+  std::uint64_t at = take_hex(p), set = 0;
+  int mem = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);  // the thread may leave meanwhile, and its stack with it
+  if (mem < 0) return awaits::yes;
+  long n = sys::pread(mem, &set, sizeof set, at);
+  sys::close(mem);
+  return n != sizeof set || (set >> (signal - 1) & 1) != 0 ? awaits::yes : awaits::no;
 }
 
 }  // namespace stray::trace

@@ -17,8 +17,24 @@ struct task_look {
 };
 // False when the task is gone; what merely cannot be looked at (no descriptor is free) is not gone.
 bool look_at_task(int tid, task_look& out) noexcept;
+
+// A task as it sleeps in the kernel, without disturbing it.
+struct task_sleep {
+  std::uint64_t slices = 0;  // how often it was given a processor
+  bool asleep = false;       // off the processor, in state S, D, T or t; else the rest is unknown
+  std::uintptr_t sp = 0, pc = 0;
+};
+// False when the task is gone or one of its files cannot be read.
+bool look_at_sleep(int tid, task_sleep& out) noexcept;
+// It has not run since `before` was read: it was off the processor then, and has been given none since.
+bool slept_on(int tid, const task_sleep& before) noexcept;
+
 // Does its signal mask hold the signal back?
 bool task_blocks(int tid, int signal) noexcept;
+// Is it inside sigwait for this signal? The kernel lifts the mask for that time, and would hand the signal to the caller. Unknown while the
+// thread is on a processor or waits for one.
+enum class awaits : std::uint8_t { no, yes, unknown };
+awaits task_awaits(int tid, int signal) noexcept;
 
 // Calls f(tid) for every task of the process; false when the list cannot be read.
 template <class F>

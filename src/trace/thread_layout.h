@@ -48,11 +48,14 @@ class native_stacks {
   void find(image& in, const thread_layout& layout, std::uintptr_t caller_fs) noexcept;
   const native_stack* by_fs(std::uintptr_t fs_base) const noexcept;
   const native_stack* by_tid(int tid) const noexcept;
+  std::uintptr_t tcb_of(int tid, int main_tid) const noexcept;  // 0: unknown
   slice<native_stack> all() const noexcept { return {items_.begin(), items_.size()}; }
 
  private:
   bool look(image& in, const thread_layout& layout, std::uintptr_t tcb, bool cached) noexcept;
+  void find_main(const image& in, const thread_layout& layout) noexcept;
   list<native_stack> items_;
+  std::uintptr_t main_tcb_ = 0;
 };
 
 }  // namespace stray::trace

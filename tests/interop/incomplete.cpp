@@ -2,6 +2,7 @@
 //
 //   interop_incomplete DAMAGE     skips with status 77 when this machine does not allow it
 // Prints what leak::find() says before and after, serves, and at the end of stdin wakes what can be woken and returns 0.
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -71,36 +72,69 @@ void drop_privileges() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+// Of all real-time signals, as a program does that knows nothing of stray.
+void set_handlers(void (*handler)(int)) {
+  for (int s = SIGRTMIN; s <= SIGRTMAX; s++) std::signal(s, handler);
+}
+
 void damage(std::string_view what) {
   if (what == "no_clone") refuse({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}, EPERM);
   if (what == "no_open") refuse({SYS_open, SYS_openat, SYS_openat2}, EACCES);
   if (what == "no_maps") hide_maps();
   if (what == "no_descriptors") use_up_descriptors();
   if (what == "dropped_privileges") drop_privileges();
+  if (what == "reset_handlers") set_handlers(SIG_DFL);
+  if (what == "own_handlers") set_handlers([](int) { std::cout << "a signal not asked for" << std::endl; });
 }
 
 std::latch masked(1), end(1);
 
-// Holds the only handle that can wake `answer`; with `blocked` nothing can interrupt it.
-void hold(stray::chan<int> requests, bool blocked) {
-  if (blocked) {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+// The kernel's file says "running" until it has seen the thread off the processor.
+std::atomic<int> holder_tid{0};
+void wait_asleep() {
+  while (holder_tid.load() == 0) std::this_thread::yield();
+  for (std::string word; word.empty() || word == "running"; std::this_thread::yield()) {
+    std::ifstream("/proc/self/task/" + std::to_string(holder_tid.load()) + "/syscall") >> word;
   }
+}
+
+int vfork_ends[2];
+
+// Until the end of the program, in a way that a signal cannot interrupt, or must not.
+void wait_for_end(std::string_view how) {
+  sigset_t all;
+  sigfillset(&all);
+  if (how == "masked_thread" || how == "sigwait_thread") pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  holder_tid.store(gettid());
   masked.count_down();
+  if (how == "vfork_thread") {
+    pid_t child = vfork();
+    if (child == 0) {
+      char c;
+      syscall(SYS_read, vfork_ends[0], &c, 1);
+      _exit(0);
+    }
+  }
+  int got = 0;
+  if (how == "sigwait_thread" && sigwait(&all, &got) == 0 && got != SIGUSR1)
+    std::cout << "signal " << got << " not asked for" << std::endl;
   end.wait();
+}
+
+// Holds the only handle that can wake `answer`.
+void hold(stray::chan<int> requests, std::string_view how) {
+  wait_for_end(how);
   requests.send(1);
 }
 [[gnu::noinline]] void answer(const stray::recv_chan<int>& requests) { requests.recv(); }
 [[gnu::noinline]] void leak(const stray::chan<int>& orders) { orders.recv(); }
 
 // Leaves no handle in main's frame.
-[[gnu::noinline]] std::thread start(bool blocked) {
+[[gnu::noinline]] std::thread start(std::string_view how) {
   stray::go(leak, stray::make_chan<int>());
   auto requests = stray::make_chan<int>();
   stray::go(answer, requests);
-  return std::thread(hold, std::move(requests), blocked);
+  return std::thread(hold, std::move(requests), how);
 }
 
 void print(const char* when) {
@@ -117,16 +151,21 @@ int main(int, char** argv) {
   const std::string_view what = argv[1];
   if (what == "no_maps") own_mounts();
   auto server = stray::pprof::serve("127.0.0.1:0");
-  std::thread holder = start(what == "masked_thread");
+  bool by_thread = what == "masked_thread" || what == "sigwait_thread" || what == "vfork_thread";
+  if (pipe(vfork_ends) != 0) return 1;
+  std::thread holder = start(what);
   masked.wait();
+  if (by_thread) wait_asleep();
   stray::testing::until_parked(2);
-  if (what != "masked_thread") print("before");
+  if (!by_thread) print("before");
   damage(what);
   print("after");
   stray::pprof::write("goroutineleak", std::cout, 1);
   std::cout << "port " << server.port() << std::endl;
   std::cin.get();
   end.count_down();
+  pthread_kill(holder.native_handle(), what == "sigwait_thread" ? SIGUSR1 : 0);
+  if (write(vfork_ends[1], "x", 1) != 1) return 1;
   holder.join();
   while (stray::num_goroutine() != 1) stray::yield();
   return 0;

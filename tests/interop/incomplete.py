@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """When the detector cannot look, the process stays up, and every answer says that it is incomplete and why: silence is never a verdict."""
 # subject: masked_thread
+# subject: sigwait_thread
+# subject: vfork_thread
+# subject: reset_handlers
+# subject: own_handlers
 # subject: no_clone
 # subject: no_maps
 # subject: no_open
@@ -12,6 +16,10 @@ from program import Program, check, get, has, pprof_run, run, same, skip
 
 WHY = {
     "masked_thread": r"thread \d+ \(interop_incompl\) blocks signal \d+: it could not be stopped",
+    "sigwait_thread": r"thread \d+ \(interop_incompl\) is in sigwait for signal \d+: it could not be stopped",
+    "vfork_thread": r"thread \d+ \(interop_incompl\) did not answer: it could not be stopped",
+    "reset_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
+    "own_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
     "no_clone": r"clone was refused \(EPERM\): a seccomp filter forbids it; allow clone for this service",
     "no_maps": r"/proc/self/maps cannot be read",
     "no_open": r"the list of threads cannot be read",
@@ -19,6 +27,7 @@ WHY = {
     "dropped_privileges": r"/proc/self/pagemap cannot be read: the process is not dumpable \(it changed its user\?\)",
 }
 # Without pagemap every page is read: slower, and complete unless there is memory that may not be read.
+BY_A_THREAD = ("masked_thread", "sigwait_thread", "vfork_thread")  # damage from the start
 MAY_DO_WITHOUT = ("no_descriptors", "dropped_privileges")
 TARGET = "/debug/pprof/goroutineleak"
 
@@ -31,7 +40,7 @@ def check_report(program, subject):
             skip(match[3].removeprefix("skipped: "))
         return int(match[1]), match[2]
 
-    if subject != "masked_thread":
+    if subject not in BY_A_THREAD:
         same(verdict("before"), (1, "complete"), "before")
     after = verdict("after")
     complete = after == (1, "complete") and subject in MAY_DO_WITHOUT
@@ -42,6 +51,7 @@ def check_report(program, subject):
         has(program.everything(), f"^note: {WHY[subject]}", "the notes of the report")
     lines = "1\n1 @" if complete else rf"0\n(# incomplete: .*\n)*# incomplete: {WHY[subject]}"
     has(program.everything(), rf"^goroutineleak profile: total {lines}", "pprof::write")
+    check("not asked for" not in program.everything(), "a signal that was not meant for the program")
     check("leak: (anonymous namespace)::answer" not in program.everything(), "a false leak")
     return port, complete
 
