@@ -4,8 +4,11 @@
 // 2. The child only decides; the stacks of leaked tasks are frozen, so they are read here, behind the inspecting bit.
 // 3. A verdict whose task has moved on by then was wrong: it is dropped and counted.
 // 4. Requests that arrive while a detection runs share the next one: a report never is older than its request.
+// 5. Each detection has a number; who shares one sees the same.
 // Who blocks in find() waits for an internal reason: it is never a candidate.
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <functional>
 #include <new>
 #include <optional>
@@ -38,9 +41,14 @@ struct request {
   request* next = nullptr;
   task* asker = nullptr;
   ablation without;
+  std::int64_t pause_budget_ns = 0;
   const std::function<void()>* job = nullptr;  // instead of a detection
   std::shared_ptr<const findings> answer;
   std::string error;
+
+  bool plain() const noexcept {  // may share a detection
+    return job == nullptr && without.off == 0 && without.count_rule && without.holds_rule && without.timer_roots;
+  }
 };
 
 struct detector {
@@ -54,6 +62,7 @@ struct detector {
   std::atomic<std::size_t> leaked{0};
   std::atomic<bool> complete{true};
   std::atomic<std::int64_t> taken_ns{0};
+  std::uint64_t generation = 0;  // its own thread's
 };
 constinit detector the_detector;
 
@@ -210,11 +219,23 @@ void look_for_leaks(const ablation& without, findings& out) {
   }
 }
 
-std::shared_ptr<const findings> run(const ablation& without) {
+std::string ms_text(std::int64_t ns) { return std::to_string((ns + 999'999) / 1'000'000) + " ms"; }
+
+std::shared_ptr<const findings> run(const ablation& without, std::int64_t pause_budget_ns) {
   auto out = std::make_shared<findings>();
   std::int64_t began = base::now_ns();
   out->taken = std::chrono::system_clock::now();
-  if (count_candidates() != 0) look_for_leaks(without, *out);
+  out->generation = ++the_detector.generation;
+  if (count_candidates() != 0) {
+    std::int64_t predicted = pause_budget_ns > 0 ? predicted_pause_ns() : 0;
+    if (predicted > pause_budget_ns) {
+      out->complete = false;
+      out->notes.push_back("a pause of " + ms_text(predicted) + " is predicted, more than the budget of " +
+                           ms_text(pause_budget_ns) + ": no verdict this time");
+      return out;
+    }
+    look_for_leaks(without, *out);
+  }
   std::size_t leaked = 0;
   for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
   the_detector.leaked.store(leaked);
@@ -225,17 +246,30 @@ std::shared_ptr<const findings> run(const ablation& without) {
   return out;
 }
 
+// Of those who will share the detection; 0: somebody sets none.
+std::int64_t largest_budget(const request* list) noexcept {
+  std::int64_t most = 0;
+  for (const request* r = list; r != nullptr; r = r->next) {
+    if (!r->plain()) continue;
+    if (r->pause_budget_ns <= 0) return 0;
+    most = std::max(most, r->pause_budget_ns);
+  }
+  return most;
+}
+
 void serve(request* list) noexcept {
   std::shared_ptr<const findings> shared;
   for (request* r = list; r != nullptr;) {
-    bool plain = r->without.off == 0 && r->without.count_rule && r->without.holds_rule && r->without.timer_roots;
     try {
       if (r->job != nullptr) {
         (*r->job)();
-      } else if (!plain) {
-        r->answer = run(r->without);
+      } else if (!r->plain()) {
+        r->answer = run(r->without, 0);
       } else {
-        if (shared == nullptr) shared = run({});
+        if (shared == nullptr) {
+          std::int64_t most = largest_budget(r);
+          shared = run({}, most);
+        }
         r->answer = shared;
       }
     } catch (const std::exception& e) {
@@ -302,9 +336,23 @@ void ask(request& r) {
 
 }  // namespace
 
-std::shared_ptr<const findings> detect(const ablation& without) {
+std::int64_t predicted_pause_ns() noexcept {
+  std::FILE* status = std::fopen("/proc/self/status", "re");
+  if (status == nullptr) return 0;
+  std::int64_t resident_kb = 0, tables_kb = 0;
+  char line[256];
+  while (std::fgets(line, sizeof line, status) != nullptr) {
+    std::sscanf(line, "VmRSS: %" SCNd64, &resident_kb);
+    std::sscanf(line, "VmPTE: %" SCNd64, &tables_kb);
+  }
+  std::fclose(status);
+  return resident_kb * 16 + tables_kb * 600;  // 16 ms a GB, 0.6 ms a MB
+}
+
+std::shared_ptr<const findings> detect(const ablation& without, std::int64_t pause_budget_ns) {
   request r;
   r.without = without;
+  r.pause_budget_ns = pause_budget_ns;
   ask(r);
   if (r.answer == nullptr) {
     auto failed = std::make_shared<findings>();

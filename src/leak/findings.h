@@ -41,6 +41,7 @@ struct findings {
   bool complete = true;
   std::chrono::nanoseconds pause{0}, elapsed{0};
   std::chrono::system_clock::time_point taken{};
+  std::uint64_t generation = 0;
 };
 
 // Waits for a detection that begins after the call; calls at the same time share it. Any goroutine or OS thread.
@@ -52,7 +53,10 @@ struct ablation {
   bool holds_rule = true;  // off: holds of a shared_mutex need not add up to its count
   bool timer_roots = true;
 };
-std::shared_ptr<const findings> detect(const ablation& without = {});
+// pause_budget_ns: as in options.
+std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_t pause_budget_ns = 0);
+// What a pause would take now, from resident memory and page tables; 0: cannot be told.
+std::int64_t predicted_pause_ns() noexcept;
 
 // Runs the job where there is room for it: libdw wants more stack than a goroutine has. A goroutine hands it to the detector's thread, so the
 // job must not ask for a detection; an OS thread runs it itself.
@@ -69,6 +73,7 @@ struct last_detection {
 };
 std::optional<last_detection> last() noexcept;
 
+bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
 report make_report(const findings& f, const options& o);
 std::string cause_of(const finding& f);
 

@@ -104,6 +104,13 @@ std::string cause_of(const finding& f) {
   return {};
 }
 
+// Goroutines begin to wait by a clock that may be 10 ms behind, so that they look older than they are.
+bool is_wanted(const finding& f, const options& o) noexcept {
+  constexpr std::int64_t clock_error_ns = 10'000'000;
+  if (f.tier < o.min_tier) return false;
+  return o.min_age.count() <= 0 || f.age_ns - (f.thread ? 0 : clock_error_ns) >= o.min_age.count();
+}
+
 report report_builder::build(const findings& f, const options& o) {
   report r;
   r.complete_ = f.complete;
@@ -111,11 +118,12 @@ report report_builder::build(const findings& f, const options& o) {
   r.pause_ = f.pause;
   r.elapsed_ = f.elapsed;
   r.taken_ = f.taken;
+  r.generation_ = f.generation;
   if (o.mode == mode::stop_the_world) r.notes_.push_back("mode stop_the_world is not built yet; a snapshot was taken");
   std::map<group_key, group> groups;
   std::map<group_key, const finding*> oldest;
   for (const finding& x : f.list) {
-    if (x.tier < o.min_tier || x.age_ns < o.min_age.count()) continue;
+    if (!is_wanted(x, o)) continue;
     group_key k{x.pcs, x.tier, x.waits, x.reason};
     group& g = groups[k];
     g.count++;
@@ -150,7 +158,7 @@ report make_report(const findings& f, const options& o) { return report_builder:
 namespace {
 [[gnu::noinline]] report find_now(const options& o) {
   if (!runtime::started()) return make_report(findings{}, o);
-  std::shared_ptr<const findings> f = detect();
+  std::shared_ptr<const findings> f = detect({}, o.pause_budget.count());
   report r;
   on_large_stack([&] { r = make_report(*f, o); });
   return r;
