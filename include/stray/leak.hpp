@@ -60,9 +60,13 @@ struct group {
   std::vector<frame> stack;      // leaf first, without the runtime's own lines
   frame created_by;              // where go was called; function empty: unknown
   std::uint64_t creator_id = 0;  // of the oldest member; 0: an OS thread
-  std::string cause;             // what it waits for and why nobody comes, of the oldest member
+  // What it waits for and why nobody comes, of the oldest member: the primitive and where it was made or lies, the lock's owner and where
+  // that one is blocked, the root leak behind a victim, a cycle as a cycle.
+  std::string cause;
   std::chrono::nanoseconds age_max{0};
-  std::size_t bytes = 0;  // stack bytes in use, all members
+  std::size_t bytes = 0;       // stacks in use, and heap_bytes
+  std::size_t heap_bytes = 0;  // blocks that only one member leads to: what would be free without the leak, at least
+  std::size_t victims = 0;     // others that are leaked only because of these: root leaks first
   std::vector<leak::goroutine> goroutines;
   std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
 };

@@ -47,7 +47,8 @@ struct request {
   std::string error;
 
   bool plain() const noexcept {  // may share a detection
-    return job == nullptr && without.off == 0 && without.count_rule && without.holds_rule && without.timer_roots;
+    return job == nullptr && without.off == 0 && without.count_rule && without.holds_rule && without.timer_roots &&
+           without.blame;
   }
 };
 
@@ -128,9 +129,9 @@ std::string hex(std::uintptr_t x) {
 }
 
 // Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
-std::string place_of(why reason, std::uintptr_t at) {
-  if (reason == why::weak_word) return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
-  if (reason == why::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
+std::string place_of(grounds reason, std::uintptr_t at) {
+  if (reason == grounds::weak_word) return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
+  if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
   return {};
 }
 
@@ -160,10 +161,24 @@ std::optional<finding> describe(const verdict& v) {
   if (runtime::rule_of(t->reason) == runtime::live_rule::chan && t->node_count == 1) {
     f.made_at = reinterpret_cast<const detail::chan_core*>(t->nodes[0].primitive)->made_at;
   }
+  if (runtime::rule_of(t->reason) != runtime::live_rule::chan && t->node_count == 1)
+    f.masked_primitive = ~t->nodes[0].primitive;
+  f.waits_for = v.waits_for;
+  f.root = v.root;
+  f.ring = v.ring;
+  f.heap_bytes = v.heap_bytes;
   f.likely_place = place_of(v.reason, v.at);
   if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);
   runtime::end_inspection(t);
   return f;
+}
+
+std::uint64_t main_task_id() noexcept {
+  base::slab<task>& all = runtime::tasks();
+  for (std::size_t i = 1; i < all.used(); i++) {
+    if (all.at(i)->is_main && all.at(i)->current_state() != runtime::state::free) return all.at(i)->id;
+  }
+  return 0;
 }
 
 // With candidates.
@@ -184,6 +199,7 @@ void look_for_leaks(const ablation& without, findings& out) {
   judged.extra_count = roots.count;
   judged.count_rule = without.count_rule;
   judged.timer_roots = without.timer_roots;
+  judged.with_blame = without.blame;
   const base::range hidden[] = {memory.log_range(), memory.bump.where()};
   trace::snapshot_request snapshot;
   snapshot.decide = judge;
@@ -208,6 +224,7 @@ void look_for_leaks(const ablation& without, findings& out) {
     std::string why = outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why;
     if (out.notes.empty() || out.notes.back() != why) out.notes.push_back(std::move(why));
   } else {
+    out.main_task_id = main_task_id();
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
       if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
     }

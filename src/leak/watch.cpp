@@ -128,7 +128,7 @@ bool deliver_one(std::unique_lock<mutex>& held, const findings& found, std::int6
     findings fresh = take_new(*s, found);
     bool any = !fresh.list.empty();
     report r;
-    if (any) r = make_report(fresh, s->wanted);
+    if (any) r = make_report(fresh, s->wanted, &found);
     spent_ns += base::now_ns() - begin;
     if (any) call(*s, r);
   }
