@@ -3,13 +3,16 @@
 set(below_base base)
 set(below_trace base trace)
 set(below_profile base profile)
+# These need a heap that can be walked.
+set(needs_heap_trace heap_glibc mark roots)
+set(needs_heap_leak watch)
 
 foreach(folder IN LISTS STRAY_FOLDERS)
   file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*_test.cpp)
-  if(STRAY_SANITIZE AND folder STREQUAL "trace")  # these need a heap that can be walked
-    foreach(name heap_glibc mark roots)
+  if(STRAY_SANITIZE AND DEFINED needs_heap_${folder})
+    foreach(name ${needs_heap_${folder}})
       list(FILTER tests EXCLUDE REGEX "/${name}_test\\.cpp$")
-      set_property(GLOBAL APPEND_STRING PROPERTY STRAY_SKIPPED "skipped unit_trace ${name}_test: ${STRAY_BLIND}\n")
+      set_property(GLOBAL APPEND_STRING PROPERTY STRAY_SKIPPED "skipped unit_${folder} ${name}_test: ${STRAY_BLIND}\n")
     endforeach()
   endif()
   if(STRAY_SANITIZE STREQUAL "thread" AND folder STREQUAL "trace")

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
@@ -29,10 +30,12 @@ enum class mode { snapshot, stop_the_world };  // stop_the_world is not built ye
 
 struct options {
   tier min_tier = tier::cycle;          // report this tier and better
-  std::chrono::nanoseconds min_age{0};  // report only what has been blocked for so long (good to 10 ms)
+  std::chrono::nanoseconds min_age{0};  // report only what has been blocked for so long; never sooner, up to 10 ms later
   leak::mode mode = mode::snapshot;
-  bool explain = false;                      // more text in causes
-  std::chrono::nanoseconds pause_budget{0};  // 0: none. A longer predicted pause refuses the snapshot, with a note
+  bool explain = false;  // more text in causes
+  // 0: none. A longer predicted pause (16 ms a GB of resident memory, 0.6 ms a MB of page tables) refuses the snapshot, with a note;
+  // the answer of a snapshot that somebody else asked for at the same time is taken all the same.
+  std::chrono::nanoseconds pause_budget{0};
 };
 
 struct frame {
@@ -57,9 +60,13 @@ struct group {
   std::vector<frame> stack;      // leaf first, without the runtime's own lines
   frame created_by;              // where go was called; function empty: unknown
   std::uint64_t creator_id = 0;  // of the oldest member; 0: an OS thread
-  std::string cause;             // what it waits for and why nobody comes, of the oldest member
+  // What it waits for and why nobody comes, of the oldest member: the primitive and where it was made or lies, the lock's owner and where
+  // that one is blocked, the root leak behind a victim, a cycle as a cycle.
+  std::string cause;
   std::chrono::nanoseconds age_max{0};
-  std::size_t bytes = 0;  // stack bytes in use, all members
+  std::size_t bytes = 0;       // stacks in use, and heap_bytes
+  std::size_t heap_bytes = 0;  // blocks that only one member leads to: what would be free without the leak, at least
+  std::size_t victims = 0;     // others that are leaked only because of these: root leaks first
   std::vector<leak::goroutine> goroutines;
   std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
 };
@@ -78,6 +85,8 @@ class report {
   std::chrono::nanoseconds pause() const noexcept { return pause_; }  // threads stood still for so long
   std::chrono::nanoseconds elapsed() const noexcept { return elapsed_; }
   std::chrono::system_clock::time_point taken() const noexcept { return taken_; }
+  // Number of the detection, growing from 1; those who share one see the same. 0: nothing has been started yet, so nothing was looked at.
+  std::uint64_t generation() const noexcept { return generation_; }
 
  private:
   friend struct report_builder;
@@ -87,12 +96,47 @@ class report {
   std::vector<group> groups_;
   std::chrono::nanoseconds pause_{0}, elapsed_{0};
   std::chrono::system_clock::time_point taken_{};
+  std::uint64_t generation_ = 0;
 };
 
 // Blocks until the verdict is there. Any goroutine or OS thread may call it; calls at the same time share one detection.
 report find(const options& o = {});
 
 std::ostream& operator<<(std::ostream& out, const report& r);
+
+// The end of on_leak: the destructor ends the calls. It waits for one that is running, unless that is what destroys it.
+class [[nodiscard]] subscription {
+ public:
+  struct state;
+  subscription() noexcept = default;
+  subscription(subscription&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  subscription& operator=(subscription&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~subscription();
+  void detach() noexcept { state_ = nullptr; }  // keeps it for the process
+
+ private:
+  friend subscription on_leak(std::function<void(const report&)> callback, std::chrono::nanoseconds every, const options& o,
+                              double cpu_share);
+  explicit subscription(state* s) noexcept : state_(s) {}
+  state* state_ = nullptr;
+};
+
+// Looks for leaks in the background, for the first time after `every` (at least 1 ms), and calls back with a report of the new ones only:
+// each leak once for each subscription, as soon as it meets `o`; what has leaked before the subscription is new to it. Without new ones
+// there is no call.
+// - The callback runs on the watch's own thread, one call at a time; it may block and use all of stray, but delays the other ones. An
+//   exception that leaves it is said on stderr, and the watch goes on; the report counts as delivered.
+// - Cost: `every` is stretched so that detections take at most `cpu_share` of the time. Without a candidate for a leak a look disturbs nobody.
+//   Subscriptions and requests at the same time share one detection.
+// - The thread runs while there are subscriptions. No call begins once the process exits (std::exit, or main has returned); exit waits up
+//   to 1 s for one that is running. While there is a subscription, the process is never called deadlocked.
+// Any goroutine or OS thread may call it; it does not wait for a detection. Throws std::invalid_argument for an empty callback or a share
+// that is not in (0, 1], std::bad_alloc, and std::system_error when no thread can be started.
+subscription on_leak(std::function<void(const report&)> callback, std::chrono::nanoseconds every, const options& o = {},
+                     double cpu_share = 0.01);
 
 // Memory that the tracer cannot see (pointers kept by a device, XORed, ...): [p, p + bytes) is scanned as a root until the object ends.
 class [[nodiscard]] root {

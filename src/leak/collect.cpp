@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "leak/cause.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
@@ -103,12 +104,13 @@ std::vector<profile::sample> leak_samples(const findings& f) {
     leak::tier tier;
     auto operator<=>(const key&) const = default;
   };
+  causes why_of(f);
   std::map<key, std::pair<profile::sample, const finding*>> groups;
   for (const finding& x : f.list) {
     if (x.tier < tier::cycle) continue;
     auto& [s, oldest] = groups[{x.pcs, x.waits, x.tier}];
     s.count++;
-    s.bytes += static_cast<std::int64_t>(x.bytes);
+    s.bytes += static_cast<std::int64_t>(x.bytes + x.heap_bytes);
     if (oldest == nullptr || x.age_ns > oldest->age_ns) oldest = &x;
   }
   std::vector<profile::sample> out;
@@ -117,7 +119,7 @@ std::vector<profile::sample> leak_samples(const findings& f) {
     s.pcs = k.pcs;
     s.wait_reason = runtime::text_of(k.waits);
     s.tier = to_string(k.tier);
-    s.cause = cause_of(*oldest);
+    s.cause = why_of.of(*oldest);
     if (oldest->created_by != 0) {
       std::vector<profile::shown_line> lines = profile::shown_lines({oldest->created_by});
       if (!lines.empty()) s.created_by = lines[0].line->function;

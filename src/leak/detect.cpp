@@ -4,8 +4,11 @@
 // 2. The child only decides; the stacks of leaked tasks are frozen, so they are read here, behind the inspecting bit.
 // 3. A verdict whose task has moved on by then was wrong: it is dropped and counted.
 // 4. Requests that arrive while a detection runs share the next one: a report never is older than its request.
+// 5. Each detection has a number; who shares one sees the same.
 // Who blocks in find() waits for an internal reason: it is never a candidate.
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <functional>
 #include <new>
 #include <optional>
@@ -39,9 +42,12 @@ struct request {
   request* next = nullptr;
   task* asker = nullptr;
   ablation without;
+  std::int64_t pause_budget_ns = 0;
   const std::function<void()>* job = nullptr;  // instead of a detection
   std::shared_ptr<const findings> answer;
   std::string error;
+
+  bool plain() const noexcept { return job == nullptr && without.none(); }  // may share a detection
 };
 
 struct detector {
@@ -55,6 +61,7 @@ struct detector {
   std::atomic<std::size_t> leaked{0};
   std::atomic<bool> complete{true};
   std::atomic<std::int64_t> taken_ns{0};
+  std::uint64_t generation = 0;  // its own thread's
 };
 constinit detector the_detector;
 
@@ -125,9 +132,9 @@ std::string hex(std::uintptr_t x) {
 }
 
 // Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
-std::string place_of(why reason, std::uintptr_t at) {
-  if (reason == why::weak_word) return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
-  if (reason == why::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
+std::string place_of(grounds reason, std::uintptr_t at) {
+  if (reason == grounds::weak_word) return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
+  if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
   return {};
 }
 
@@ -157,10 +164,24 @@ std::optional<finding> describe(const verdict& v) {
   if (runtime::rule_of(t->reason) == runtime::live_rule::chan && t->node_count == 1) {
     f.made_at = reinterpret_cast<const detail::chan_core*>(t->nodes[0].primitive)->made_at;
   }
+  if (runtime::rule_of(t->reason) != runtime::live_rule::chan && t->node_count == 1)
+    f.masked_primitive = ~t->nodes[0].primitive;
+  f.waits_for = v.waits_for;
+  f.root = v.root;
+  f.ring = v.ring;
+  f.heap_bytes = v.heap_bytes;
   f.likely_place = place_of(v.reason, v.at);
   if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);
   runtime::end_inspection(t);
   return f;
+}
+
+std::uint64_t main_task_id() noexcept {
+  base::slab<task>& all = runtime::tasks();
+  for (std::size_t i = 1; i < all.used(); i++) {
+    if (all.at(i)->is_main && all.at(i)->current_state() != runtime::state::free) return all.at(i)->id;
+  }
+  return 0;
 }
 
 // With candidates.
@@ -181,6 +202,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   judged.extra_count = roots.count;
   judged.count_rule = without.count_rule;
   judged.timer_roots = without.timer_roots;
+  judged.with_blame = without.blame;
   const base::range hidden[] = {memory.log_range(), memory.bump.where()};
   trace::snapshot_request snapshot;
   snapshot.decide = judge;
@@ -203,6 +225,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     if (out.notes.empty() || out.notes.back() != why) out.notes.push_back(std::move(why));
   } else {
     if (without.none()) proven.replace(*memory.log);
+    out.main_task_id = main_task_id();
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
       if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
     }
@@ -214,11 +237,23 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   }
 }
 
-std::shared_ptr<const findings> run(const ablation& without, const std::vector<int>& askers) {
+std::string ms_text(std::int64_t ns) { return std::to_string((ns + 999'999) / 1'000'000) + " ms"; }
+
+std::shared_ptr<const findings> run(const ablation& without, const std::vector<int>& askers, std::int64_t pause_budget_ns) {
   auto out = std::make_shared<findings>();
   std::int64_t began = base::now_ns();
   out->taken = std::chrono::system_clock::now();
-  if (count_candidates() != 0) look_for_leaks(without, askers, *out);
+  out->generation = ++the_detector.generation;
+  if (count_candidates() != 0) {
+    std::int64_t predicted = pause_budget_ns > 0 ? predicted_pause_ns() : 0;
+    if (predicted > pause_budget_ns) {
+      out->complete = false;
+      out->notes.push_back("a pause of " + ms_text(predicted) + " is predicted, more than the budget of " +
+                           ms_text(pause_budget_ns) + ": no verdict this time");
+      return out;
+    }
+    look_for_leaks(without, askers, *out);
+  }
   std::size_t leaked = 0;
   for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
   the_detector.leaked.store(leaked);
@@ -227,6 +262,17 @@ std::shared_ptr<const findings> run(const ablation& without, const std::vector<i
   the_detector.any.store(true);
   out->elapsed = std::chrono::nanoseconds(base::now_ns() - began);
   return out;
+}
+
+// Of those who will share the detection; 0: somebody sets none.
+std::int64_t largest_budget(const request* list) noexcept {
+  std::int64_t most = 0;
+  for (const request* r = list; r != nullptr; r = r->next) {
+    if (!r->plain()) continue;
+    if (r->pause_budget_ns <= 0) return 0;
+    most = std::max(most, r->pause_budget_ns);
+  }
+  return most;
 }
 
 void serve(request* list) noexcept {
@@ -241,10 +287,13 @@ void serve(request* list) noexcept {
       }
       if (r->job != nullptr) {
         (*r->job)();
-      } else if (!r->without.none()) {
-        r->answer = run(r->without, askers);
+      } else if (!r->plain()) {
+        r->answer = run(r->without, askers, 0);
       } else {
-        if (shared == nullptr) shared = run({}, askers);
+        if (shared == nullptr) {
+          std::int64_t most = largest_budget(r);
+          shared = run({}, askers, most);
+        }
         r->answer = shared;
       }
     } catch (const std::exception& e) {
@@ -311,9 +360,23 @@ void ask(request& r) {
 
 }  // namespace
 
-std::shared_ptr<const findings> detect(const ablation& without) {
+std::int64_t predicted_pause_ns() noexcept {
+  std::FILE* status = std::fopen("/proc/self/status", "re");
+  if (status == nullptr) return 0;
+  std::int64_t resident_kb = 0, tables_kb = 0;
+  char line[256];
+  while (std::fgets(line, sizeof line, status) != nullptr) {
+    std::sscanf(line, "VmRSS: %" SCNd64, &resident_kb);
+    std::sscanf(line, "VmPTE: %" SCNd64, &tables_kb);
+  }
+  std::fclose(status);
+  return resident_kb * 16 + tables_kb * 600;  // 16 ms a GB, 0.6 ms a MB
+}
+
+std::shared_ptr<const findings> detect(const ablation& without, std::int64_t pause_budget_ns) {
   request r;
   r.without = without;
+  r.pause_budget_ns = pause_budget_ns;
   ask(r);
   if (r.answer == nullptr) {
     auto failed = std::make_shared<findings>();

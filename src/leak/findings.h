@@ -22,17 +22,22 @@ struct finding {
   bool thread = false;
   std::string thread_name;
   leak::tier tier = tier::proven;
-  why reason = why::no_holder;
+  grounds reason = grounds::no_holder;
   runtime::wait_reason waits = runtime::wait_reason::none;
   std::int64_t since_ns = 0, age_ns = 0;  // monotonic
-  std::size_t bytes = 0;
+  std::size_t bytes = 0;                  // of stack
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
   std::vector<std::uintptr_t> pcs;
   std::string likely_place;              // likely: where the word or block lies
   std::vector<std::uint64_t> owner_ids;  // of the lock: some of them
   std::size_t owner_count = 0;
-  bool for_reading = false;  // they hold it for reading
+  bool for_reading = false;             // they hold it for reading
+  std::uintptr_t masked_primitive = 0;  // the complement of an embedded primitive's address; 0: none
+  // blame.h, by task id; 0: nobody.
+  std::uint64_t waits_for = 0, root = 0;
+  bool ring = false;
+  std::size_t heap_bytes = 0;
 };
 
 struct findings {
@@ -43,6 +48,8 @@ struct findings {
   unsigned looks = 0, stops = 0;  // snapshots for which others' threads were not stopped, were stopped
   std::uint64_t signals = 0;      // sent to stop threads
   std::chrono::system_clock::time_point taken{};
+  std::uint64_t generation = 0;
+  std::uint64_t main_task_id = 0;  // of the main thread's record; 0: it has none
 };
 
 // Waits for a detection that begins after the call; calls at the same time share it. Any goroutine or OS thread.
@@ -53,10 +60,14 @@ struct ablation {
   bool count_rule = true;
   bool holds_rule = true;  // off: holds of a shared_mutex need not add up to its count
   bool timer_roots = true;
+  bool blame = true;  // off: causes name no root leak, nothing is said of what is kept
 
-  bool none() const noexcept { return off == 0 && count_rule && holds_rule && timer_roots; }
+  bool none() const noexcept { return off == 0 && count_rule && holds_rule && timer_roots && blame; }
 };
-std::shared_ptr<const findings> detect(const ablation& without = {});
+// pause_budget_ns: as in options.
+std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_t pause_budget_ns = 0);
+// What a pause would take now, from resident memory and page tables; 0: cannot be told.
+std::int64_t predicted_pause_ns() noexcept;
 
 // Runs the job where there is room for it: libdw wants more stack than a goroutine has. A goroutine hands it to the detector's thread, so the
 // job must not ask for a detection; an OS thread runs it itself.
@@ -73,8 +84,9 @@ struct last_detection {
 };
 std::optional<last_detection> last() noexcept;
 
-report make_report(const findings& f, const options& o);
-std::string cause_of(const finding& f);
+bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
+// all: where owners and root leaks are looked up, when f is a part of it.
+report make_report(const findings& f, const options& o, const findings* all = nullptr);
 
 // All goroutines and blocked OS threads as stacks, leaked ones first when `f` is given (marked), the caller's own first otherwise.
 // own_thread: the caller's, too, when it is an OS thread; a server's thread that asks for a profile is none of it.

@@ -1,6 +1,7 @@
 #include "leak/judge.h"
 
-#include <stray/detail/handle.hpp>
+#include "leak/blame.h"
+#include "leak/handle_words.h"
 #include "runtime/worker.h"
 #include "trace/image.h"
 #include "trace/mark.h"
@@ -13,15 +14,10 @@ using runtime::live_rule;
 using trace::marker;
 using trace::origin;
 
-// The embedded primitives that somebody waits on by reference, by address.
-struct waited_on {
-  std::uintptr_t primitive;
-  std::uint32_t node;
-};
-
 struct judge_state {
   judge_request* request;
-  trace::slice<waited_on> embedded;
+  trace::slice<waited_on> embedded;    // by address
+  trace::slice<blame> blames;          // empty: not known yet
   trace::list<std::uint32_t> pending;  // nodes made live, whose lock waiters are still to follow
   bool marking = false;
 
@@ -58,20 +54,6 @@ std::size_t stack_size(const wait_graph& g, std::uintptr_t top) noexcept {
 }
 
 // --- handle words -------------------------------------------------------------------------------------------------------------------
-
-core_state* core_of(wait_graph& g, std::uintptr_t value) noexcept {
-  if (!g.core_slab.holds(value)) return nullptr;
-  std::size_t index = (value - g.core_slab.lo) / g.core_size;
-  return index < g.cores.size && g.cores[index].exists ? &g.cores[index] : nullptr;
-}
-
-bool is_handle(const wait_graph& g, const trace::word& w, detail::handle_kind* kind) noexcept {
-  if (!w.has_next || w.raw != w.value || (w.value - g.core_slab.lo) % g.core_size != 0) return false;
-  std::uintptr_t rest = w.next ^ w.value ^ w.at ^ detail::handle_key;
-  if (rest > 2) return false;
-  *kind = static_cast<detail::handle_kind>(rest);
-  return true;
-}
 
 void locate(void* self, const trace::word& w) noexcept {
   judge_request& r = of(self);
@@ -249,33 +231,33 @@ bool index_embedded(judge_request& r) noexcept {
   return true;
 }
 
-why reason_of(const wait_graph& g, std::uint32_t number) noexcept {
+grounds reason_of(const wait_graph& g, std::uint32_t number) noexcept {
   const node& n = g.nodes[number];
   switch (n.rule) {
     case live_rule::nobody:
-      return why::nobody;
+      return grounds::nobody;
     case live_rule::chan:
-      return n.wait_count == 0 ? why::nobody : why::no_holder;
+      return n.wait_count == 0 ? grounds::nobody : grounds::no_holder;
     case live_rule::reference:
-      return why::no_reference;
+      return grounds::no_reference;
     default:
       break;
   }
   bool ended = false, cycle = false;
   for (std::uint32_t e = n.owners; e != no_edge; e = g.edges[e].next_owner) {
     std::uint32_t owner = g.edges[e].owner;
-    if (owner == number) return why::owner_is_self;
+    if (owner == number) return grounds::owner_is_self;
     ended = ended || owner == no_node;
     cycle = cycle || (owner != no_node && n.cycle != 0 && g.nodes[owner].cycle == n.cycle);
   }
-  return cycle ? why::in_cycle : ended ? why::owner_ended : why::owner_leaked;
+  return cycle ? grounds::in_cycle : ended ? grounds::owner_ended : grounds::owner_leaked;
 }
 
 // Is this one of the owners that the reason speaks of?
-bool is_meant(const wait_graph& g, const lock_edge& e, why reason) noexcept {
-  if (reason == why::owner_ended) return e.owner == no_node;
+bool is_meant(const wait_graph& g, const lock_edge& e, grounds reason) noexcept {
+  if (reason == grounds::owner_ended) return e.owner == no_node;
   if (e.owner == no_node || g.nodes[e.owner].live) return false;
-  return reason != why::in_cycle || g.nodes[e.owner].cycle == g.nodes[e.waiter].cycle;
+  return reason != grounds::in_cycle || g.nodes[e.owner].cycle == g.nodes[e.waiter].cycle;
 }
 
 void name_owners(const wait_graph& g, std::uint32_t number, verdict& v) noexcept {
@@ -291,19 +273,25 @@ void name_owners(const wait_graph& g, std::uint32_t number, verdict& v) noexcept
   }
 }
 
-void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, why reason, std::uintptr_t at) noexcept {
+void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, grounds reason, std::uintptr_t at) noexcept {
   const node& n = r.graph.nodes[number];
   verdict_log& log = *r.log;
   if (log.count == log.room || n.is_main) return;
   verdict& v = log.list[log.count++];
-  v = {n.record, tier, reason, n.for_reading, n.seq, at, 0, {}};
+  v = {n.record, tier, reason, n.for_reading, n.seq, at, 0, {}, 0, 0, false, 0};
   name_owners(r.graph, number, v);
+  if (state.blames.size == 0) return;
+  const blame& b = state.blames[number];
+  if (b.waits_for != no_node) v.waits_for = r.graph.nodes[b.waits_for].id;
+  if (b.root != no_node) v.root = r.graph.nodes[b.root].id;
+  v.ring = b.ring;
+  v.heap_bytes = b.heap_bytes;
 }
 
 // Those that became live in a weaker stage than the first are reported as likely, with the word that did it.
 struct stage {
   judge_request* request;
-  why reason;
+  grounds reason;
   std::size_t seen;  // pending nodes looked at so far
 };
 void after(void* arg, std::uintptr_t at) noexcept {
@@ -354,7 +342,7 @@ void judge(void* arg, trace::image& image) noexcept {
   }
   m.mark_roots();
 
-  stage weak{&r, why::weak_word, state.pending.size()};
+  stage weak{&r, grounds::weak_word, state.pending.size()};
   m.mark_weak(after_word, &weak);
 
   if (!image.is_off(trace::root::orphans)) {
@@ -366,22 +354,23 @@ void judge(void* arg, trace::image& image) noexcept {
         m.reach(n.stack);
       }
     }
-    stage orphans{&r, why::orphan, state.pending.size()};
+    stage orphans{&r, grounds::orphan, state.pending.size()};
     m.mark_orphans(after_block, &orphans);
   }
 
   if (!find_cycles(g, *r.memory)) return;
+  if (r.with_blame) find_blame(g, m, {state.embedded.data, state.embedded.size}, state.blames);
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
     if (n.what != node::candidate || n.live) continue;
     if (unsafe) {
-      add_verdict(r, i, verdict_tier::likely, why::not_stopped, 0);
+      add_verdict(r, i, verdict_tier::likely, grounds::not_stopped, 0);
       log.undecided++;
     } else if (n.uncounted) {
-      add_verdict(r, i, verdict_tier::likely, why::uncounted, 0);
+      add_verdict(r, i, verdict_tier::likely, grounds::uncounted, 0);
     } else {
-      why reason = reason_of(g, i);
-      bool cycle = reason == why::in_cycle || reason == why::owner_is_self;
+      grounds reason = reason_of(g, i);
+      bool cycle = reason == grounds::in_cycle || reason == grounds::owner_is_self;
       add_verdict(r, i, cycle ? verdict_tier::cycle : verdict_tier::proven, reason, 0);
     }
   }

@@ -30,7 +30,7 @@ struct image;
 
 namespace stray::leak {
 
-enum class why : std::uint8_t {
+enum class grounds : std::uint8_t {
   no_holder,      // nobody alive holds a handle that could wake it
   nobody,         // nil channel, select without cases
   owner_leaked,   // the lock's owner is itself leaked
@@ -49,13 +49,17 @@ enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  /
 struct verdict {
   std::uint32_t record;
   verdict_tier tier;
-  why reason;
+  grounds reason;
   bool for_reading;  // the owners hold the lock for reading
   std::uint64_t seq;
   std::uintptr_t at;  // likely: where the word or block lies
   static constexpr std::uint32_t owners_named = 4;
   std::uint32_t owner_count;  // of those that keep it from the lock
   std::uint64_t owner_ids[owners_named];
+  // blame.h, by task id; 0: nobody.
+  std::uint64_t waits_for, root;
+  bool ring;
+  std::uint64_t heap_bytes;
 };
 
 // In memory shared by parent and child.
@@ -77,6 +81,7 @@ struct judge_request {
   unsigned extra_count = 0;
   bool count_rule = true;   // off: for the ablation test of COUNT
   bool timer_roots = true;  // off: for the ablation test of timers
+  bool with_blame = true;   // off: to measure what it costs
   // The child's:
   wait_graph graph;
   bool filled = false, failed = false;

@@ -4,6 +4,7 @@
 #include <ostream>
 #include <string>
 
+#include "leak/cause.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
@@ -12,20 +13,12 @@
 namespace stray::leak {
 
 struct report_builder {
-  static report build(const findings& f, const options& o);
+  static report build(const findings& f, const options& o, const findings& all);
 };
 
 namespace {
 
 frame frame_of(const profile::shown_line& l) { return {l.pc, l.line->function, l.line->file, l.line->line}; }
-
-std::string place(std::uintptr_t return_address) {
-  if (return_address == 0) return {};
-  std::vector<profile::shown_line> lines = profile::shown_lines({return_address});
-  if (lines.empty()) return {};
-  const profile::source_line& l = *lines[0].line;
-  return l.file.empty() ? l.function : l.file + ":" + std::to_string(l.line);
-}
 
 std::string age_text(std::chrono::nanoseconds age) {
   auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
@@ -34,18 +27,17 @@ std::string age_text(std::chrono::nanoseconds age) {
   return std::to_string(ms / 60'000) + " min";
 }
 
-std::string owners_of(const finding& f) {
-  std::string text = f.owner_count > 1 ? "goroutines or threads " : "goroutine or thread ";
-  for (std::size_t i = 0; i < f.owner_ids.size(); i++) text += (i != 0 ? ", " : "") + std::to_string(f.owner_ids[i]);
-  if (f.owner_count > f.owner_ids.size()) text += " and " + std::to_string(f.owner_count - f.owner_ids.size()) + " more";
-  return text;
+std::string size_text(std::size_t bytes) {
+  if (bytes < 10'000) return std::to_string(bytes) + " bytes";
+  if (bytes < 10'000'000) return std::to_string(bytes / 1000) + " KB";
+  return std::to_string(bytes / 1'000'000) + " MB";
 }
 
 struct group_key {
   std::vector<std::uintptr_t> pcs;
   leak::tier tier;
   runtime::wait_reason waits;
-  why reason;
+  grounds reason;
   auto operator<=>(const group_key&) const = default;
 };
 
@@ -65,61 +57,33 @@ const char* to_string(tier t) noexcept {
   return "?";
 }
 
-std::string cause_of(const finding& f) {
-  auto made = [&f] {
-    std::string at = place(f.made_at);
-    return at.empty() ? std::string() : " (channel made at " + at + ")";
-  };
-  bool shared = f.waits == runtime::wait_reason::rwmutex_rlock || f.waits == runtime::wait_reason::rwmutex_lock;
-  std::string held = f.for_reading ? "held for reading by " : shared ? "held, or asked for before, by " : "held by ";
-  std::string owners = owners_of(f);
-  const char *have = f.owner_count > 1 ? "have" : "has", *are = f.owner_count > 1 ? "are" : "is";
-  switch (f.reason) {
-    case why::no_holder:
-      return "nothing alive holds a handle that could wake it" + made();
-    case why::nobody:
-      return "nobody can ever wake it";
-    case why::owner_leaked:
-      return "the lock is " + held + owners + ", which " + are + (f.owner_count > 1 ? " leaked too" : " itself leaked");
-    case why::owner_is_self:
-      return f.for_reading ? "it holds the lock itself for reading: a lock cannot be upgraded"
-                           : "it holds the lock itself: locked twice";
-    case why::owner_ended:
-      return "the lock is " + held + owners + ", which " + have + " ended without unlocking it";
-    case why::in_cycle:
-      return "a cycle of locks: it waits for a lock " + held + owners + ", which " + (f.owner_count > 1 ? "wait" : "waits") +
-             " in the same cycle";
-    case why::no_reference:
-      return "nothing alive refers to what it waits on";
-    case why::weak_word:
-    case why::orphan:
-      return "would be proven but for " + f.likely_place + made();
-    case why::uncounted:
-      return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the "
-             "tracer cannot see)" +
-             made();
-    case why::not_stopped:
-      return "would be proven, but a thread could not be stopped or memory could not be read (see the notes)";
-  }
-  return {};
+// Goroutines begin to wait by a clock that may be 10 ms behind, so that they look older than they are.
+bool is_wanted(const finding& f, const options& o) noexcept {
+  constexpr std::int64_t clock_error_ns = 10'000'000;
+  if (f.tier < o.min_tier) return false;
+  return o.min_age.count() <= 0 || f.age_ns - (f.thread ? 0 : clock_error_ns) >= o.min_age.count();
 }
 
-report report_builder::build(const findings& f, const options& o) {
+report report_builder::build(const findings& f, const options& o, const findings& all) {
   report r;
   r.complete_ = f.complete;
   r.notes_ = f.notes;
   r.pause_ = f.pause;
   r.elapsed_ = f.elapsed;
   r.taken_ = f.taken;
+  r.generation_ = f.generation;
   if (o.mode == mode::stop_the_world) r.notes_.push_back("mode stop_the_world is not built yet; a snapshot was taken");
+  causes why_of(all);
   std::map<group_key, group> groups;
   std::map<group_key, const finding*> oldest;
   for (const finding& x : f.list) {
-    if (x.tier < o.min_tier || x.age_ns < o.min_age.count()) continue;
+    if (!is_wanted(x, o)) continue;
     group_key k{x.pcs, x.tier, x.waits, x.reason};
     group& g = groups[k];
     g.count++;
-    g.bytes += x.bytes;
+    g.bytes += x.bytes + x.heap_bytes;
+    g.heap_bytes += x.heap_bytes;
+    g.victims += why_of.victims(x);
     g.age_max = std::max(g.age_max, std::chrono::nanoseconds(x.age_ns));
     g.goroutines.push_back({x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns)});
     const finding*& first = oldest[k];
@@ -137,7 +101,7 @@ report report_builder::build(const findings& f, const options& o) {
       if (!lines.empty()) g.created_by = frame_of(lines[0]);
     }
     g.creator_id = first.creator_id;
-    g.cause = cause_of(first);
+    g.cause = why_of.of(first);
     std::sort(g.goroutines.begin(), g.goroutines.end(), [](const goroutine& a, const goroutine& b) { return a.id < b.id; });
     r.groups_.push_back(std::move(g));
   }
@@ -145,12 +109,14 @@ report report_builder::build(const findings& f, const options& o) {
   return r;
 }
 
-report make_report(const findings& f, const options& o) { return report_builder::build(f, o); }
+report make_report(const findings& f, const options& o, const findings* all) {
+  return report_builder::build(f, o, all != nullptr ? *all : f);
+}
 
 namespace {
 [[gnu::noinline]] report find_now(const options& o) {
   if (!runtime::started()) return make_report(findings{}, o);
-  std::shared_ptr<const findings> f = detect();
+  std::shared_ptr<const findings> f = detect({}, o.pause_budget.count());
   report r;
   on_large_stack([&] { r = make_report(*f, o); });
   return r;
@@ -183,6 +149,7 @@ std::ostream& operator<<(std::ostream& out, const report& r) {
       if (!g.created_by.file.empty()) out << "        " << g.created_by.file << ":" << g.created_by.line << "\n";
     }
     out << "    why: " << g.cause << "\n";
+    if (g.heap_bytes != 0) out << "    keeps " << size_text(g.heap_bytes) << " of heap memory\n";
     out << "    " << (g.goroutines.size() > 0 && g.goroutines[0].thread ? "threads" : "goroutines");
     for (std::size_t i = 0; i < g.goroutines.size() && i < 8; i++) out << " " << g.goroutines[i].id;
     if (g.goroutines.size() > 8) out << " ... (" << g.goroutines.size() - 8 << " more)";

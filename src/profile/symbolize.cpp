@@ -82,6 +82,21 @@ class symbols {
     return *slot;
   }
 
+  std::string object_at(std::uintptr_t address) {
+    std::lock_guard guard(lock_);
+    module_counters now = count_modules();
+    if (dwfl_ == nullptr || now != modules_) report(now);
+    Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, address) : nullptr;
+    GElf_Off offset = 0;
+    GElf_Sym symbol;
+    const char* name =
+        module == nullptr ? nullptr : dwfl_module_addrinfo(module, address, &offset, &symbol, nullptr, nullptr, nullptr);
+    if (name == nullptr || offset >= symbol.st_size || GELF_ST_TYPE(symbol.st_info) != STT_OBJECT) return {};
+    std::string text = demangle(name);
+    if (offset != 0) text += "+" + std::to_string(offset);
+    return text;
+  }
+
  private:
   static int removed(Dwfl_Module* module, void*, const char*, Dwarf_Addr, void* self) {
     static_cast<symbols*>(self)->indices_.erase(module);
@@ -170,6 +185,8 @@ symbols& instance() {
 }
 
 }  // namespace
+
+std::string data_symbol(std::uintptr_t address) { return instance().object_at(address); }
 
 const std::vector<source_line>& symbolize(std::uintptr_t pc) { return instance().at(pc); }
 

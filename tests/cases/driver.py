@@ -2,7 +2,8 @@
 """Runs one case and compares what it reports with the head of its source.
 
 The head has lines `// expect: COUNT SITE [REASON] TIER`, or `// expect: nothing`. `@tag` at the end also asserts the line: that of the
-source which carries the comment `// here: tag`. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
+source which carries the comment `// here: tag`. A line `// cause: TEXT` asserts that the cause of some group contains TEXT; in it N stands
+for a number and @tag for that line of the source. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
 stray's on stderr is a failure. Status 77 is passed through: skipped, and stdout says why.
 """
 import argparse
@@ -46,15 +47,34 @@ def expected(source):
     return result
 
 
+def expected_causes(source):
+    """[(text as written, pattern)]"""
+    text = source.read_text().splitlines()
+    tags = {m[1]: str(n) for n, line in enumerate(text, 1) if (m := re.search(r"// here: (\w+)", line))}
+    causes = []
+    for line in text:
+        if not (m := re.match(r"// cause: (.*)", line)):
+            continue
+        pattern = re.sub(r"\bN\b", r"\\d+", re.escape(m[1].strip()))
+        for tag in re.findall(r"@(\w+)", m[1]):
+            if tag not in tags:
+                sys.exit(f"{source}: no line carries the comment `// here: {tag}`")
+            pattern = re.sub(rf"@{tag}\b", lambda _: rf"\S*{re.escape(source.name)}:{tags[tag]}\b", pattern)
+        causes.append((m[1].strip(), pattern))
+    return causes
+
+
 def as_text(groups):
     return sorted(f"{n} {what}" + (f" @{at}" if at else "") for (what, at), n in groups.items()) or ["nothing"]
 
 
-def run(exe, procs, show):
+def run(exe, procs, show, causes):
     env = dict(os.environ)
     env.pop("STRAY_SHOW", None)
     if show:
         env["STRAY_SHOW"] = "1"
+    if causes:
+        env["STRAY_CAUSES"] = "1"
     if procs:
         env["STRAY_MAXPROCS"] = procs
     try:
@@ -64,10 +84,14 @@ def run(exe, procs, show):
         return subprocess.CompletedProcess([exe], None, out, err)
 
 
-def judge(done, want):
+def judge(done, want, causes):
     """The list of what is wrong with this run."""
     _, bar, after = done.stdout.rpartition("\n----\n")
-    got, wrong = parse((after if bar else done.stdout).splitlines(), "unexpected output")
+    lines = (after if bar else done.stdout).splitlines()
+    said = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
+    got, wrong = parse([line for line in lines if not line.startswith("cause: ")], "unexpected output")
+    missing = [text for text, pattern in causes if not any(re.search(pattern, cause) for cause in said)]
+    wrong += [f"no cause contains: {text}" for text in missing] + ([f"cause: {cause}" for cause in said] if missing else [])
     tagged = {what for what, line in want if line}
     merged = collections.Counter()
     for (what, line), count in got.items():
@@ -92,17 +116,17 @@ def main():
     parser.add_argument("--procs", default="", metavar="1,2,4,8", help="run with each STRAY_MAXPROCS; default: leave it as it is")
     parser.add_argument("--show", action="store_true", help="print the full report next to what is expected")
     options = parser.parse_args()
-    want = expected(options.source)
+    want, causes = expected(options.source), expected_causes(options.source)
     exe = str(options.exe.resolve())
     failures, runs = collections.Counter(), 0
     for procs in options.procs.split(","):
         for _ in range(options.repeat):
-            done = run(exe, procs, options.show)
+            done = run(exe, procs, options.show, causes)
             runs += 1
             if done.returncode == 77:
                 print("skipped: " + (done.stdout.strip() or done.stderr.strip() or "no reason given"))
                 return 77
-            wrong = judge(done, want)
+            wrong = judge(done, want, causes)
             if options.show:
                 print(done.stdout.rpartition("\n----\n")[0] or done.stdout)
                 print("expected:", *as_text(want), sep="\n  ")

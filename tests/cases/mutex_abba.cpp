@@ -1,6 +1,7 @@
 // Two goroutines lock two global mutexes in opposite order; the channel makes sure that each has its first.
 // expect: 1 left_then_right [sync.Mutex.Lock] cycle @right
 // expect: 1 right_then_left [sync.Mutex.Lock] cycle @left
+// cause: they wait for each other: goroutine N at @right [sync.Mutex.Lock] -> goroutine N at @left [sync.Mutex.Lock] -> goroutine N
 #include <mutex>
 
 #include "report.hpp"

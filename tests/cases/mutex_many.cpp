@@ -1,6 +1,8 @@
 // 1000 goroutines wait for a global mutex whose owner waits for a channel that nobody else holds.
 // expect: 1 hold_for_ever::lambda [chan receive] proven @receive
 // expect: 1000 main::lambda [sync.Mutex.Lock] proven @lock
+// cause: the lock (m) is held by goroutine N, which is itself leaked; goroutine N is blocked at @receive [chan receive]
+// cause: a root leak: 1000 others are leaked because of it
 #include <mutex>
 
 #include "report.hpp"

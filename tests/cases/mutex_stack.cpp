@@ -1,5 +1,6 @@
 // 1000 goroutines lock a mutex on their own stack twice.
 // expect: 1000 main::lambda [sync.Mutex.Lock] cycle @second
+// cause: it holds the lock (on the stack of goroutine N) itself: locked twice
 #include "report.hpp"
 
 int main() {

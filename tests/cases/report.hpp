@@ -2,7 +2,8 @@
 // head of the source.
 //
 // SITE is the innermost function of the user's own code, without arguments, template arguments and anonymous namespaces; a lambda is
-// `enclosing::lambda`. LINE is that frame's line. With STRAY_SHOW=1 the report that a person reads is printed first, up to `----`.
+// `enclosing::lambda`. LINE is that frame's line. With STRAY_SHOW=1 the report that a person reads is printed first, up to `----`; with
+// STRAY_CAUSES=1 a line `cause: TEXT` a group follows.
 #pragma once
 
 #include <cstdlib>
@@ -70,6 +71,9 @@ inline int print(const stray::leak::report& r) {
   }
   for (const auto& [line, count] : lines) std::cout << count << ' ' << line << '\n';
   if (lines.empty()) std::cout << "nothing\n";
+  if (std::getenv("STRAY_CAUSES") != nullptr) {
+    for (const stray::leak::group& g : r.groups()) std::cout << "cause: " << g.cause << '\n';
+  }
   if (!r.complete()) {
     std::cout << "incomplete\n";
     for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';

@@ -6,6 +6,8 @@
 //   interop_ending exits_thread  an OS thread does
 //   interop_ending returns_joining, exits_joining
 //                                a static, older than the runtime, whose destructor waits for its goroutines
+//   interop_ending returns_watching  while on_leak calls back without end, for a static and for a detached subscription
+//   interop_ending exits_watching    a callback of on_leak calls std::exit(7)
 //   interop_ending detects       detections without end, until a signal ends it
 // Prints `ready` before; what atexit handlers and destructors of statics print comes after.
 #include <atomic>
@@ -80,6 +82,20 @@ std::unique_ptr<node> blocks;  // what makes a detection last
   });
 }
 
+stray::leak::subscription watched;  // older than the runtime
+std::atomic<int> calls{0};
+std::atomic<bool> may_exit{false};
+
+// Each call finds a new leak for the next one.
+void watch_for_ever(bool exits) {
+  auto called = [exits](const stray::leak::report&) {
+    stray::go([ch = stray::make_chan<int>()] { ch.recv(); });
+    if (++calls >= 10 && exits && may_exit) std::exit(7);
+  };
+  watched = stray::leak::on_leak(called, std::chrono::milliseconds(1), {}, 1);
+  stray::leak::on_leak(called, std::chrono::milliseconds(1), {}, 1).detach();
+}
+
 void detect_for_ever() {
   for (int i = 0; i < 1'000'000; i++) {
     auto fresh = std::make_unique<node>();
@@ -99,8 +115,11 @@ int main(int, char** argv) {
   block_and_run();
   if (how.ends_with("joining")) with_goroutines.open();
   if (how.ends_with("detecting") || how == "detects") detect_for_ever();
+  if (how.ends_with("watching")) watch_for_ever(how == "exits_watching");
+  while (how == "returns_watching" && calls < 10) stray::yield();
   std::cout << "ready" << std::endl;
   std::cin.get();
+  may_exit = true;
   if (how == "exits" || how == "exits_joining") stray::go([] { std::exit(7); });
   if (how == "exits_thread") std::thread([] { std::exit(7); }).detach();
   if (how.starts_with("exits") || how == "detects") stray::make_chan<void>().recv();

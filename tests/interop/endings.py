@@ -7,6 +7,8 @@
 # subject: exits_thread
 # subject: returns_joining
 # subject: exits_joining
+# subject: returns_watching
+# subject: exits_watching
 # subject: signalled_while_detecting
 import ctypes
 import os

@@ -1,0 +1,37 @@
+// Among the leaked: who waits for whom, and what each keeps. Decides nothing: verdicts are made before.
+//
+// 1. waits_for: another leaked one that could do it, if it could run: it holds a handle with the right, the lock, or memory with the
+//    primitive. Not one that waits for the same itself: workers that share a channel are peers, none is another's victim.
+// 2. root: where that chain ends; it may end in a ring (each waits for the next), whose first member then stands for all.
+// 3. heap_bytes: blocks that live memory does not reach, and of the leaked this one only. A block has at most one owner or is shared: it is
+//    read at most twice, so the cost is that of two markings of what the leaked reach.
+// 4. It has memory of its own: when that ends, causes say less, and the verdicts stay.
+// Pure; runs in the snapshot.
+#pragma once
+
+#include <cstdint>
+
+#include "leak/wait_graph.h"
+#include "trace/image_types.h"
+
+namespace stray::trace {
+class marker;
+}
+
+namespace stray::leak {
+
+struct waited_on {  // an embedded primitive that somebody waits on by reference
+  std::uintptr_t primitive;
+  std::uint32_t node;
+};
+
+struct blame {
+  std::uint32_t waits_for = no_node, root = no_node;  // root no_node: it is one itself
+  bool ring = false;
+  std::uint64_t heap_bytes = 0;
+};
+
+// One blame a node; none when there is no memory. `embedded` is sorted by address.
+void find_blame(wait_graph& g, trace::marker& m, trace::slice<const waited_on> embedded, trace::slice<blame>& out) noexcept;
+
+}  // namespace stray::leak

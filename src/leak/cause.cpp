@@ -1,0 +1,139 @@
+#include "leak/cause.h"
+
+#include "profile/symbolize.h"
+#include "runtime/stack.h"
+#include "runtime/task.h"
+
+namespace stray::leak {
+
+namespace {
+
+std::string place_of_line(const profile::source_line& l) {
+  return l.file.empty() ? l.function : l.file + ":" + std::to_string(l.line);
+}
+
+std::string place(const std::vector<std::uintptr_t>& return_addresses) {
+  std::vector<profile::shown_line> lines = profile::shown_lines(return_addresses);
+  for (const profile::shown_line& l : lines) {
+    if (!l.line->function.starts_with("std::")) return place_of_line(*l.line);
+  }
+  return lines.empty() ? std::string() : place_of_line(*lines[0].line);
+}
+
+// Where an embedded primitive lies.
+std::string place_of_memory(std::uintptr_t address) {
+  if (runtime::task* t = runtime::stack_owner(address, nullptr)) return "on the stack of goroutine " + std::to_string(t->id);
+  std::string symbol = profile::data_symbol(address);
+  return symbol.empty() ? "in heap memory" : symbol;
+}
+
+}  // namespace
+
+causes::causes(const findings& f) : all_(f) {
+  for (const finding& x : f.list) {
+    by_task_[x.task_id] = &x;
+    if (x.root != 0 && !x.ring) victims_[x.root]++;
+  }
+}
+
+std::string causes::name(std::uint64_t task_id) const {
+  if (task_id == all_.main_task_id && task_id != 0) return "the main thread";
+  auto found = by_task_.find(task_id);
+  if (found == by_task_.end()) return "goroutine or thread " + std::to_string(task_id);
+  return (found->second->thread ? "thread " : "goroutine ") + std::to_string(found->second->id);
+}
+
+// " at FILE:LINE [reason]", as far as it is known.
+std::string causes::blocked(std::uint64_t task_id) const {
+  auto found = by_task_.find(task_id);
+  if (found == by_task_.end()) return {};
+  std::string at = place(found->second->pcs);
+  return (at.empty() ? std::string() : " at " + at) + " [" + runtime::text_of(found->second->waits) + "]";
+}
+
+std::string causes::owners(const finding& f) const {
+  std::string text;
+  for (std::size_t i = 0; i < f.owner_ids.size(); i++) text += (i != 0 ? ", " : "") + name(f.owner_ids[i]);
+  if (f.owner_count > f.owner_ids.size()) text += " and " + std::to_string(f.owner_count - f.owner_ids.size()) + " more";
+  return text;
+}
+
+std::string causes::primitive(const finding& f) const {
+  if (f.made_at != 0) {
+    std::string at = place({f.made_at});
+    return at.empty() ? std::string() : " (channel made at " + at + ")";
+  }
+  return f.masked_primitive == 0 ? std::string() : " (" + place_of_memory(~f.masked_primitive) + ")";
+}
+
+std::string causes::ring(const finding& f) const {
+  constexpr int most = 16;
+  std::string text;
+  const finding* at = &f;
+  for (int n = 0; n < most; n++) {
+    text += name(at->task_id) + blocked(at->task_id) + " -> ";
+    std::uint64_t next = at->waits_for;
+    auto found = by_task_.find(next);
+    if (next == f.task_id || found == by_task_.end()) return text + name(next);
+    at = found->second;
+  }
+  return text + "...";
+}
+
+std::string causes::why_text(const finding& f) const {
+  bool shared = f.waits == runtime::wait_reason::rwmutex_rlock || f.waits == runtime::wait_reason::rwmutex_lock;
+  std::string held = f.for_reading ? "held for reading by " : shared ? "held, or asked for before, by " : "held by ";
+  std::string lock = "the lock" + primitive(f) + " is " + held + owners(f);
+  bool many = f.owner_count > 1;
+  switch (f.reason) {
+    case grounds::no_holder:
+      return "nothing alive holds a handle that could wake it" + primitive(f);
+    case grounds::nobody:
+      return "nobody can ever wake it";
+    case grounds::owner_leaked:
+      return lock + (many ? ", which are leaked too" : ", which is itself leaked");
+    case grounds::owner_is_self:
+      return "it holds the lock" + primitive(f) +
+             (f.for_reading ? " itself for reading: a lock cannot be upgraded" : " itself: locked twice");
+    case grounds::owner_ended:
+      return lock + (many ? ", which have" : ", which has") + " ended without unlocking it";
+    case grounds::in_cycle:
+      return "a cycle of locks: " + lock + (many ? ", which wait" : ", which waits") + " in the same cycle";
+    case grounds::no_reference:
+      return "nothing alive refers to what it waits on" + primitive(f);
+    case grounds::weak_word:
+    case grounds::orphan:
+      return "would be proven but for " + f.likely_place + primitive(f);
+    case grounds::uncounted:
+      return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the "
+             "tracer "
+             "cannot see)" +
+             primitive(f);
+    case grounds::not_stopped:
+      return "would be proven, but a thread could not be stopped or memory could not be read (see the notes)";
+  }
+  return {};
+}
+
+std::string causes::of(const finding& f) const {
+  std::string text = why_text(f);
+  if (f.ring && f.waits_for != 0) {
+    text += "; they wait for each other: " + ring(f);
+  } else if (f.waits_for != 0) {
+    bool named = f.reason == grounds::owner_leaked && f.owner_count == 1;
+    text += "; " + (named ? name(f.waits_for) + " is blocked" : "it waits for " + name(f.waits_for) + ", leaked");
+    text += blocked(f.waits_for);
+    if (f.root != 0 && f.root != f.waits_for) text += "; the root leak is " + name(f.root) + blocked(f.root);
+  }
+  if (std::size_t n = victims(f); n != 0) {
+    text += "; a root leak: " + std::to_string(n) + (n == 1 ? " other is" : " others are") + " leaked because of it";
+  }
+  return text;
+}
+
+std::size_t causes::victims(const finding& f) const {
+  auto found = victims_.find(f.task_id);
+  return found == victims_.end() ? 0 : found->second;
+}
+
+}  // namespace stray::leak

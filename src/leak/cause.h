@@ -1,0 +1,36 @@
+// Why a leaked one never wakes, in words: what it waits on, whom, and where that one is blocked.
+//
+// 1. Addresses of the program's memory are never kept as they are: a report that lies about must keep nothing alive.
+// 2. A leak is a root, or the victim of another one: then the text names whom it waits for, and the root behind that.
+// Runs where libdw has room (on_large_stack); allocates.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "leak/findings.h"
+
+namespace stray::leak {
+
+class causes {
+ public:
+  explicit causes(const findings& f);  // f must outlive it
+  std::string of(const finding& f) const;
+  // How many others are leaked only because of this one.
+  std::size_t victims(const finding& f) const;
+
+ private:
+  std::string name(std::uint64_t task_id) const;
+  std::string blocked(std::uint64_t task_id) const;
+  std::string owners(const finding& f) const;
+  std::string primitive(const finding& f) const;
+  std::string ring(const finding& f) const;
+  std::string why_text(const finding& f) const;
+
+  const findings& all_;
+  std::map<std::uint64_t, const finding*> by_task_;
+  std::map<std::uint64_t, std::size_t> victims_;
+};
+
+}  // namespace stray::leak
