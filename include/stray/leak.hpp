@@ -138,6 +138,12 @@ class [[nodiscard]] subscription {
 subscription on_leak(std::function<void(const report&)> callback, std::chrono::nanoseconds every, const options& o = {},
                      double cpu_share = 0.01);
 
+// What keeps a blocked goroutine alive, for a person to read: from the root (a global, a thread's frames, a timer, ...) over blocks and
+// stacks to the goroutine, one line a step; the first way that the tracer found, not the shortest. Says so when the goroutine runs, is
+// leaked, or does not exist. Costs a detection of its own, and 8 bytes a heap block in its snapshot.
+// Blocks until the answer is there. Any goroutine or OS thread may call it.
+std::string why(std::uint64_t goroutine_id);
+
 // Memory that the tracer cannot see (pointers kept by a device, XORed, ...): [p, p + bytes) is scanned as a root until the object ends.
 class [[nodiscard]] root {
  public:

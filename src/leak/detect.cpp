@@ -21,6 +21,7 @@
 #include "leak/extra_roots.h"
 #include "leak/findings.h"
 #include "leak/look_first.h"
+#include "leak/path.h"
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
@@ -43,11 +44,13 @@ struct request {
   task* asker = nullptr;
   ablation without;
   std::int64_t pause_budget_ns = 0;
+  std::uint64_t path_to = 0;                   // goroutine
+  path_log* path = nullptr;                    // asked for
   const std::function<void()>* job = nullptr;  // instead of a detection
   std::shared_ptr<const findings> answer;
   std::string error;
 
-  bool plain() const noexcept { return job == nullptr && without.none(); }  // may share a detection
+  bool plain() const noexcept { return job == nullptr && path == nullptr && without.none(); }  // may share a detection
 };
 
 struct detector {
@@ -85,25 +88,27 @@ std::size_t count_candidates() noexcept {
 class work_memory {
  public:
   explicit work_memory(std::size_t tasks) {
-    size_ = (sizeof(verdict_log) + (tasks + 1) * sizeof(verdict) + base::page_size) & ~(base::page_size - 1);
+    size_ = (sizeof(path_log) + sizeof(verdict_log) + (tasks + 1) * sizeof(verdict) + base::page_size) & ~(base::page_size - 1);
     void* at = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at != MAP_FAILED) {
-      log = static_cast<verdict_log*>(at);
+      path = static_cast<path_log*>(at);
+      log = reinterpret_cast<verdict_log*>(path + 1);
       log->room = tasks + 1;
     }
     bump.reserve(std::size_t{64} << 30);
   }
   ~work_memory() {
-    if (log != nullptr) munmap(log, size_);
+    if (path != nullptr) munmap(path, size_);
     if (bump.where().size() != 0) munmap(reinterpret_cast<void*>(bump.where().lo), bump.where().size());
   }
   work_memory(const work_memory&) = delete;
   work_memory& operator=(const work_memory&) = delete;
 
+  path_log* path = nullptr;
   verdict_log* log = nullptr;
   trace::bump bump;
   base::range log_range() const noexcept {
-    auto lo = reinterpret_cast<std::uintptr_t>(log);
+    auto lo = reinterpret_cast<std::uintptr_t>(path);
     return {lo, lo + size_};
   }
 
@@ -185,7 +190,8 @@ std::uint64_t main_task_id() noexcept {
 }
 
 // With candidates.
-void look_for_leaks(const ablation& without, const std::vector<int>& askers, findings& out) {
+void look_for_leaks(const ablation& without, const std::vector<int>& askers, findings& out, std::uint64_t path_to,
+                    path_log* path_out) {
   work_memory memory(runtime::tasks().used() + 4096);
   if (memory.log == nullptr || memory.bump.where().size() == 0) {
     out.complete = false;
@@ -203,6 +209,12 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   judged.count_rule = without.count_rule;
   judged.timer_roots = without.timer_roots;
   judged.with_blame = without.blame;
+  path_request path;
+  path.id = path_to;
+  path.log = memory.path;
+  path.extra_roots = roots.ranges;
+  path.extra_count = roots.count;
+  if (path_out != nullptr) judged.path = &path;
   const base::range hidden[] = {memory.log_range(), memory.bump.where()};
   trace::snapshot_request snapshot;
   snapshot.decide = judge;
@@ -211,7 +223,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   snapshot.hidden = {hidden, 2};
   snapshot.off = without.off;
   proof_list& proven = proven_list();
-  view_of_all view = take_view(snapshot, *memory.log, askers, proven, without.none());
+  view_of_all view = take_view(snapshot, *memory.log, askers, proven, without.none() && path_out == nullptr);
   const trace::snapshot_outcome& outcome = view.outcome;
   out.pause = std::chrono::nanoseconds(view.pause_ns);
   out.looks = view.looks;
@@ -226,6 +238,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   } else {
     if (without.none()) proven.replace(*memory.log);
     out.main_task_id = main_task_id();
+    if (path_out != nullptr) *path_out = *memory.path;
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
       if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
     }
@@ -239,7 +252,8 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
 
 std::string ms_text(std::int64_t ns) { return std::to_string((ns + 999'999) / 1'000'000) + " ms"; }
 
-std::shared_ptr<const findings> run(const ablation& without, const std::vector<int>& askers, std::int64_t pause_budget_ns) {
+std::shared_ptr<const findings> run(const ablation& without, const std::vector<int>& askers, std::int64_t pause_budget_ns,
+                                    std::uint64_t path_to = 0, path_log* path = nullptr) {
   auto out = std::make_shared<findings>();
   std::int64_t began = base::now_ns();
   out->taken = std::chrono::system_clock::now();
@@ -252,7 +266,7 @@ std::shared_ptr<const findings> run(const ablation& without, const std::vector<i
                            ms_text(pause_budget_ns) + ": no verdict this time");
       return out;
     }
-    look_for_leaks(without, askers, *out);
+    look_for_leaks(without, askers, *out, path_to, path);
   }
   std::size_t leaked = 0;
   for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
@@ -288,7 +302,7 @@ void serve(request* list) noexcept {
       if (r->job != nullptr) {
         (*r->job)();
       } else if (!r->plain()) {
-        r->answer = run(r->without, askers, 0);
+        r->answer = run(r->without, askers, 0, r->path_to, r->path);
       } else {
         if (shared == nullptr) {
           std::int64_t most = largest_budget(r);
@@ -373,10 +387,9 @@ std::int64_t predicted_pause_ns() noexcept {
   return resident_kb * 16 + tables_kb * 600;  // 16 ms a GB, 0.6 ms a MB
 }
 
-std::shared_ptr<const findings> detect(const ablation& without, std::int64_t pause_budget_ns) {
-  request r;
-  r.without = without;
-  r.pause_budget_ns = pause_budget_ns;
+namespace {
+
+std::shared_ptr<const findings> answer_of(request& r) {
   ask(r);
   if (r.answer == nullptr) {
     auto failed = std::make_shared<findings>();
@@ -385,6 +398,22 @@ std::shared_ptr<const findings> detect(const ablation& without, std::int64_t pau
     return failed;
   }
   return r.answer;
+}
+
+}  // namespace
+
+std::shared_ptr<const findings> detect(const ablation& without, std::int64_t pause_budget_ns) {
+  request r;
+  r.without = without;
+  r.pause_budget_ns = pause_budget_ns;
+  return answer_of(r);
+}
+
+std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log& out) {
+  request r;
+  r.path_to = goroutine_id;
+  r.path = &out;
+  return answer_of(r);
 }
 
 void on_large_stack(const std::function<void()>& job) {

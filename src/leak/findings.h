@@ -66,6 +66,9 @@ struct ablation {
 };
 // pause_budget_ns: as in options.
 std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_t pause_budget_ns = 0);
+// Not shared: also fills `out` with what keeps the goroutine alive (path.h).
+struct path_log;
+std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log& out);
 // What a pause would take now, from resident memory and page tables; 0: cannot be told.
 std::int64_t predicted_pause_ns() noexcept;
 

@@ -2,6 +2,7 @@
 
 #include "leak/blame.h"
 #include "leak/handle_words.h"
+#include "leak/path.h"
 #include "runtime/worker.h"
 #include "trace/image.h"
 #include "trace/mark.h"
@@ -65,10 +66,11 @@ void locate(void* self, const trace::word& w) noexcept {
 
 // --- liveness -----------------------------------------------------------------------------------------------------------------------
 
-void enter(wait_graph& g, marker& m, std::uint32_t number) noexcept {
+void enter(wait_graph& g, marker& m, std::uint32_t number, const arrival& how) noexcept {
   node& n = g.nodes[number];
   if (n.entered) return;
   n.entered = true;
+  if (state.request->path != nullptr) state.request->path->entered[number] = how;
   if (n.closure.size() != 0) m.push(n.closure, origin::memory);
   if (n.is_thread) {
     if (n.what == node::candidate) m.push_thread(n.tid);
@@ -77,39 +79,45 @@ void enter(wait_graph& g, marker& m, std::uint32_t number) noexcept {
   }
 }
 
-void make_live(wait_graph& g, marker& m, std::uint32_t number) noexcept {
+void note_live(std::uint32_t number, const arrival& how) noexcept {
+  if (state.request->path != nullptr) state.request->path->live[number] = how;
+}
+
+void make_live(wait_graph& g, marker& m, std::uint32_t number, const arrival& how) noexcept {
   if (g.nodes[number].live) return;
   g.nodes[number].live = true;
+  note_live(number, how);
   state.pending.push(*state.request->memory, number);
   for (std::size_t next = state.pending.size() - 1; next < state.pending.size(); next++) {
     std::uint32_t at = state.pending[next];
-    enter(g, m, at);
+    enter(g, m, at, {});
     for (std::uint32_t e = g.nodes[at].blocks; e != no_edge; e = g.edges[e].next_blocked) {
       node& waiter = g.nodes[g.edges[e].waiter];
       if (waiter.live || --waiter.owners_left != 0) continue;
       waiter.live = true;
+      note_live(g.edges[e].waiter, {arrival::owner, true, at});
       state.pending.push(*state.request->memory, g.edges[e].waiter);
     }
   }
 }
 
-void wake_list(wait_graph& g, marker& m, std::uint32_t head) noexcept {
-  for (std::uint32_t w = head; w != no_node; w = g.waits[w].next) make_live(g, m, g.waits[w].node);
+void wake_list(wait_graph& g, marker& m, std::uint32_t head, const arrival& how) noexcept {
+  for (std::uint32_t w = head; w != no_node; w = g.waits[w].next) make_live(g, m, g.waits[w].node, how);
 }
 
 // A live holder of this kind can do what api.md lets it: the table of docs/design.md.
-void use_core(wait_graph& g, marker& m, core_state& c, detail::handle_kind kind) noexcept {
+void use_core(wait_graph& g, marker& m, core_state& c, detail::handle_kind kind, const arrival& how) noexcept {
   if (!c.marked_ring && c.ring.size() != 0) {
     c.marked_ring = true;
     m.mark_block(c.ring.lo);
   }
   if (!c.woke_senders) {  // a receive takes from them, and a close by a send handle makes them throw, which C++ may catch
     c.woke_senders = true;
-    wake_list(g, m, c.senders);
+    wake_list(g, m, c.senders, how);
   }
   if (!c.woke_receivers && kind != detail::handle_kind::recv) {
     c.woke_receivers = true;
-    wake_list(g, m, c.receivers);
+    wake_list(g, m, c.receivers, how);
   }
 }
 
@@ -117,16 +125,18 @@ void hit(void* self, marker& m, const trace::word& w) noexcept {
   wait_graph& g = of(self).graph;
   if (core_state* c = core_of(g, w.value)) {
     detail::handle_kind kind = detail::handle_kind::full;
-    if (!is_handle(g, w, &kind)) {
+    bool checked = is_handle(g, w, &kind);
+    if (!checked) {
       if (c->exact && w.from != origin::running) return;  // a stale copy
       kind = detail::handle_kind::full;
     }
-    return use_core(g, m, *c, kind);
+    return use_core(g, m, *c, kind, {arrival::word, checked, no_node, core_number(g, w.value), m.step()});
   }
   std::uint32_t number = node_at(g, w.value);
   if (number != no_node) {
     const node& n = g.nodes[number];
-    if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root)) enter(g, m, number);
+    if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root))
+      enter(g, m, number, {arrival::word, true, no_node, no_core, m.step()});
   }
   // An unstarted closure in its record, reached by a pointer into it: its task is runnable, a root already.
 }
@@ -150,7 +160,8 @@ void covered(void* self, marker& m, trace::range live) noexcept {
       hi = mid;
     }
   }
-  for (; lo < e.size && e[lo].primitive < live.hi; lo++) make_live(of(self).graph, m, e[lo].node);
+  for (; lo < e.size && e[lo].primitive < live.hi; lo++)
+    make_live(of(self).graph, m, e[lo].node, {arrival::covered, true, no_node, no_core, e[lo].primitive});
 }
 
 trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
@@ -326,7 +337,8 @@ void judge(void* arg, trace::image& image) noexcept {
     return;
   }
 
-  marker m(image);
+  if (r.path != nullptr && !begin_path(*r.path, g, image, *r.memory)) return;
+  marker m(image, r.path != nullptr ? &r.path->trail : nullptr);
   m.locate();
   locate_tasks(r, m);
   for (unsigned i = 0; i < r.extra_count; i++) m.locate_span(r.extra_roots[i], origin::memory);
@@ -334,9 +346,10 @@ void judge(void* arg, trace::image& image) noexcept {
   if (!index_embedded(r)) return;
 
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
-    if (g.nodes[i].what == node::root) make_live(g, m, i);
+    if (g.nodes[i].what == node::root) make_live(g, m, i, {arrival::root});
   }
   for (unsigned i = 0; i < r.extra_count; i++) m.push(r.extra_roots[i], origin::memory);
+  m.set_step(trace::trail_mark::by_client);
   for (std::uintptr_t at : g.armed) {
     if (r.timer_roots) m.mark_block(at);
   }
@@ -377,6 +390,7 @@ void judge(void* arg, trace::image& image) noexcept {
   if (!image.heap_known) {
     for (const node& n : g.nodes) log.undecided += n.what == node::candidate && n.live ? 1 : 0;
   }
+  if (r.path != nullptr) find_path(*r.path, g, image, *r.memory);
   log.finished = !r.memory->exhausted();
 }
 

@@ -73,15 +73,18 @@ struct verdict_log {
   verdict list[1];  // room of them
 };
 
+struct path_request;
+
 struct judge_request {
   source_view view;
   trace::bump* memory = nullptr;  // reserved by the parent, used by the child
   verdict_log* log = nullptr;
   const base::range* extra_roots = nullptr;  // leak::add_root
   unsigned extra_count = 0;
-  bool count_rule = true;   // off: for the ablation test of COUNT
-  bool timer_roots = true;  // off: for the ablation test of timers
-  bool with_blame = true;   // off: to measure what it costs
+  bool count_rule = true;        // off: for the ablation test of COUNT
+  bool timer_roots = true;       // off: for the ablation test of timers
+  path_request* path = nullptr;  // null: no path is asked for
+  bool with_blame = true;        // off: to measure what it costs
   // The child's:
   wait_graph graph;
   bool filled = false, failed = false;

@@ -41,7 +41,7 @@ void clear(verdict_log& log) noexcept {
 void drop_orphans(verdict_log& log) noexcept {
   std::uint64_t kept = 0;
   for (std::uint64_t i = 0; i < log.count; i++) {
-    if (log.list[i].reason != why::orphan) log.list[kept++] = log.list[i];
+    if (log.list[i].reason != grounds::orphan) log.list[kept++] = log.list[i];
   }
   log.count = kept;
 }

@@ -5,11 +5,13 @@
 // Rejected: dwfl_standard_find_debuginfo, which asks debuginfod servers when the environment names some: a scrape must not wait for them.
 #include "profile/symbolize.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <link.h>
 #include <memory>
 #include <mutex>
 #include <unistd.h>
@@ -71,6 +73,30 @@ int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const c
   return -1;
 }
 
+// The lowest loaded address of the module that holds an address, .bss included, which libdwfl takes for no part of it; 0: none does.
+std::uintptr_t start_of_module(std::uintptr_t address) {
+  struct search {
+    std::uintptr_t address, start;
+  } it{address, 0};
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* arg) {
+        auto& s = *static_cast<search*>(arg);
+        std::uintptr_t lowest = ~std::uintptr_t{0};
+        bool holds = false;
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const auto& ph = info->dlpi_phdr[i];
+          if (ph.p_type != PT_LOAD) continue;
+          std::uintptr_t lo = info->dlpi_addr + ph.p_vaddr;
+          lowest = std::min(lowest, lo);
+          holds = holds || s.address - lo < ph.p_memsz;
+        }
+        if (holds) s.start = lowest;
+        return holds ? 1 : 0;
+      },
+      &it);
+  return it.start;
+}
+
 class symbols {
  public:
   const std::vector<source_line>& at(std::uintptr_t pc) {
@@ -86,7 +112,7 @@ class symbols {
     std::lock_guard guard(lock_);
     module_counters now = count_modules();
     if (dwfl_ == nullptr || now != modules_) report(now);
-    Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, address) : nullptr;
+    Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, start_of_module(address)) : nullptr;
     GElf_Off offset = 0;
     GElf_Sym symbol;
     const char* name =

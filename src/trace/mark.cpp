@@ -4,8 +4,13 @@ namespace stray::trace {
 
 using strength = root_span::strength;
 
-marker::marker(image& in) noexcept
-    : in_(in), who_(*in.who), blocks_(in.blocks), interest_lo_(in.who->interest.lo), interest_size_(in.who->interest.size()) {
+marker::marker(image& in, trail* steps) noexcept
+    : in_(in),
+      who_(*in.who),
+      blocks_(in.blocks),
+      interest_lo_(in.who->interest.lo),
+      interest_size_(in.who->interest.size()),
+      trail_(steps) {
   for (std::uintptr_t*& s : stack_) s = in.memory->array<std::uintptr_t>(blocks_.blocks() + 64);
   std::uintptr_t hi = 0;
   for (const root_span& r : in.roots) {
@@ -53,6 +58,7 @@ inline bool marker::touch(block_table::segment* in, std::size_t w, std::uint64_t
   }
   if (stack_[c] == nullptr) return false;
   stack_[c][top_[c]++] = start;
+  if (c == mark && trail_ != nullptr) trail_->set(start, step_);
   return true;
 }
 
@@ -88,10 +94,26 @@ inline bool marker::touch_address(std::uintptr_t address) noexcept {
   return fresh;
 }
 
+// As scan, one word after the other.
+void marker::scan_with_trail(const span& s) noexcept {
+  std::uintptr_t bytes = s.bytes;
+  for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
+    word w = make_word({s.lo, s.hi}, at, bytes, s.from);
+    step_ = step_at(s.lo, at, s.tid);
+    if (w.value - interest_lo_ < interest_size_) {
+      who_.hit(who_.self, *this, w);
+    } else {
+      if (w.value - parked_lo_ < parked_size_) enter_parked(mark, w.value, at);
+      touch_address<mark>(w.value);
+    }
+  }
+}
+
 // --- the two queues -------------------------------------------------------------------------------------------------------------------
 
 template <marker::colour c>
 inline void marker::scan(const span& s, queue& waiting) noexcept {
+  if (c == mark && trail_ != nullptr) return scan_with_trail(s);
   const std::uintptr_t interest_lo = interest_lo_;
   const std::size_t interest_size = interest_size_;
   const std::uintptr_t parked_lo = parked_lo_, parked_size = parked_size_;
@@ -143,7 +165,7 @@ void marker::run(const span* first) noexcept {
       counts_[c].blocks++;
       counts_[c].bytes += end - block;
       if (c == mark && who_.covered != nullptr) who_.covered(who_.self, *this, {block, end});
-      scan<c>({block, end, block, origin::memory}, waiting);
+      scan<c>({block, end, block, origin::memory, 0}, waiting);
     } else if (span s; spans_[c].pop(s)) {
       if (c == mark && who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       scan<c>(s, waiting);
@@ -178,17 +200,17 @@ void marker::locate_words(const span& s) noexcept {
 }
 
 void marker::locate_span(range r, origin from) noexcept {
-  for (range part; clip(r, part);) locate_words({part.lo, part.hi, part.lo, from});
+  for (range part; clip(r, part);) locate_words({part.lo, part.hi, part.lo, from, 0});
 }
 
 void marker::locate() noexcept {
-  for (const root_span& r : in_.roots) locate_words({r.lo, r.hi, r.bytes, r.from});
-  blocks_.each_in_use([&](std::uintptr_t user) { locate_words({user, block_table::end_of(user), user, origin::memory}); });
+  for (const root_span& r : in_.roots) locate_words({r.lo, r.hi, r.bytes, r.from, r.tid});
+  blocks_.each_in_use([&](std::uintptr_t user) { locate_words({user, block_table::end_of(user), user, origin::memory, 0}); });
 }
 
 void marker::mark_roots() noexcept {
   for (const root_span& r : in_.roots) {
-    span s{r.lo, r.hi, r.bytes, r.from};
+    span s{r.lo, r.hi, r.bytes, r.from, r.tid};
     if (r.how == strength::strong) {
       if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       run<mark>(&s);
@@ -198,6 +220,7 @@ void marker::mark_roots() noexcept {
       std::uintptr_t bytes = s.bytes;
       for (std::uintptr_t at = s.lo; at + 8 <= s.hi; at += 8, bytes += 8) {
         std::uintptr_t value = *reinterpret_cast<const std::uintptr_t*>(bytes) & base::address_mask;
+        step_ = step_at(s.lo, at, s.tid);
         if (value - interest_lo_ < interest_size_) who_.hit(who_.self, *this, make_word({s.lo, s.hi}, at, bytes, s.from));
         if (value - parked_lo_ < parked_size_) enter_parked(mark, value, at);
       }
@@ -212,6 +235,7 @@ void marker::mark_weak(void (*after)(void*, const word&), void* arg) noexcept {
     std::uintptr_t bytes = r.bytes;
     for (std::uintptr_t at = r.lo; at + 8 <= r.hi; at += 8, bytes += 8) {
       word w = make_word({r.lo, r.hi}, at, bytes, r.from);
+      step_ = step_at(r.lo, at, r.tid);
       if (w.value - interest_lo_ < interest_size_ || !touch_address<mark>(w.value)) continue;
       run<mark>();
       if (after != nullptr) after(arg, w);
@@ -227,6 +251,7 @@ void marker::reach(range r) noexcept {
 void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
   if (in_.is_off(root::orphans)) return;
   blocks_.each_in_use([&](std::uintptr_t user) {
+    step_ = trail_mark::orphan;
     if (blocks_.reached(user) || !touch_start<mark>(user)) return;
     run<mark>();
     if (after != nullptr) after(arg, {user, block_table::end_of(user)});
@@ -236,7 +261,7 @@ void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
 // --- pushes ---------------------------------------------------------------------------------------------------------------------------
 
 void marker::add_span(colour c, range r, origin from) noexcept {
-  for (range part; clip(r, part);) spans_[c].push(*in_.memory, {part.lo, part.hi, part.lo, from});
+  for (range part; clip(r, part);) spans_[c].push(*in_.memory, {part.lo, part.hi, part.lo, from, 0});
 }
 void marker::push(range r, origin from) noexcept { add_span(mark, r, from); }
 void marker::reach_push(range r) noexcept { add_span(second, r, origin::memory); }
@@ -265,7 +290,7 @@ void marker::push_parked(colour c, int tid) noexcept {
   }
   if (any && !first) return;
   for (const root_span& r : in_.roots) {
-    if (r.how == strength::parked && r.tid == tid) spans_[c].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from});
+    if (r.how == strength::parked && r.tid == tid) spans_[c].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from, r.tid});
   }
 }
 void marker::enter_parked(colour c, std::uintptr_t address, std::uintptr_t at) noexcept {

@@ -7,7 +7,8 @@
 // 4. A word that points into the frames of a `parked` thread makes that thread's registers and frames live memory, as push_thread does. Not
 //    so the words that libc keeps of every thread: in its own control block, and those to the arguments and environment of main.
 // 5. Callbacks may push, never drain: work is done by the outermost call.
-// 6. The order that classify needs: locate, mark_roots, mark_weak, reach, mark_orphans.
+// 6. With a trail each marked block gets the address of the word that led to it; the queues are not used then, and it is slower.
+// 7. The order that classify needs: locate, mark_roots, mark_weak, reach, mark_orphans.
 // Figures (tracing.md 4): two-stage prefetch, 32 candidates waiting for their bitmap line and 16 blocks for their contents: 36 M blocks/s
 // on a random graph of 20 M blocks; a plain loop 5.6. A one-stage queue: a quarter of the speed.
 // Pure; runs in the snapshot, one thread.
@@ -18,12 +19,14 @@
 
 #include "base/arch.h"
 #include "trace/image.h"
+#include "trace/trail.h"
 
 namespace stray::trace {
 
 class marker {
  public:
-  explicit marker(image& in) noexcept;
+  // trail: where to record from which word each block was marked; null: nowhere.
+  explicit marker(image& in, trail* steps = nullptr) noexcept;
 
   // --- passes -------------------------------------------------------------------------------------------------------------------------
   // First pass, in address order: every word into client.interest of all roots, threads and in-use blocks goes to client.locate.
@@ -45,6 +48,9 @@ class marker {
   bool reach_block(std::uintptr_t address) noexcept;
   void reach_thread(int tid) noexcept;
   void drain() noexcept;  // never from a callback
+  // With a trail: the word that is being looked at, as trail keeps it. The client sets what its own marks are to be known by.
+  std::uint64_t step() const noexcept { return step_; }
+  void set_step(std::uint64_t step) noexcept { step_ = step; }
   // Calls client.locate for the words into interest of a span of the client's own.
   void locate_span(range bytes, origin from) noexcept;
   // f(const word&) for every word of a span; bytes that cannot be read are left out.
@@ -67,6 +73,7 @@ class marker {
   struct span {
     std::uintptr_t lo, hi, bytes;
     origin from;
+    int tid;
   };
   struct counts {
     std::size_t blocks = 0, bytes = 0;
@@ -100,9 +107,14 @@ class marker {
   void scan(const span& s, queue& waiting) noexcept;
   template <colour c>
   void run(const span* first = nullptr) noexcept;
+  void scan_with_trail(const span& s) noexcept;
   void locate_words(const span& s) noexcept;
   void push_parked(colour c, int tid) noexcept;
   void enter_parked(colour c, std::uintptr_t address, std::uintptr_t at) noexcept;
+
+  static std::uint64_t step_at(std::uintptr_t lo, std::uintptr_t at, int tid) noexcept {
+    return lo == 0 ? trail_mark::register_of(tid) : at;
+  }
 
   image& in_;
   const client& who_;
@@ -122,6 +134,8 @@ class marker {
   std::uintptr_t parked_lo_ = 0, parked_size_ = 0;  // the range that holds them all
   list<span> spans_[2];
   counts counts_[2];
+  trail* trail_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace stray::trace
