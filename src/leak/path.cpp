@@ -147,6 +147,8 @@ void find_path(path_request& p, const wait_graph& g, const trace::image& image, 
   const node& n = g.nodes[number];
   log.candidate = true;
   log.live = n.live;
+  log.count = 0;  // a snapshot before may have left its own
+  log.unseen = 0;
   if (n.live) {
     walker w{p, g, image, memory};
     std::uint64_t at = 0;
@@ -158,7 +160,6 @@ void find_path(path_request& p, const wait_graph& g, const trace::image& image, 
       const core_state& c = g.cores[h.size];
       if (c.refs > c.located) log.unseen += c.refs - c.located;
     }
-    log.count = 0;  // of a snapshot before
     log.total = w.hops.size();
     for (std::size_t i = 0; i < w.hops.size(); i++) {
       bool kept = i < path_log::near || i + (path_log::room - path_log::near) >= w.hops.size();

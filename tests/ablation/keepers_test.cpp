@@ -112,6 +112,27 @@ TEST(ablation_keepers, stop_source_whose_token_was_given) {
   until_all_ended();
 }
 
+// --- a value in a buffer --------------------------------------------------------------------------------------------------------------
+
+[[gnu::section(".data")]] stray::recv_chan<stray::chan<int>> a_receiver;
+TEST(ablation_keepers, value_in_a_buffer_that_only_a_receiver_reaches) {
+  set_scene([](holder* h) {
+    hand(h);
+    auto outer = stray::make_chan<stray::chan<int>>(1);
+    outer.send(h->ch);
+    a_receiver = outer;
+  });
+  stray::testing::until_parked(1);
+  clear_dead_stack();
+  EXPECT_EQ(verdict(bit(root::orphans)), std::nullopt);
+  EXPECT_EQ(verdict(bit(root::data)), tier::likely);
+  a_receiver = {};
+  EXPECT_EQ(verdict(bit(root::orphans)), tier::proven);
+  unmask()->ch.close();
+  until_all_ended();
+  delete unmask();
+}
+
 // --- what the program has declared ----------------------------------------------------------------------------------------------------
 
 // The only pointer lies in a block whose own address nobody recognises: an orphan.
