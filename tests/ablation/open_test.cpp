@@ -156,7 +156,7 @@ TEST(open_places, pipe_in_a_threads_own_table) {
           write_holder(ends[1], unmask());
           clear_dead_stack();
           phase = 1;
-          while (phase.load() != 2) __builtin_ia32_pause();
+          phase.wait(1);  // asleep: of a thread that runs nothing is known, and then nobody is likely
           hand(read_holder(ends[0]));
           close(ends[0]);
           close(ends[1]);
@@ -165,6 +165,7 @@ TEST(open_places, pipe_in_a_threads_own_table) {
       },
       [&] {
         phase = 2;
+        phase.notify_one();
         owner.join();
         return unmask();
       });

@@ -40,6 +40,11 @@ def leaks(text):
     return [line for line in text.splitlines() if "] " in line]
 
 
+def sure(lines):
+    """A likely one is likely by where a block happens to lie."""
+    return [line for line in lines if "] likely" not in line]
+
+
 def report(kind, name, env, show=False):
     settings = {**os.environ, **env, **({"STRAY_SHOW": "1"} if show else {})}
     done = subprocess.run([BUILD / "tests" / f"{kind}_{name}"], env=settings, capture_output=True, text=True, timeout=LIMIT_S, check=False)
@@ -58,7 +63,8 @@ def test(subject):
     if subject in SETTINGS:
         for name in names():
             for kind in ("case", "healthy"):
-                same(report(kind, name, SETTINGS[subject]), report(kind, name, {}), f"{kind}_{name}")
+                got, plain = (sure(leaks(report(kind, name, env))) for env in (SETTINGS[subject], {}))
+                same(got, plain, f"{kind}_{name}")
         return
     env = {"LD_PRELOAD": find_library(OTHERS[subject])}
     for name in names():

@@ -94,7 +94,7 @@ long in_a_minute(clockid_t clock, timespec& t) {
   return 0;
 }
 
-void streams() {
+void streams(bool backlog) {
   ends p = ends::pipe(), q = ends::pipe(), s = ends::sockets(), t = ends::sockets(), u = ends::sockets(), v = ends::sockets(),
        w = ends::sockets();
   add("read, pipe", [p] { return read(p.fd[0], big, 1); });
@@ -116,6 +116,7 @@ void streams() {
   auto to_full = [] {
     return connect(must(socket(AF_UNIX, SOCK_STREAM, 0)), reinterpret_cast<sockaddr*>(&at[2]), sizeof at[2]);
   };
+  if (!backlog) return;  // what a connection that was not accepted holds is not seen: with one nothing is proven
   must(to_full());
   add("connect, backlog full", to_full);
 }
@@ -293,6 +294,7 @@ void print_report() {
   stray::leak::report r = stray::leak::find();
   std::cout << "found " << r.total() << (r.complete() ? " complete" : " incomplete") << '\n';
   for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';
+  for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';
 }
 
 // A signal reaches its thread at once, but the call's return takes as long as the thread waits for a processor.
@@ -303,14 +305,14 @@ void wait_for_all_to_sleep() {
 }  // namespace
 
 int main(int, char** argv) {
-  streams();
+  bool leaked = std::string_view(argv[1]) == "leaked";
+  streams(!leaked);
   sets_of_descriptors();
   sleeps();
   signals();
   locks();
   others();
   std::cout << "blocked " << start_all() << " of " << calls.size() << std::endl;
-  bool leaked = std::string_view(argv[1]) == "leaked";
   if (leaked) {
     start_goroutine(stray::make_chan<int>());
   } else {

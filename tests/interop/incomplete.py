@@ -23,7 +23,7 @@ WHY = {
     "no_clone": r"clone was refused \(EPERM\): a seccomp filter forbids it; allow clone for this service",
     "no_maps": r"/proc/self/maps cannot be read",
     "no_open": r"the list of threads cannot be read",
-    "no_descriptors": r"the list of threads cannot be read: /proc is not accessible, or no file descriptor is free",
+    "no_descriptors": r"(the list of threads|/proc/self/maps) cannot be read",
     "dropped_privileges": r"/proc/self/pagemap cannot be read: the process is not dumpable \(it changed its user\?\)",
 }
 # Without pagemap every page is read: slower, and complete unless there is memory that may not be read.
