@@ -191,6 +191,7 @@ TEST_F(migration, an_exception_is_thrown_again_on_another_goroutine_while_its_ow
         seen.send(&e);
       }
     }
+    ended.send(1);
   });
   go([=] {
     for (int i = 0; i < 5; i++) {
@@ -207,6 +208,7 @@ TEST_F(migration, an_exception_is_thrown_again_on_another_goroutine_while_its_ow
     ended.send(1);
   });
   EXPECT_EQ(ended.recv(), 1);
+  EXPECT_EQ(ended.recv(), 1);  // both: the other one lets go of the last exception later
   EXPECT_EQ(counted::alive, 0);
 }
 
