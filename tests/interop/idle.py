@@ -14,14 +14,19 @@ STRETCH_S = 1.5
 
 
 def switches(pid):
-    """Of all threads together, with how many threads there are."""
+    """Of all threads together, with how many threads there are. Nothing if one ended while they were read: the process was not at rest."""
     threads = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
-    lines = [line.split() for thread in threads for line in (thread / "status").read_text().splitlines()]
+    try:
+        lines = [line.split() for thread in threads for line in (thread / "status").read_text().splitlines()]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
     return len(threads), sum(int(words[1]) for words in lines if words[0].endswith("ctxt_switches:"))
 
 
 def rests(pid):
     before = switches(pid)
+    if before is None:
+        return False
     time.sleep(STRETCH_S)  # the stretch itself
     return switches(pid) == before
 
