@@ -1,5 +1,6 @@
 // Goroutines share the workers: yield is fair, exceptions stay with their goroutine when it moves, maxprocs may change at any time.
 #include "runtime/scheduler.h"
+#include "runtime/test_waits.h"
 
 #include <algorithm>
 #include <atomic>
@@ -17,14 +18,6 @@ namespace stray::runtime {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 class scheduling : public testing::TestWithParam<int> {
  protected:

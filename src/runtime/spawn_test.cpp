@@ -17,17 +17,10 @@
 
 #include <stray/go.hpp>
 #include "runtime/task.h"
+#include "runtime/test_waits.h"
 
 namespace stray::runtime {
 namespace {
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 // Counts its instances and its moves.
 struct counted {

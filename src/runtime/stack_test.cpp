@@ -10,6 +10,7 @@
 
 #include <stray/go.hpp>
 #include "runtime/task.h"
+#include "runtime/test_waits.h"
 
 namespace stray::runtime {
 namespace {
@@ -102,9 +103,6 @@ TEST(stack_binding, is_safe_from_many_threads) {
 }
 
 // On goroutines.
-void all_ended() {
-  while (num_goroutine() != 0) yield();
-}
 template <class F>
 void on_goroutine(const go_options& options, F f) {
   std::atomic<bool> done{false};

@@ -131,10 +131,11 @@ std::uint64_t thread_start_time(int tid) noexcept {
 char thread_state(int tid) noexcept {
 #if defined(STRAY_SIM)
   return base::thread_state(tid);
-#endif
+#else
   char text[512];
   char* p = read_stat(tid, text);
   return p == nullptr ? '\0' : p[1];
+#endif
 }
 
 wait_node* alloc_nodes(std::size_t n) {

@@ -1,6 +1,7 @@
 // The timer heap fires exactly what is due, and only the wait that armed it. Time is injected: the deadlines lie an hour ahead, where no
 // worker looks. The tasks are records of this test that are still parking, so that firing one queues nothing.
 #include "runtime/timer.h"
+#include "runtime/test_waits.h"
 
 #include <algorithm>
 #include <chrono>
@@ -26,9 +27,6 @@ std::int64_t far_away() { return base::now_ns() + 3'600'000'000'000; }
 void prepare(task& t) {
   t.id = 1;
   prepare_wait(&t, wait_reason::sleep, nullptr, 0);
-}
-void all_ended() {
-  while (num_goroutine() != 0) yield();
 }
 bool fired(const task& t) { return t.current_state() == state::runnable_early; }
 

@@ -18,19 +18,12 @@
 #include <stray/go.hpp>
 #include <stray/select.hpp>
 #include <stray/testing/control.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
 
 using stray::testing::until_parked;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 // Counts its instances; the second kind travels in a box.
 template <bool Nothrow>

@@ -11,13 +11,10 @@
 #include <stray/go.hpp>
 #include <stray/select.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
-
-void all_ended() {
-  while (num_goroutine() != 0) yield();
-}
 
 class channel_race : public ::testing::TestWithParam<int> {
  protected:

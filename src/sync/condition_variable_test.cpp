@@ -13,20 +13,13 @@
 #include <stray/mutex.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
 
 using namespace std::chrono_literals;
 using stray::testing::until_parked;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 constinit condition_variable global;
 

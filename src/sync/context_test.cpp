@@ -11,6 +11,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "runtime/test_waits.h"
 #include "sync/context_tree.h"
 
 namespace stray {
@@ -19,9 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::fake_clock;
 
-void all_ended() {
-  while (num_goroutine() != 0) yield();
-}
 bool closed(const context& ctx) { return ctx.done().try_recv() == chan_status::closed; }
 std::size_t children_of(const context& ctx) {
   detail::context_control* c = sync::control_of(ctx.view()->cancel);

@@ -20,6 +20,7 @@
 #include <stray/mutex.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
@@ -28,13 +29,6 @@ using namespace std::chrono_literals;
 using testing::fake_clock;
 using testing::until_parked;
 
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 bool closed(const context& ctx) { return ctx.done().try_recv() == chan_status::closed; }
 
 // A hundred and more, four children each; every one is cancelled by a goroutine of its own and waited for by another.

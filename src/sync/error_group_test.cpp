@@ -8,13 +8,10 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
-
-void all_ended() {
-  while (num_goroutine() != 0) yield();
-}
 
 TEST(error_group, waits_for_all_and_cancels_its_context) {
   error_group group;

@@ -14,19 +14,12 @@
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
 #include "runtime/task.h"
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 class foreign_thread : public ::testing::Test {
  protected:

@@ -19,6 +19,7 @@
 #include <stray/semaphore.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
@@ -26,23 +27,6 @@ namespace {
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 using stray::testing::until_parked;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
-template <class F>
-std::string panic_of(F f) {
-  try {
-    f();
-  } catch (const panic& p) {
-    return p.what();
-  }
-  return "no panic";
-}
 
 static_assert(sizeof(once) == 8 && sizeof(semaphore) == 8 && sizeof(latch) == 8 && sizeof(barrier<>) == 8);
 constinit once global_once;

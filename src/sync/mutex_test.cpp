@@ -13,6 +13,7 @@
 #include <stray/mutex.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
@@ -20,14 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 using stray::testing::until_parked;
 using ::testing::ExitedWithCode;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 static_assert(sizeof(mutex) == 8 && !std::is_copy_constructible_v<mutex>);
 constinit mutex global;

@@ -17,6 +17,7 @@
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
 #include "base/arch.h"
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
@@ -24,13 +25,6 @@ namespace {
 using namespace std::chrono_literals;
 using stray::testing::until_parked;
 
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 std::size_t select_of(std::vector<select_case>& cases) { return select(std::span<select_case>(cases)); }
 
 class select_pairs : public ::testing::Test {

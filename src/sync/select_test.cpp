@@ -15,6 +15,7 @@
 #include <stray/select.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
@@ -22,22 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 using stray::testing::until_parked;
 
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
-template <class F>
-std::string panic_of(F f) {
-  try {
-    f();
-  } catch (const panic& p) {
-    return p.what();
-  }
-  return "no panic";
-}
 std::size_t select_of(std::vector<select_case>& cases) { return select(std::span<select_case>(cases)); }
 
 class selecting : public ::testing::Test {

@@ -18,20 +18,13 @@
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
 #include "runtime/current.h"
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
 
 using stray::testing::until_parked;
 using ::testing::ExitedWithCode;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 
 static_assert(sizeof(shared_mutex) == 16 && !std::is_copy_constructible_v<shared_mutex>);
 constinit shared_mutex global;

@@ -21,6 +21,7 @@
 #include <stray/semaphore.hpp>
 #include <stray/time.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
@@ -28,9 +29,6 @@ namespace {
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
-void all_ended() {
-  while (num_goroutine() != 0) yield();
-}
 bool takes(const recv_chan<time_point>& ch) {
   std::optional<time_point> v;
   return ch.try_recv(v) == chan_status::ok;

@@ -11,6 +11,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "runtime/test_waits.h"
 #include "runtime/timer.h"
 
 namespace stray {
@@ -19,9 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::fake_clock;
 
-void all_ended() {
-  while (num_goroutine() != 0) yield();
-}
 bool empty(const recv_chan<time_point>& ch) {
   std::optional<time_point> v;
   return ch.try_recv(v) == chan_status::would_block;
@@ -30,17 +28,6 @@ std::optional<time_point> taken(const recv_chan<time_point>& ch) {
   std::optional<time_point> v;
   ch.try_recv(v);
   return v;
-}
-void until(const auto& condition) {
-  while (!condition()) yield();
-}
-std::string text_of_panic(const auto& f) {
-  try {
-    f();
-  } catch (const panic& p) {
-    return p.what();
-  }
-  return "none";
 }
 
 TEST(timer, sends_the_time_once_it_has_passed) {
@@ -121,11 +108,11 @@ TEST(timer, reset_moves_it_both_ways) {
 TEST(timer, uninitialized_panics_with_gos_words) {
   timer t;
   EXPECT_FALSE(t);
-  EXPECT_EQ(text_of_panic([&] { t.stop(); }), "time: Stop called on uninitialized Timer");
-  EXPECT_EQ(text_of_panic([&] { t.reset(1s); }), "time: Reset called on uninitialized Timer");
+  EXPECT_EQ(panic_of([&] { t.stop(); }), "time: Stop called on uninitialized Timer");
+  EXPECT_EQ(panic_of([&] { t.reset(1s); }), "time: Reset called on uninitialized Timer");
   EXPECT_FALSE(t.channel());
   timer moved(1h), there(std::move(moved));
-  EXPECT_EQ(text_of_panic([&] { moved.stop(); }), "time: Stop called on uninitialized Timer");
+  EXPECT_EQ(panic_of([&] { moved.stop(); }), "time: Stop called on uninitialized Timer");
   EXPECT_TRUE(there.stop());
 }
 
@@ -275,13 +262,13 @@ TEST(ticker, is_stopped_by_its_last_handle) {
 
 TEST(ticker, panics_with_gos_words) {
   for (auto d : {0s, -1s}) {
-    EXPECT_EQ(text_of_panic([&] { ticker t(d); }), "non-positive interval for NewTicker");
+    EXPECT_EQ(panic_of([&] { ticker t(d); }), "non-positive interval for NewTicker");
     ticker t(1h);
-    EXPECT_EQ(text_of_panic([&] { t.reset(d); }), "non-positive interval for Ticker.Reset");
+    EXPECT_EQ(panic_of([&] { t.reset(d); }), "non-positive interval for Ticker.Reset");
   }
   ticker none;
   none.stop();
-  EXPECT_EQ(text_of_panic([&] { none.reset(1s); }), "time: Reset called on uninitialized Ticker");
+  EXPECT_EQ(panic_of([&] { none.reset(1s); }), "time: Reset called on uninitialized Ticker");
   EXPECT_FALSE(none.channel());
 }
 

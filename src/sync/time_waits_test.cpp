@@ -17,6 +17,7 @@
 #include <stray/semaphore.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/time.hpp>
+#include "runtime/test_waits.h"
 #include "runtime/timer.h"
 
 namespace stray {
@@ -26,13 +27,6 @@ using namespace std::chrono_literals;
 using testing::fake_clock;
 using testing::until_parked;
 
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
 std::int64_t ns_of(time_point t) { return t.time_since_epoch() / 1ns; }
 
 // A goroutine blocks on the channel while the timer or ticker is moved, stopped and moved again.

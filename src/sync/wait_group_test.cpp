@@ -14,28 +14,12 @@
 #include <stray/panic.hpp>
 #include <stray/testing/control.hpp>
 #include <stray/wait_group.hpp>
+#include "runtime/test_waits.h"
 
 namespace stray {
 namespace {
 
 using stray::testing::until_parked;
-
-template <class Condition>
-void until(Condition c) {
-  while (!c()) yield();
-}
-void all_ended() {
-  until([] { return num_goroutine() == 0; });
-}
-template <class F>
-std::string panic_of(F f) {
-  try {
-    f();
-  } catch (const panic& p) {
-    return p.what();
-  }
-  return "no panic";
-}
 
 static_assert(sizeof(wait_group) == 8);
 constinit wait_group global;

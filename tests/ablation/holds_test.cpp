@@ -10,6 +10,7 @@
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
 #include "leak/findings.h"
+#include "runtime/test_waits.h"
 
 namespace {
 
@@ -21,12 +22,10 @@ std::size_t reported(bool holds_rule) {
   return n;
 }
 
+using stray::all_ended;
+
 alignas(stray::shared_mutex) unsigned char place[sizeof(stray::shared_mutex)];
 stray::shared_mutex* make() { return new (place) stray::shared_mutex; }
-
-void all_ended() {
-  while (stray::num_goroutine() != 0) stray::yield();
-}
 
 // A goroutine that ends while it reads, and whose lock is gone.
 void leave_a_hold() {

@@ -111,6 +111,29 @@ class look_first : public ::testing::Test {
     for (const stray::leak::finding& x : f.list) n += x.tier >= tier::cycle;
     return n;
   }
+  // start(body) runs the body at once; its frame holds the only handle while it sleeps in a system call.
+  template <class Start>
+  void held_in_a_frame_is_seen(const Start& start) {
+    int event = eventfd(0, EFD_CLOEXEC);
+    std::atomic<int> tid{0};
+    start([&] {
+      auto ch = stray::make_chan<int>();
+      start_waiter(ch);
+      tid.store(stray::base::sys::gettid());
+      std::uint64_t n = 0;
+      if (read(event, &n, sizeof n) != sizeof n) std::abort();
+      ch.close();
+    });
+    wait_asleep(tid);
+    parked(1);
+    auto f = look();
+    EXPECT_EQ(f->stops, 0u);
+    EXPECT_EQ(proven(*f), before_);
+    std::uint64_t one = 1;
+    ASSERT_EQ(write(event, &one, sizeof one), static_cast<ssize_t>(sizeof one));
+    while (stray::num_goroutine() > before_) stray::yield();
+    close(event);
+  }
   std::size_t before_ = 0;
 };
 
@@ -136,26 +159,9 @@ TEST_F(look_first, without_a_candidate_there_is_not_even_a_look) {
 }
 
 TEST_F(look_first, what_a_sleeping_thread_holds_in_its_frame_is_seen) {
-  int event = eventfd(0, EFD_CLOEXEC);
-  std::atomic<int> tid{0};
-  std::thread owner([&] {
-    auto ch = stray::make_chan<int>();
-    start_waiter(ch);
-    tid.store(stray::base::sys::gettid());
-    std::uint64_t n = 0;
-    if (read(event, &n, sizeof n) != sizeof n) std::abort();
-    ch.close();
-  });
-  wait_asleep(tid);
-  parked(1);
-  auto f = look();
-  EXPECT_EQ(f->stops, 0u);
-  EXPECT_EQ(proven(*f), before_);
-  std::uint64_t one = 1;
-  ASSERT_EQ(write(event, &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  std::thread owner;
+  held_in_a_frame_is_seen([&](auto body) { owner = std::thread(body); });
   owner.join();
-  close(event);
-  while (stray::num_goroutine() > before_) stray::yield();
 }
 
 TEST_F(look_first, a_leak_is_proven_once_with_a_stop_and_after_that_without) {
@@ -262,25 +268,7 @@ TEST_F(look_first, a_goroutine_in_a_system_call_is_not_disturbed) {
 
 // What only a goroutine in a system call holds.
 TEST_F(look_first, the_frames_of_a_goroutine_in_a_system_call_are_seen) {
-  int event = eventfd(0, EFD_CLOEXEC);
-  std::atomic<int> tid{0};
-  stray::go([&] {
-    auto ch = stray::make_chan<int>();
-    start_waiter(ch);
-    tid.store(stray::base::sys::gettid());
-    std::uint64_t n = 0;
-    if (read(event, &n, sizeof n) != sizeof n) std::abort();
-    ch.close();
-  });
-  wait_asleep(tid);
-  parked(1);
-  auto f = look();
-  EXPECT_EQ(f->stops, 0u);
-  EXPECT_EQ(proven(*f), before_);
-  std::uint64_t one = 1;
-  ASSERT_EQ(write(event, &one, sizeof one), static_cast<ssize_t>(sizeof one));
-  while (stray::num_goroutine() > before_) stray::yield();
-  close(event);
+  held_in_a_frame_is_seen([](auto body) { stray::go(body); });
 }
 
 }  // namespace

@@ -21,13 +21,12 @@
 
 #include <gtest/gtest.h>
 #include <stray/stray.hpp>
+#include "tests/stress/rounds.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
-
-int rounds(int quick) { return std::getenv("STRAY_TEST_LONG") != nullptr ? quick * 20 : quick; }
 
 stray::wait_group everyone;
 template <class F>

@@ -23,13 +23,13 @@
 #include <gtest/gtest.h>
 #include <stray/stray.hpp>
 #include "runtime/park.h"
+#include "tests/stress/rounds.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
-int rounds(int quick) { return std::getenv("STRAY_TEST_LONG") != nullptr ? quick * 20 : quick; }
 std::uint64_t seed() {
   const char* text = std::getenv("STRAY_TEST_SEED");
   static const std::uint64_t value = text != nullptr ? std::strtoull(text, nullptr, 10) : std::random_device()();

@@ -15,6 +15,7 @@
 #include <stray/testing/control.hpp>
 #include "leak/findings.h"
 #include "runtime/park.h"
+#include "tests/stress/rounds.hpp"
 
 namespace {
 
@@ -25,8 +26,6 @@ constexpr bool sanitized = true;  // the tracer is blind there: nothing to ask
 #else
 constexpr bool sanitized = false;
 #endif
-
-int rounds(int quick) { return std::getenv("STRAY_TEST_LONG") != nullptr ? quick * 20 : quick; }
 
 // One task of a server: waits for whatever comes first, with all that may wake it in several hands.
 void serve_one(const stray::context& parent, std::mt19937& random) {
