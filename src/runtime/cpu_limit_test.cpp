@@ -1,32 +1,21 @@
 // The strictest group on the way up counts, in both versions of control groups.
 #include "runtime/cpu_limit.h"
 
-#include <filesystem>
-#include <fstream>
 #include <gtest/gtest.h>
 #include <string>
-#include <unistd.h>
+
+#include "base/test_groups.h"
 
 namespace stray::runtime {
 namespace {
 
-namespace fs = std::filesystem;
-
 class cpu_limit_case : public testing::Test {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("stray-cgroup-" + std::to_string(::getpid()));
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-  void write(const std::string& path, const std::string& text) {
-    fs::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text;
-  }
-  int limit() { return cpu_limit((root_ / "list").c_str(), root_.c_str()); }
+  void write(const std::string& path, const std::string& text) { groups_.write(path, text); }
+  int limit() { return cpu_limit(groups_.list().c_str(), groups_.mount().c_str()); }
 
  private:
-  fs::path root_;
+  base::test_groups groups_;
 };
 
 TEST_F(cpu_limit_case, none_without_files) { EXPECT_EQ(limit(), 0); }

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/control_groups.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/upcalls.h"
@@ -64,7 +65,7 @@ int usable_cores() noexcept {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   int n = CPU_COUNT(&set);
-  int limit = cpu_limit("/proc/self/cgroup", "/sys/fs/cgroup");
+  int limit = cpu_limit(base::control_group_list, base::control_group_mount);
   if (limit != 0 && limit < n) n = limit < 2 ? 2 : limit;
   return n < 1 ? 1 : n > max_procs ? max_procs : n;
 }

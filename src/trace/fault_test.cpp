@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/test_groups.h"
 #include "trace/open_files.h"
 #include "trace/test_support.h"
 
@@ -149,6 +150,49 @@ TEST_F(fault_case, address_space_is_limited) {
   ASSERT_EQ(setrlimit(RLIMIT_AS, &usual), 0);
   EXPECT_FALSE(o.ok);
   EXPECT_STREQ(o.why, "the snapshot's process ran out of memory (ulimit -v, overcommit)");
+}
+
+TEST_F(fault_case, the_control_group_has_no_room) {
+  base::test_groups groups;
+  const std::string list = groups.list(), mount = groups.mount();
+  groups.write("list", "0::/\n");
+  groups.write("memory.max", std::to_string(1 << 30));
+  groups.write("memory.current", std::to_string((1 << 30) - 500'000));
+  request.group_list = list.c_str();
+  request.group_mount = mount.c_str();
+  snapshot_outcome o = take(decide);
+  EXPECT_FALSE(o.ok);
+  EXPECT_EQ(o.stops, 0u);
+  EXPECT_NE(std::string(o.why).find("the control group's memory limit leaves 0 MiB, and a snapshot may take "),
+            std::string::npos)
+      << o.why;
+  groups.write("memory.current", "1000");
+  EXPECT_TRUE(take(decide).ok);
+  request.group_list = base::control_group_list;
+  request.group_mount = base::control_group_mount;
+}
+
+TEST_F(fault_case, the_control_group_fills_up_while_the_child_lives) {
+  base::test_groups groups;
+  const std::string list = groups.list(), mount = groups.mount();
+  groups.write("list", "0::/\n");
+  groups.write("memory.max", std::to_string(1 << 30));
+  groups.write("memory.current", "1000");
+  request.group_list = list.c_str();
+  request.group_mount = mount.c_str();
+  std::thread filler([&] {  // once the child has begun
+    while (out->pid.load() == 0) std::this_thread::yield();
+    groups.write("memory.current", std::to_string((1 << 30) - 500'000));
+  });
+  snapshot_outcome o = take([](void* arg, image&) noexcept {
+    static_cast<answer*>(arg)->pid.store(1);
+    for (;;) base::sys::call(SYS_sched_yield);
+  });
+  filler.join();
+  EXPECT_FALSE(o.ok);
+  EXPECT_STREQ(o.why, "the control group came too near to its memory limit: the snapshot was ended");
+  request.group_list = base::control_group_list;
+  request.group_mount = base::control_group_mount;
 }
 
 TEST_F(fault_case, memory_is_locked) {

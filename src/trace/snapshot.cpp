@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/syscalls.h"
 #include "trace/heap_lock.h"
+#include "trace/memory_room.h"
 #include "trace/open_files.h"
 #include "trace/snapshot_child.h"
 
@@ -77,22 +78,24 @@ bool stop_quietly(const heap_facts& heap, note_log& notes, snapshot_outcome& out
   return false;
 }
 
-// Waits for the child, kills it when its time is over. True if it ended by itself with an answer.
-bool wait_child(long pid, std::int64_t time_limit_ns, snapshot_outcome& out) noexcept {
+// Waits for the child, kills it when its time is over or memory is short. True if it ended by itself with an answer.
+bool wait_child(long pid, const snapshot_request& request, std::int64_t time_limit_ns, std::uint64_t needed,
+                snapshot_outcome& out) noexcept {
   snapshot_page& page = *the_tracer.page;
   std::int64_t deadline = base::now_ns() + time_limit_ns;
   int status = 0;
-  bool killed = false;
+  bool killed = false, short_of_memory = false;
   for (;;) {
     if (page.done.load() == 0 && !killed) {
-      timespec t{0, 20'000'000};
+      timespec t{0, 10'000'000};
       sys::call(SYS_futex, sys::arg(&page.done), FUTEX_WAIT, 0, sys::arg(&t));
     }
     bool done = page.done.load() != 0 || killed;
     long r = sys::call(SYS_wait4, pid, sys::arg(&status), wait_all | (done ? 0 : WNOHANG), 0);
     if (r == -EINTR) continue;
     if (r == pid || r < 0) break;  // r < 0: somebody else's wait(__WALL) took it
-    if (base::now_ns() > deadline) {
+    short_of_memory = short_of_memory || room_in_groups(request.group_list, request.group_mount, needed) < needed;
+    if (short_of_memory || base::now_ns() > deadline) {
       killed = true;
       sys::call(SYS_kill, pid, SIGKILL);
     }
@@ -100,7 +103,9 @@ bool wait_child(long pid, std::int64_t time_limit_ns, snapshot_outcome& out) noe
   text why(out.why, sizeof out.why);
   if (page.done.load() == 0) {
     close_files_of(pid);
-    if (killed) {
+    if (short_of_memory) {
+      why << "the control group came too near to its memory limit: the snapshot was ended";
+    } else if (killed) {
       why << "the snapshot took longer than its time limit of ";
       why.dec(static_cast<std::uint64_t>(time_limit_ns / ms)) << " ms and was ended";
     } else {
@@ -231,8 +236,16 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
 
   t.pause->look(t.memory, page.notes);
   long pid = -1;
+  const process_memory used = memory_of_process();
+  const std::uint64_t needed = room_before_clone(used);
+  const std::uint64_t room = room_in_groups(request.group_list, request.group_mount, needed);
   open_files files = look_at_open_files();
-  if (files.userfaultfd) {
+  if (room < needed) {
+    text why(out.why, sizeof out.why);
+    why << "the control group's memory limit leaves ";
+    why.dec(room / mib) << " MiB, and a snapshot may take ";
+    why.dec(needed / mib) << ": no snapshot";
+  } else if (files.userfaultfd) {
     refuse(out, "a userfaultfd is open: a clone might wait for it for ever");
   } else if (files.direct_io && !fork_spares_direct_io()) {
     refuse(out, "a file is open with O_DIRECT: before Linux 6.5 a clone could corrupt what is being read");
@@ -247,7 +260,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
     std::int64_t cloned = base::now_ns();
     // Threads that ran may have left links half written: the child may not end by itself.
     std::int64_t limit = out.ran != 0 && request.time_limit_ns > 10'000 * ms ? 10'000 * ms : request.time_limit_ns;
-    out.ok = wait_child(pid, limit, out);
+    out.ok = wait_child(pid, request, limit, room_while_child_lives(used), out);
     out.child_ns = base::now_ns() - cloned;
     out.walk_ns = page.walk_ns;
     out.decide_ns = page.decide_ns;

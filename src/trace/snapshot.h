@@ -5,7 +5,7 @@
 // 2. While threads are stopped nothing here calls malloc or takes a lock, other than malloc's own arena locks.
 // 3. The child shares descriptors (CLONE_FILES: epoll, flock and end-of-file behave as if it were not there), is not traced
 //    (CLONE_UNTRACED), sends no signal at its end, dies with its parent's thread, leaves no core, is first in line for the OOM killer, and
-//    has a time limit.
+//    has a time limit. There is memory for it below the control groups' limits (memory_room.h), or there is no snapshot.
 // 4. Child code is pure: no malloc, lock, libc, exception, lazy binding; snapshot_objects.txt lists its objects for the test.
 //
 // The order (detector.md 5, 6): flags of all mappings, list of threads, up to 3 times (stop, all arena locks free?) 1 ms apart, else lock
@@ -15,6 +15,7 @@
 
 #include <cstdint>
 
+#include "base/control_groups.h"
 #include "trace/image.h"
 #include "trace/stop.h"
 
@@ -33,6 +34,8 @@ struct snapshot_request {
   bool only_if_asleep = false;  // no snapshot when a thread that was only looked at has run meanwhile
   unsigned off = 0;             // bits of `root`: for ablation tests only
   std::int64_t time_limit_ns = 60'000'000'000;
+  const char* group_list = base::control_group_list;  // elsewhere: for tests only
+  const char* group_mount = base::control_group_mount;
 };
 
 struct snapshot_outcome {
