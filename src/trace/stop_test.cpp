@@ -74,6 +74,28 @@ TEST_F(stop_case, threads_are_stopped_when_descriptors_have_run_out) {
   EXPECT_EQ(stopped, 1U) << notes_of(*log);
 }
 
+TEST_F(stop_case, who_has_waited_out_the_stop_runs_on_and_the_stop_is_void) {
+  std::atomic<bool> quit{false};
+  std::atomic<std::uint64_t> steps{0};
+  std::thread worker([&] {
+    while (!quit.load()) steps.fetch_add(1);
+  });
+  while (steps.load() == 0) std::this_thread::yield();
+  ASSERT_TRUE(prepare_stop(nullptr, nullptr, *log));
+  ASSERT_EQ(stop_threads(*log), stop_result::done) << notes_of(*log);
+  const std::uint64_t at_stop = steps.load();
+  EXPECT_TRUE(still_stopped());
+  while (still_stopped()) sched_yield();
+  while (steps.load() == at_stop) sched_yield();
+  release_threads();
+  quit = true;
+  worker.join();
+  ASSERT_TRUE(prepare_stop(nullptr, nullptr, *log));
+  EXPECT_EQ(stop_threads(*log), stop_result::done) << notes_of(*log);
+  EXPECT_TRUE(still_stopped());
+  release_threads();
+}
+
 TEST_F(stop_case, fifty_threads_stand_still) {
   constexpr int n = 50;
   std::atomic<bool> quit{false};
