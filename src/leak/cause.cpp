@@ -103,12 +103,14 @@ std::string causes::why_text(const finding& f) const {
       return "nothing alive refers to what it waits on" + primitive(f);
     case grounds::weak_word:
     case grounds::orphan:
-      return "would be proven but for " + f.likely_place + primitive(f);
+      return "would be proven but for " + f.place + primitive(f);
     case grounds::uncounted:
       return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the "
              "tracer "
              "cannot see)" +
              primitive(f);
+    case grounds::outlier:
+      return "not leaked as far as can be seen, but far older than its peers: " + f.place + primitive(f);
     case grounds::not_stopped:
       return "would be proven, but a thread could not be stopped or memory could not be read (see the notes)";
   }

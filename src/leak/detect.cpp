@@ -22,7 +22,6 @@
 #include "leak/findings.h"
 #include "leak/look_first.h"
 #include "leak/path.h"
-#include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
@@ -146,39 +145,22 @@ std::string place_of(grounds reason, std::uintptr_t at) {
 
 std::optional<finding> describe(const verdict& v) {
   task* t = runtime::tasks().at(v.record);
-  finding f;
-  f.tier = static_cast<leak::tier>(v.tier);
-  f.reason = v.reason;
-  f.seq = v.seq;
-  if (!runtime::begin_inspection(t, v.seq)) {
-    if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
+  auto tier = static_cast<leak::tier>(v.tier);
+  std::optional<finding> f = describe_wait(*t, v.seq, tier >= tier::cycle);
+  if (!f) {
+    if (tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
     return std::nullopt;
   }
-  f.thread = t->is_thread;
-  f.id = t->is_thread ? static_cast<std::uint64_t>(t->tid) : t->id;
-  f.task_id = t->id;
-  f.waits = t->reason;
-  f.since_ns = t->wait_since_ns;
-  f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
-  f.creator_id = t->creator_id;
-  f.created_by = t->created_by;
-  f.owner_count = v.owner_count;
-  f.owner_ids.assign(v.owner_ids, v.owner_ids + std::min(v.owner_count, verdict::owners_named));
-  f.for_reading = v.for_reading;
-  f.pcs = read_stack(*t);
-  if (!t->is_thread) f.bytes = t->stack_hi - (t->sp & ~(base::page_size - 1));
-  if (runtime::rule_of(t->reason) == runtime::live_rule::chan && t->node_count == 1) {
-    f.made_at = reinterpret_cast<const detail::chan_core*>(t->nodes[0].primitive)->made_at;
-  }
-  if (runtime::rule_of(t->reason) != runtime::live_rule::chan && t->node_count == 1)
-    f.masked_primitive = ~t->nodes[0].primitive;
-  f.waits_for = v.waits_for;
-  f.root = v.root;
-  f.ring = v.ring;
-  f.heap_bytes = v.heap_bytes;
-  f.likely_place = place_of(v.reason, v.at);
-  if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);
-  runtime::end_inspection(t);
+  f->tier = tier;
+  f->reason = v.reason;
+  f->owner_count = v.owner_count;
+  f->owner_ids.assign(v.owner_ids, v.owner_ids + std::min(v.owner_count, verdict::owners_named));
+  f->for_reading = v.for_reading;
+  f->waits_for = v.waits_for;
+  f->root = v.root;
+  f->ring = v.ring;
+  f->heap_bytes = v.heap_bytes;
+  f->place = place_of(v.reason, v.at);
   return f;
 }
 

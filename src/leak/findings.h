@@ -29,7 +29,7 @@ struct finding {
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
   std::vector<std::uintptr_t> pcs;
-  std::string likely_place;              // likely: where the word or block lies
+  std::string place;                     // likely: where the word or block lies; suspected: what it is compared with
   std::vector<std::uint64_t> owner_ids;  // of the lock: some of them
   std::size_t owner_count = 0;
   bool for_reading = false;             // they hold it for reading
@@ -39,6 +39,10 @@ struct finding {
   bool ring = false;
   std::size_t heap_bytes = 0;
 };
+
+// What can be read of a task that waits in its seq-th wait; nothing if it does not. listed: it is going to be reported as one that can never
+// wake (mark_listed).
+std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool listed);
 
 struct findings {
   std::vector<finding> list;

@@ -42,6 +42,7 @@ enum class grounds : std::uint8_t {
   orphan,         // likely: a block that nothing is seen to refer to
   uncounted,      // likely: a handle was not found
   not_stopped,    // likely: a thread could not be stopped, or memory could not be read
+  outlier,        // suspected: by its age only (suspects.h); never in a verdict
 };
 
 enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier

@@ -1,5 +1,6 @@
 // Findings to what users read: groups, causes, text.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <ostream>
 #include <string>
@@ -7,6 +8,7 @@
 #include "leak/cause.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"
+#include "leak/suspects.h"
 #include "profile/symbolize.h"
 #include "runtime/start.h"
 
@@ -117,6 +119,12 @@ namespace {
 [[gnu::noinline]] report find_now(const options& o) {
   if (!runtime::started()) return make_report(findings{}, o);
   std::shared_ptr<const findings> f = detect({}, o.pause_budget.count());
+  if (o.min_tier == tier::suspected) {
+    auto more = std::make_shared<findings>(*f);
+    std::vector<finding> old = suspects(*f, o.min_age.count() > 0 ? o.min_age.count() : usual_floor_ns);
+    more->list.insert(more->list.end(), std::make_move_iterator(old.begin()), std::make_move_iterator(old.end()));
+    f = more;
+  }
   report r;
   on_large_stack([&] { r = make_report(*f, o); });
   return r;

@@ -1,0 +1,38 @@
+// A wait, read in this process behind the inspecting bit: the task cannot run away meanwhile.
+#include <algorithm>
+
+#include "base/clock.h"
+#include "leak/findings.h"
+#include "leak/stacks.h"
+#include "runtime/park.h"
+#include "sync/chan_core.h"
+
+namespace stray::leak {
+
+std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool listed) {
+  if (!runtime::begin_inspection(&t, seq)) return std::nullopt;
+  finding f;
+  f.seq = seq;
+  f.thread = t.is_thread;
+  f.id = t.is_thread ? static_cast<std::uint64_t>(t.tid) : t.id;
+  f.task_id = t.id;
+  f.waits = t.reason;
+  f.since_ns = t.wait_since_ns;
+  f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
+  f.creator_id = t.creator_id;
+  f.created_by = t.created_by;
+  f.pcs = read_stack(t);
+  if (!t.is_thread) f.bytes = t.stack_hi - (t.sp & ~(base::page_size - 1));
+  if (t.node_count == 1) {
+    if (runtime::rule_of(t.reason) == runtime::live_rule::chan) {
+      f.made_at = reinterpret_cast<const detail::chan_core*>(t.nodes[0].primitive)->made_at;
+    } else {
+      f.masked_primitive = ~t.nodes[0].primitive;
+    }
+  }
+  if (listed) runtime::mark_listed(&t, seq);
+  runtime::end_inspection(&t);
+  return f;
+}
+
+}  // namespace stray::leak
