@@ -39,12 +39,12 @@ TEST(outliers, are_none_where_half_are_stuck) { EXPECT_EQ(who({9000, 10, 9000, 2
 
 // Six wait at one line; five of them are given something to do time and again.
 TEST(suspected, is_who_is_reachable_and_forgotten) {
-  std::vector<chan<int>> in;
+  static std::vector<chan<int>> in;
   for (int i = 0; i < 6; i++) in.push_back(make_chan<int>());
   std::atomic<std::uint64_t> forgotten{0};
   for (const chan<int>& ch : in) {
-    go([ch, &forgotten, &first = in[0]] {
-      if (ch == first) forgotten = goroutine_id();
+    go([ch, &forgotten] {
+      if (ch == in[0]) forgotten = goroutine_id();
       while (ch.recv()) {
       }
     });
@@ -66,6 +66,7 @@ TEST(suspected, is_who_is_reachable_and_forgotten) {
   EXPECT_EQ(find({.min_tier = tier::likely}).total(), 0u);
   EXPECT_EQ(find({.min_tier = tier::suspected}).total(), 0u);  // not for a minute yet
   for (const chan<int>& ch : in) ch.close();
+  in.clear();
   all_ended();
 }
 

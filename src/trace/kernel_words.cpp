@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "base/clock.h"
 #include "base/syscalls.h"
+#include "trace/time_budget.h"
 
 namespace stray::trace {
 
@@ -132,7 +132,7 @@ struct kernel_words::run {
   note_log& notes;
   int folder = -1;
   std::size_t used = 0;
-  std::int64_t epoll_ns = 0;
+  time_budget budget{budget_ns}, epoll_budget{budget_ns};
 
   bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }
   char* next() const noexcept { return self.room_ + used; }
@@ -195,7 +195,7 @@ struct kernel_words::run {
     for (;;) {
       n = peek(fd, got < left() ? next() + got : text_room(), got < left() ? left() - got : 1);
       if (n < 0 || (n == 0 && shut(fd))) break;
-      if (got == left() || base::now_ns() > deadline_ns) {
+      if (got == left() || budget.spent()) {
         not_read("unix socket", fd, got == left() ? too_much : "20 ms were spent on descriptors");
         break;
       }
@@ -223,7 +223,8 @@ struct kernel_words::run {
     proc_name name("/proc/self/fdinfo/", fd);
     int info = sys::open(name.path, O_RDONLY | O_CLOEXEC);
     if (info < 0) return not_read("epoll", fd, "its /proc/self/fdinfo cannot be opened");
-    std::int64_t began = base::now_ns();
+    budget.stop();
+    epoll_budget.go_on();
     std::size_t got = 0;
     const char* why = nullptr;
     each_line(info, text_room(), [&](const char* p) {
@@ -233,15 +234,15 @@ struct kernel_words::run {
       for (p += 5; *p == ' ';) p++;
       std::uint64_t word = take_hex(p);
       if (got + 8 > left()) why = too_much;
-      if (epoll_ns + base::now_ns() - began > budget_ns) why = "20 ms were spent on epoll entries";
+      if (epoll_budget.spent()) why = "20 ms were spent on epoll entries";
       if (why != nullptr) return false;
       *reinterpret_cast<std::uint64_t*>(next() + got) = word;
       got += 8;
       return true;
     });
     sys::close(info);
-    epoll_ns += base::now_ns() - began;
-    deadline_ns += base::now_ns() - began;
+    epoll_budget.stop();
+    budget.go_on();
     if (why != nullptr) not_read("epoll", fd, why);
     keep(got, root::epoll);
   }
@@ -261,7 +262,7 @@ struct kernel_words::run {
     }
   }
   bool in_time(int fd) noexcept {
-    if (base::now_ns() <= deadline_ns) return true;
+    if (!budget.spent()) return true;
     not_read("what comes behind", fd, "20 ms were spent on descriptors");
     return false;
   }
@@ -305,8 +306,6 @@ struct kernel_words::run {
     }
     keep(got, root::posix_timers);
   }
-
-  std::int64_t deadline_ns = base::now_ns() + budget_ns;
 };
 
 void kernel_words::drop() noexcept {

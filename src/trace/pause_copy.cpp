@@ -74,7 +74,7 @@ bool pause_copy::look(bump& memory, note_log& notes) noexcept {
   return true;
 }
 
-void pause_copy::copy(bump& memory, range r, root what, note_log& notes) noexcept {
+void pause_copy::copy(bump& memory, range r, root what, time_budget& budget, note_log& notes) noexcept {
   constexpr std::size_t most = std::size_t{1} << 20;
   std::uintptr_t from = r.lo;
   range run;
@@ -91,7 +91,7 @@ void pause_copy::copy(bump& memory, range r, root what, note_log& notes) noexcep
   }
   while (pages_.next(from, r.hi, false, run)) {
     for (std::uintptr_t at = run.lo; at < run.hi;) {
-      if (base::now_ns() > deadline_ns_) {
+      if (budget.spent()) {
         not_read("20 ms were spent on such memory");
         return;
       }
@@ -121,7 +121,7 @@ void pause_copy::copy(bump& memory, range r, root what, note_log& notes) noexcep
 
 bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_log& notes) noexcept {
   if (!map_.read(memory)) return false;
-  deadline_ns_ = base::now_ns() + budget_ns;
+  time_budget budget(budget_ns);
   pages_.open();
   mem_ = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   for (const mapping& m : map_.all()) {
@@ -151,7 +151,7 @@ bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_
           resume = hi;
         }
       }
-      if (stop > at) copy(memory, {at, stop}, what, notes);
+      if (stop > at) copy(memory, {at, stop}, what, budget, notes);
       at = resume > at ? resume : m.hi;
     }
   }

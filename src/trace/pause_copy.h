@@ -14,6 +14,7 @@
 #include "trace/bump.h"
 #include "trace/image.h"
 #include "trace/kernel_words.h"
+#include "trace/time_budget.h"
 
 namespace stray::trace {
 
@@ -47,14 +48,13 @@ class pause_copy {
   unsigned blind() const noexcept { return blind_ + kernel_.blind(); }
 
  private:
-  void copy(bump& memory, range r, root what, note_log& notes) noexcept;
+  void copy(bump& memory, range r, root what, time_budget& budget, note_log& notes) noexcept;
   memory_map map_;
   page_scan pages_;
   list<flagged> flags_;
   list<saved_span> saved_;
   kernel_words kernel_;
   int mem_ = -1;
-  std::int64_t deadline_ns_ = 0;
   unsigned blind_ = 0;
 };
 

@@ -63,8 +63,9 @@ def test(subject):
     if subject in SETTINGS:
         for name in names():
             for kind in ("case", "healthy"):
-                got, plain = (sure(leaks(report(kind, name, env))) for env in (SETTINGS[subject], {}))
-                same(got, plain, f"{kind}_{name}")
+                texts = [report(kind, name, env) for env in (SETTINGS[subject], {})]
+                got, plain = (sure(leaks(text)) for text in texts)
+                check(got == plain, f"{kind}_{name}: {got} instead of {plain}:\n" + "\nand without the setting:\n".join(texts))
         return
     env = {"LD_PRELOAD": find_library(OTHERS[subject])}
     for name in names():
