@@ -95,7 +95,26 @@ struct walker {
         return add({hop::block, block.lo, block.size(), 0});
       }
     }
+    if (const trace::root_span* r = parked_at(address)) return parked_stack(r->tid, at);
     root(address);
+    return false;
+  }
+
+  // The stack of a thread that is blocked in a primitive is no root.
+  const trace::root_span* parked_at(std::uintptr_t address) const noexcept {
+    for (const trace::root_span& r : in.roots) {
+      if (r.how == trace::root_span::strength::parked && address - r.lo < r.hi - r.lo) return &r;
+    }
+    return nullptr;
+  }
+  bool parked_stack(int tid, std::uint64_t& at) noexcept {
+    if (!add({hop::thread_stack, 0, 0, static_cast<std::uint64_t>(tid)})) return false;
+    at = p.trail.entered(tid);
+    if (at != trail_mark::by_client) return at != 0;
+    for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+      const node& n = g.nodes[i];
+      if (n.what != node::none && n.is_thread && n.tid == tid) return live_one(i, at);
+    }
     return false;
   }
 

@@ -234,6 +234,29 @@ TEST(why, thread_stack) {
       [](const std::string& text, int tid) { EXPECT_HAS(text, "    stack of thread " + std::to_string(tid) + " ("); });
 }
 
+// Its stack is no root: it counts because somebody can wake the thread.
+TEST(why, over_the_stack_of_a_blocked_thread) {
+  stray::chan<int> wake = stray::make_chan<int>();
+  std::atomic<std::uint64_t> id{0};
+  std::thread holder([&id, rx = stray::recv_chan<int>(wake)] {
+    channels c = receiver();
+    id = c.id;
+    rx.recv();
+    c.keep.send(1);
+  });
+  while (id == 0) stray::yield();
+  a_global = std::move(wake);
+  std::string text;
+  do text = settled(id);  // until the thread has blocked
+  while (text.find("global why_test::a_global\n    -> a handle of the channel") == std::string::npos);
+  std::size_t stack = text.find("\n    -> stack of thread ");
+  EXPECT_NE(stack, std::string::npos) << text;
+  EXPECT_NE(text.find("-> a handle of the channel", stack), std::string::npos) << text;
+  a_global.close();
+  a_global = {};
+  holder.join();
+}
+
 TEST(why, thread_local_storage) {
   with_thread(
       [](stray::chan<int>&& ch, const std::function<void()>& wait) {

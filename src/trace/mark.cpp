@@ -280,7 +280,7 @@ bool marker::reach_block(std::uintptr_t address) noexcept {
 }
 
 // Once a thread and colour; registers and frames together.
-void marker::push_parked(colour c, int tid) noexcept {
+void marker::push_parked(colour c, int tid, std::uint64_t by) noexcept {
   bool first = false, any = false;
   for (parked_stack& p : parked_) {
     if (p.tid != tid) continue;
@@ -289,6 +289,7 @@ void marker::push_parked(colour c, int tid) noexcept {
     p.pushed[c] = true;
   }
   if (any && !first) return;
+  if (c == mark && trail_ != nullptr) trail_->enter(tid, by);
   for (const root_span& r : in_.roots) {
     if (r.how == strength::parked && r.tid == tid) spans_[c].push(*in_.memory, {r.lo, r.hi, r.bytes, r.from, r.tid});
   }
@@ -296,11 +297,11 @@ void marker::push_parked(colour c, int tid) noexcept {
 void marker::enter_parked(colour c, std::uintptr_t address, std::uintptr_t at) noexcept {
   for (const parked_stack& p : parked_) {
     if (address - p.lo >= p.hi - p.lo) continue;
-    if (p.tcb == 0 || at - p.tcb >= in_.tcb_bytes) push_parked(c, p.tid);
+    if (p.tcb == 0 || at - p.tcb >= in_.tcb_bytes) push_parked(c, p.tid, step_);
     return;
   }
 }
-void marker::push_thread(int tid) noexcept { push_parked(mark, tid); }
-void marker::reach_thread(int tid) noexcept { push_parked(second, tid); }
+void marker::push_thread(int tid) noexcept { push_parked(mark, tid, trail_mark::by_client); }
+void marker::reach_thread(int tid) noexcept { push_parked(second, tid, trail_mark::by_client); }
 
 }  // namespace stray::trace

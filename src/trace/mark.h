@@ -109,7 +109,7 @@ class marker {
   void run(const span* first = nullptr) noexcept;
   void scan_with_trail(const span& s) noexcept;
   void locate_words(const span& s) noexcept;
-  void push_parked(colour c, int tid) noexcept;
+  void push_parked(colour c, int tid, std::uint64_t by) noexcept;
   void enter_parked(colour c, std::uintptr_t address, std::uintptr_t at) noexcept;
 
   static std::uint64_t step_at(std::uintptr_t lo, std::uintptr_t at, int tid) noexcept {

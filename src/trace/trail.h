@@ -25,12 +25,24 @@ class trail {
   bool init(const block_table& blocks, bump& memory) noexcept;
   void set(std::uintptr_t block, std::uint64_t from) noexcept;
   std::uint64_t of(std::uintptr_t block) const noexcept;
+  // The stack of a thread that is blocked in a primitive: the word that led into it, or by_client. 0: nobody entered it.
+  void enter(int tid, std::uint64_t from) noexcept { failed_ = !entered_.push(*memory_, {tid, from}) || failed_; }
+  std::uint64_t entered(int tid) const noexcept {
+    for (const entry_of_thread& e : entered_) {
+      if (e.tid == tid) return e.from;
+    }
+    return 0;
+  }
   bool complete() const noexcept { return !failed_; }  // false: out of memory, entries are missing
 
  private:
   struct segment {
     std::uint32_t before[block_table::words];  // starts below each word
     std::uint64_t* from;
+  };
+  struct entry_of_thread {
+    int tid;
+    std::uint64_t from;
   };
   static constexpr std::size_t entries = std::size_t{1} << (47 - block_table::segment_shift);
   segment* make(std::uintptr_t block) noexcept;
@@ -39,6 +51,7 @@ class trail {
   const block_table* blocks_ = nullptr;
   bump* memory_ = nullptr;
   segment** table_ = nullptr;
+  list<entry_of_thread> entered_;
   bool failed_ = false;
 };
 
