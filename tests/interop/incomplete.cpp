@@ -72,6 +72,14 @@ void drop_privileges() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+// The limit does not hold for root.
+void use_up_processes() {
+  if (geteuid() == 0 && (setresgid(65533, 65533, 65533) != 0 || setresuid(65533, 65533, 65533) != 0)) skip("setresuid fails");
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  rlimit one{1, 1};
+  if (setrlimit(RLIMIT_NPROC, &one) != 0) skip("setrlimit is not allowed here");
+}
+
 // Of all real-time signals, as a program does that knows nothing of stray.
 void set_handlers(void (*handler)(int)) {
   for (int s = SIGRTMIN; s <= SIGRTMAX; s++) std::signal(s, handler);
@@ -79,6 +87,7 @@ void set_handlers(void (*handler)(int)) {
 
 void damage(std::string_view what) {
   if (what == "no_clone") refuse({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}, EPERM);
+  if (what == "no_processes") use_up_processes();
   if (what == "no_open") refuse({SYS_open, SYS_openat, SYS_openat2}, EACCES);
   if (what == "no_maps") hide_maps();
   if (what == "no_descriptors") use_up_descriptors();

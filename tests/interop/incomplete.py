@@ -6,6 +6,7 @@
 # subject: reset_handlers
 # subject: own_handlers
 # subject: no_clone
+# subject: no_processes
 # subject: no_maps
 # subject: no_open
 # subject: no_descriptors
@@ -21,6 +22,7 @@ WHY = {
     "reset_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
     "own_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
     "no_clone": r"clone was refused \(EPERM\): a seccomp filter forbids it; allow clone for this service",
+    "no_processes": r"clone was refused \(EAGAIN\): a limit of processes is reached; raise pids.max or ulimit -u",
     "no_maps": r"/proc/self/maps cannot be read",
     "no_open": r"the list of threads cannot be read",
     "no_descriptors": r"(the list of threads|/proc/self/maps) cannot be read",
