@@ -149,6 +149,7 @@ std::optional<finding> describe(const verdict& v) {
   f.tier = static_cast<leak::tier>(v.tier);
   f.reason = v.reason;
   f.seq = v.seq;
+  f.record = v.record;
   if (!runtime::begin_inspection(t, v.seq)) {
     if (f.tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
     return std::nullopt;
@@ -418,6 +419,10 @@ std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log
 
 void on_large_stack(const std::function<void()>& job) {
   if (runtime::current_worker() == nullptr) return job();
+  on_detector(job);
+}
+
+void on_detector(const std::function<void()>& job) {
   request r;
   r.job = &job;
   ask(r);
