@@ -507,7 +507,7 @@ TEST(reclaim, another_wait_is_refused) {
   for (std::size_t i = 1; i < all.used(); i++) {
     if (all.at(i)->id == id) stray::runtime::unlist(all.at(i), stray::runtime::word::seq_of(all.at(i)->word.load()));
   }
-  reinterpret_cast<owner*>(~hidden.load())->ch.send(1);
+  until_gone(start([] { reinterpret_cast<owner*>(~hidden.load())->ch.send(1); }));  // no address stays in this thread's frames
   report second = until_found({id});
   reclaim_report r = stray::leak::reclaim(first);
   EXPECT_EQ(of(r, id).outcome, reclaim_outcome::refused);
@@ -622,6 +622,65 @@ TEST(reclaim, no_more_than_the_budget) {
   r = stray::leak::reclaim(found, {.wait = 1min});
   EXPECT_EQ(r.count(reclaim_outcome::reclaimed), 3U);
   for (std::uint64_t id : ids) until_gone(id);
+}
+
+// Run it with --gtest_repeat.
+TEST(reclaim, many_of_every_kind_at_once) {
+  struct locks {
+    stray::mutex m;
+    stray::shared_mutex shared;
+    stray::condition_variable changed;
+    stray::wait_group group;
+    stray::semaphore permits{0};
+  };
+  static std::atomic<int> ends;
+  ends = 0;
+  std::uint64_t wrong = stray::runtime::wrong_verdicts();
+  std::vector<std::uint64_t> ids;
+  for (int kind = 0; kind < 8 * 8; kind++) {
+    ids.push_back(start([kind] {
+      counts_end at_end(&ends);
+      auto of = std::make_unique<locks>();
+      auto a = stray::make_chan<int>(), b = stray::make_chan<int>();
+      std::unique_lock held(of->m);
+      switch (kind % 8) {
+        case 0:
+          a.recv();
+          break;
+        case 1:
+          a.send(1);
+          break;
+        case 2:
+          stray::select(stray::on_recv(a, [] {}), stray::on_send(b, 1));
+          break;
+        case 3:
+          of->m.lock();
+          break;
+        case 4:
+          of->changed.wait(held);
+          break;
+        case 5:
+          of->group.add(1);
+          of->group.wait();
+          break;
+        case 6:
+          of->permits.acquire();
+          break;
+        case 7: {
+          std::shared_lock reads(of->shared);
+          std::unique_lock writes(of->shared);
+          break;
+        }
+      }
+    }));
+  }
+  reclaim_report r = stray::leak::reclaim(until_found(ids), {.wait = 1min});
+  for (std::uint64_t id : ids) {
+    EXPECT_EQ(of(r, id).outcome, reclaim_outcome::reclaimed) << of(r, id).reason << of(r, id).function;
+    until_gone(id);
+  }
+  EXPECT_EQ(ends, 8 * 8);
+  EXPECT_EQ(stray::runtime::wrong_verdicts(), wrong);
 }
 
 TEST(reclaim, from_a_goroutine_and_from_a_callback_of_on_leak) {
