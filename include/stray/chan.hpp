@@ -56,8 +56,13 @@ template <class T>
 void send_move(chan_core* core, T&& value) {
   if constexpr (carrier<T>::boxed) {
     boxed_value<T> box(value);
-    STRAY_TRY { chan_send(core, box.raw()); }
-    STRAY_UNDO(box.give_back())
+    if constexpr (std::is_copy_constructible_v<
+                      T>) {  // it was copied: without a handler here leak::reclaim can unwind the sender
+      chan_send(core, box.raw());
+    } else {
+      STRAY_TRY { chan_send(core, box.raw()); }
+      STRAY_UNDO(box.give_back())
+    }
   } else {
     chan_send(core, std::addressof(value));
     STRAY_KEEP_FRAME;

@@ -31,6 +31,7 @@ struct closure_ops {
   std::uint32_t size;
   std::uint32_t align;
   bool small;                 // it may live in the record until its first run: it fits and its move does not throw
+  bool unwinds;               // compiled with exceptions: an unwinder runs its destructors
   void (*run)(void* stored);  // moves *stored to this stack (small) or uses it in place, destroys it, runs it
 };
 inline constexpr std::size_t small_closure = 64;
@@ -67,8 +68,14 @@ void run_large(void* stored) {
 }
 template <class C>
 inline constexpr bool is_small = sizeof(C) <= small_closure && alignof(C) <= 16 && std::is_nothrow_move_constructible_v<C>;
-template <class C>
-inline constexpr closure_ops closure_ops_of = {sizeof(C), alignof(C), is_small<C>, is_small<C> ? &run_small<C> : &run_large<C>};
+#if defined(__cpp_exceptions)
+constexpr bool has_exceptions = true;
+#else
+constexpr bool has_exceptions = false;
+#endif
+template <class C, bool Unwinds = has_exceptions>  // a parameter: two objects of a program may differ in it
+inline constexpr closure_ops closure_ops_of = {sizeof(C), alignof(C), is_small<C>, Unwinds,
+                                               is_small<C> ? &run_small<C> : &run_large<C>};
 
 template <class F, class... Args>
 struct bound {

@@ -51,6 +51,7 @@ struct goroutine {
   bool thread = false;   // an OS thread blocked in a primitive
   std::vector<std::pair<std::string, std::string>> labels;
   std::chrono::nanoseconds age{0};
+  std::uint64_t wait = 0;  // number of its wait: as long as it is the same, it has not woken in between
 };
 
 // Goroutines with identical stacks.
@@ -138,6 +139,47 @@ class [[nodiscard]] subscription {
 // that is not in (0, 1], std::bad_alloc, and std::system_error when no thread can be started.
 subscription on_leak(std::function<void(const report&)> callback, std::chrono::nanoseconds every, const options& o = {},
                      double cpu_share = 0.01);
+
+struct reclaim_options {
+  std::size_t budget = 1000;                     // at most so many goroutines are reclaimed in this call
+  std::chrono::nanoseconds wait{1'000'000'000};  // wait so long for them to end
+  std::chrono::nanoseconds pause_budget{0};      // as in options
+};
+
+// reclaimed: it was unwound and has ended. unwinding: it is on its way, or one of its destructors blocks. deferred: another one that it waits for
+// was reclaimed, so it may wake by itself; look again. refused: left exactly as it was.
+enum class reclaim_outcome { reclaimed, unwinding, deferred, refused };
+const char* to_string(reclaim_outcome o) noexcept;
+
+struct reclaim_report {
+  struct goroutine {
+    std::uint64_t id = 0;
+    reclaim_outcome outcome = reclaim_outcome::refused;
+    std::string reason;    // why not; empty: reclaimed
+    std::string function;  // whose frame is in the way; empty: none
+  };
+  std::vector<goroutine> goroutines;  // one for each goroutine and thread of the report that was given, in its order
+  std::vector<std::string> notes;     // of the second detection
+
+  std::size_t count(reclaim_outcome o) const noexcept;
+};
+std::ostream& operator<<(std::ostream& out, const reclaim_report& r);
+
+// Ends goroutines that can never wake, by unwinding their stacks: destructors run, guards unlock, memory is freed. For a process that has to go
+// on with a leak in it; the leak is a bug all the same. Only by this call: nothing else in the library ever does it.
+// - Who: the goroutines of `r` that a second detection, which this call makes, finds proven or cycle again, in the same wait. Never `likely`, never
+//   an OS thread. Root leaks first: who waits for one that is reclaimed is deferred, since a destructor may wake it; of a cycle one is taken.
+// - Refused before anything is touched: a frame that would stop the unwinding (noexcept, catch (...), or a destructor that blocked), and what this
+//   library cannot judge: an unknown personality routine, frames without unwind tables, a closure compiled with -fno-exceptions, a
+//   stack with less than 12 KiB left.
+// - The stack is unwound as pthread_cancel does it (_Unwind_ForcedUnwind): no catch clause runs, std::uncaught_exceptions() counts one.
+//   A wait on a condition_variable locks its lock again first. Destructors may use all of stray, also block; a goroutine that blocks on its way
+//   for ever is reported, and never reclaimed a second time. An exception that leaves a destructor ends the process, as always.
+// - What a goroutine refers to must still exist: its destructors run now, however long it has waited.
+// - Frames of code compiled with -fno-exceptions, and of C, are passed over: their destructors do not run (docs/guarantees.md).
+// Blocks for a detection and at most `wait` for the ends. Any goroutine or OS thread may call it, also a callback of on_leak. Throws
+// std::bad_alloc and std::runtime_error when there is no memory; goroutines taken until then go on to their end.
+reclaim_report reclaim(const report& r, const reclaim_options& o = {});
 
 // What keeps a blocked goroutine alive, for a person to read: from the root (a global, a thread's frames, a timer, ...) over blocks and
 // stacks to the goroutine, one line a step; the first way that the tracer found, not the shortest. Says so when the goroutine runs, is

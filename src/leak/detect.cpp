@@ -154,6 +154,7 @@ std::optional<finding> describe(const verdict& v) {
     if (tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
     return std::nullopt;
   }
+  f->record = v.record;
   f->tier = tier;
   f->reason = v.reason;
   f->owner_count = v.owner_count;
@@ -396,6 +397,10 @@ std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log
 
 void on_large_stack(const std::function<void()>& job) {
   if (runtime::current_worker() == nullptr) return job();
+  on_detector(job);
+}
+
+void on_detector(const std::function<void()>& job) {
   request r;
   r.job = &job;
   ask(r);

@@ -19,6 +19,7 @@ struct finding {
   std::uint64_t id = 0;       // goroutine id, or TID
   std::uint64_t task_id = 0;  // of the record: names owners
   std::uint64_t seq = 0;
+  std::uint32_t record = 0;  // its number in the slab of tasks
   bool thread = false;
   std::string thread_name;
   leak::tier tier = tier::proven;
@@ -79,6 +80,8 @@ std::int64_t predicted_pause_ns() noexcept;
 // Runs the job where there is room for it: libdw wants more stack than a goroutine has. A goroutine hands it to the detector's thread, so the
 // job must not ask for a detection; an OS thread runs it itself.
 void on_large_stack(const std::function<void()>& job);
+// The detector's thread runs it, between two detections. Throws std::runtime_error with the text of what the job threw.
+void on_detector(const std::function<void()>& job);
 
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;

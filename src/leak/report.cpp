@@ -7,6 +7,7 @@
 
 #include "leak/cause.h"
 #include "leak/findings.h"
+#include "leak/reclaim.h"
 #include "leak/stacks.h"
 #include "leak/suspects.h"
 #include "profile/symbolize.h"
@@ -75,6 +76,10 @@ report report_builder::build(const findings& f, const options& o, const findings
   r.taken_ = f.taken;
   r.generation_ = f.generation;
   if (o.mode == mode::stop_the_world) r.notes_.push_back("mode stop_the_world is not built yet; a snapshot was taken");
+  if (reclaim_tally past = reclaimed_so_far(); past.reclaimed != 0 || past.refused != 0) {
+    r.notes_.push_back("leak::reclaim in this process so far: " + std::to_string(past.reclaimed) + " unwound, " +
+                       std::to_string(past.refused) + " refused");
+  }
   causes why_of(all);
   std::map<group_key, group> groups;
   std::map<group_key, const finding*> oldest;
@@ -87,7 +92,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     g.heap_bytes += x.heap_bytes;
     g.victims += why_of.victims(x);
     g.age_max = std::max(g.age_max, std::chrono::nanoseconds(x.age_ns));
-    g.goroutines.push_back({x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns)});
+    g.goroutines.push_back({x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq});
     const finding*& first = oldest[k];
     if (first == nullptr || x.age_ns > first->age_ns) first = &x;
     r.total_++;

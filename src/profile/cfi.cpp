@@ -2,6 +2,7 @@
 #include "profile/cfi.h"
 
 #include <algorithm>
+#include <cstring>
 #include <link.h>
 
 #include "profile/cfi_read.h"
@@ -33,6 +34,8 @@ struct common {
   std::int64_t data_align = 1;
   std::uint8_t pointer_encoding = 0;
   bool has_augmentation = false, signal_frame = false;
+  std::uint8_t personality_encoding = 0xff;
+  std::uintptr_t personality = 0;  // indirect: where it is stored
   std::uintptr_t program = 0, program_end = 0;
 };
 
@@ -78,8 +81,10 @@ bool read_common(std::uintptr_t at, std::uintptr_t end, common& c) {
       if (*a == 'R') {
         c.pointer_encoding = r.get<std::uint8_t>();
       } else if (*a == 'P') {
-        auto encoding = r.get<std::uint8_t>();
-        r.pointer(encoding & 0x0f, 0);
+        c.personality_encoding = r.get<std::uint8_t>();
+        bool plain = (c.personality_encoding & 0x60) == 0;  // absolute or relative to its own place
+        c.personality = r.pointer(c.personality_encoding & (plain ? 0x1f : 0x0f), 0);
+        if (!plain) c.personality_encoding = 0, c.personality = unreadable_personality;
       } else if (*a == 'L') {
         r.get<std::uint8_t>();
       } else if (*a == 'S') {
@@ -321,7 +326,8 @@ own_table make_own_table(std::uintptr_t bias) {
   return t;
 }
 
-std::optional<rule> rule_of(std::uintptr_t at, segment readable, std::uintptr_t header, std::uintptr_t pc) {
+// indirect: out.personality is where the address is stored.
+std::optional<rule> rule_of(std::uintptr_t at, segment readable, std::uintptr_t header, std::uintptr_t pc, bool& indirect) {
   description d;
   if (!read_description(at, readable, header, d) || pc - d.start >= d.size) return std::nullopt;
   const common& c = d.shared;
@@ -336,6 +342,8 @@ std::optional<rule> rule_of(std::uintptr_t at, segment readable, std::uintptr_t 
   out.cfa_register = now.cfa_register;
   out.cfa_offset = now.cfa_offset;
   out.cfa_expression = now.cfa_expression;
+  out.personality = c.personality;
+  indirect = c.personality_encoding != 0xff && (c.personality_encoding & 0x80) != 0;
   for (std::uint8_t i = 0; i < register_count; ++i)
     if (now.places[i].kind != how::same) out.saved[out.saved_count++] = {i, now.places[i]};
   return out;
@@ -347,11 +355,25 @@ struct query {
   std::exception_ptr failure;
 };
 
-std::optional<rule> rule_in_program(std::uintptr_t bias, std::uintptr_t pc) {
+// Follows the indirection inside the module.
+std::uintptr_t stored_personality(const dl_phdr_info* info, std::uintptr_t at) {
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const auto& ph = info->dlpi_phdr[i];
+    std::uintptr_t lo = info->dlpi_addr + ph.p_vaddr;
+    if (ph.p_type != PT_LOAD || (ph.p_flags & PF_R) == 0 || at < lo || at - lo >= ph.p_memsz) continue;
+    if (ph.p_memsz - (at - lo) < sizeof(std::uintptr_t)) break;
+    std::uintptr_t value;
+    std::memcpy(&value, reinterpret_cast<const void*>(at), sizeof value);
+    return value == 0 ? unreadable_personality : value;
+  }
+  return unreadable_personality;
+}
+
+std::optional<rule> rule_in_program(std::uintptr_t bias, std::uintptr_t pc, bool& indirect) {
   static const own_table* table = new own_table(make_own_table(bias));
   auto after = std::upper_bound(table->entries.begin(), table->entries.end(), pc,
                                 [](std::uintptr_t a, const indexed_entry& e) { return a < e.start; });
-  return after == table->entries.begin() ? std::nullopt : rule_of(after[-1].at, table->readable, 0, pc);
+  return after == table->entries.begin() ? std::nullopt : rule_of(after[-1].at, table->readable, 0, pc, indirect);
 }
 
 int visit(dl_phdr_info* info, std::size_t, void* arg) {
@@ -370,11 +392,13 @@ int visit(dl_phdr_info* info, std::size_t, void* arg) {
     segment s{info->dlpi_addr + ph.p_vaddr, info->dlpi_addr + ph.p_vaddr + ph.p_memsz};
     if (ph.p_type == PT_LOAD && (ph.p_flags & PF_R) != 0 && header != 0 && s.holds(header)) readable = s;
   }
+  bool indirect = false;
   try {
     if (readable.holds(header))
-      q.result = rule_of(search_table(header, readable.hi, q.pc), readable, header, q.pc);
+      q.result = rule_of(search_table(header, readable.hi, q.pc), readable, header, q.pc, indirect);
     else if (header == 0 && (info->dlpi_name == nullptr || info->dlpi_name[0] == 0))
-      q.result = rule_in_program(info->dlpi_addr, q.pc);
+      q.result = rule_in_program(info->dlpi_addr, q.pc, indirect);
+    if (q.result && indirect) q.result->personality = stored_personality(info, q.result->personality);
   } catch (...) {  // no exception may cross the dynamic linker's frame
     q.failure = std::current_exception();
   }

@@ -31,6 +31,8 @@ enum : std::uint8_t {
   register_count = 17
 };
 
+inline constexpr std::uintptr_t unreadable_personality = 1;
+
 enum class how : std::uint8_t {
   same,           // the caller's value is the present one
   undefined,      // lost; of the return address: there is no caller
@@ -57,6 +59,8 @@ struct rule {
   std::uint8_t saved_count = 0;
   std::int32_t cfa_offset = 0;
   std::array<saved_register, register_count> saved{};  // all that are not `same`
+  // The function that an exception asks about the frame; 0: none. unreadable_personality: there is one, and its address cannot be told.
+  std::uintptr_t personality = 0;
   std::vector<std::string> expressions;
 };
 

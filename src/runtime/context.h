@@ -24,10 +24,16 @@ struct thread_frame {
 
 struct task;
 extern "C" {
-// Saves the caller's frame, stores its address in *save, continues the frame at `to`. Returns when somebody switches back.
-void stray_switch_context(std::uintptr_t* save, std::uintptr_t to) noexcept;
+// Saves the caller's frame, stores its address in *save, continues the frame at `to`. Returns when somebody switches back. Not noexcept: a
+// goroutine that was diverted (divert.h) is unwound from here.
+void stray_switch_context(std::uintptr_t* save, std::uintptr_t to);
 // Stores the caller's callee-saved registers, stack pointer and return address: what a switch would have saved.
 void stray_capture_context(saved_frame* frame, std::uintptr_t* sp) noexcept;
+// divert.h: calls f(arg) so that an unwinder that starts in f goes on to the frame saved at `frame`; then returns to its caller.
+void stray_call_above(const saved_frame* frame, void (*f)(void*), void* arg);
+// Where a diverted goroutine continues: calls stray_diverted_main(rbx, r12) on top of the saved_frame at rsp.
+[[gnu::visibility("hidden")]] void stray_diverted() noexcept;
+[[noreturn, gnu::visibility("hidden")]] void stray_diverted_main(task* t, void (*f)(task*));
 }
 // The return address of a fresh stack: calls goroutine_main(rbx). Ends the call frame information.
 [[gnu::visibility("hidden")]] void goroutine_entry() noexcept;

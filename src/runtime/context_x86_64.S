@@ -69,6 +69,60 @@ stray_capture_context:
     .cfi_endproc
     .size stray_capture_context, . - stray_capture_context
 
+// The caller of both, to an unwinder, is the frame that saved_frame at CFA - 56 describes.
+    .macro caller_is_saved_frame
+    .cfi_offset %rip, -8
+    .cfi_offset %rbp, -16
+    .cfi_offset %rbx, -24
+    .cfi_offset %r12, -32
+    .cfi_offset %r13, -40
+    .cfi_offset %r14, -48
+    .cfi_offset %r15, -56
+    .endm
+
+    .globl stray_call_above
+    .hidden stray_call_above
+    .type stray_call_above, @function
+    .p2align 4
+stray_call_above:
+    .cfi_startproc
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbx, 0
+    movq %rdi, %rbx
+    movq %rdx, %rdi
+    .cfi_remember_state
+    .cfi_def_cfa %rbx, 56
+    caller_is_saved_frame
+    call *%rsi
+    nop
+    .cfi_restore_state
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbx
+    ret
+    .cfi_endproc
+    .size stray_call_above, . - stray_call_above
+
+    .globl stray_diverted
+    .hidden stray_diverted
+    .hidden stray_diverted_main
+    .type stray_diverted, @function
+    .p2align 4
+    nop
+stray_diverted:
+    .cfi_startproc
+    .cfi_def_cfa %rsp, 56
+    caller_is_saved_frame
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    movq %rbx, %rdi
+    movq %r12, %rsi
+    call stray_diverted_main
+    ud2
+    .cfi_endproc
+    .size stray_diverted, . - stray_diverted
+
     .globl _ZN5stray7runtime15goroutine_entryEv
     .hidden _ZN5stray7runtime15goroutine_entryEv
     .hidden _ZN5stray7runtime14goroutine_mainEPNS0_4taskE

@@ -43,6 +43,21 @@ void park_thread(task* self) noexcept {
   self->word.store(word::with(word, state::running), std::memory_order_release);  // order: for the snapshot
 }
 
+// The goroutine's exceptions while it waits, on its own stack: the tracer sees one that is being handled. A wait that does not return is
+// unwound (divert.h): std::uncaught_exceptions() counts that from here on.
+struct kept_exceptions {
+  explicit kept_exceptions(const exception_globals& now) noexcept : saved(now) {}
+  kept_exceptions(const kept_exceptions&) = delete;
+  kept_exceptions& operator=(const kept_exceptions&) = delete;
+  [[gnu::always_inline]] ~kept_exceptions() {
+    exception_globals* to = current_worker()->exceptions;
+    *to = saved;
+    if (!returned) to->uncaught++;
+  }
+  exception_globals saved;
+  bool returned = false;
+};
+
 }  // namespace
 
 void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_t count) noexcept {
@@ -67,9 +82,9 @@ void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_
     return;
   }
   worker* w = current_worker();
-  exception_globals saved = *w->exceptions;  // on this stack: the tracer sees an exception in flight
+  kept_exceptions kept(*w->exceptions);
   switch_away(w, self, handover::parked);
-  *current_worker()->exceptions = saved;
+  kept.returned = true;
 }
 
 void park_forever(wait_reason reason) {
@@ -147,6 +162,13 @@ void mark_listed(task* t, std::uint64_t seq) noexcept {
     if (t->word.compare_exchange_weak(word, word | word::listed)) return;
   }
   if (word::seq_of(word) != seq || word::state_of(word) != state::waiting) wrong.fetch_add(1);
+}
+
+void unlist(task* t, std::uint64_t seq) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: a hint for the CAS
+  while (word::seq_of(word) == seq && (word & word::listed)) {
+    if (t->word.compare_exchange_weak(word, word & ~word::listed)) return;
+  }
 }
 
 std::uint64_t wrong_verdicts() noexcept { return wrong.load(); }

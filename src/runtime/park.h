@@ -34,6 +34,7 @@ void make_runnable(task* t) noexcept;
 bool begin_inspection(task* t, std::uint64_t seq) noexcept;
 void end_inspection(task* t) noexcept;
 void mark_listed(task* t, std::uint64_t seq) noexcept;
+void unlist(task* t, std::uint64_t seq) noexcept;  // a wake of this wait is no wrong verdict any more
 std::uint64_t wrong_verdicts() noexcept;
 
 }  // namespace stray::runtime

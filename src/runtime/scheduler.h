@@ -56,6 +56,10 @@ std::uintptr_t enter(worker* w, task* t) noexcept;
 // On the new context after a switch: completes what the previous one left.
 void after_switch(worker* w) noexcept;
 
+// A goroutine's end, by itself, with nothing of the user's left on its stack: it stops counting; then it leaves its stack.
+void retire(task* t) noexcept;
+[[noreturn]] void leave_for_ever(task* t);
+
 // Records, through the worker's cache.
 task* alloc_task(worker* w);
 void free_task(worker* w, task* t) noexcept;

@@ -33,6 +33,7 @@ using runtime::worker;
   t->closure_size = ops.size;
   t->closure_align = ops.align;
   t->run = ops.run;
+  t->unwinds = ops.unwinds;
   t->is_thread.store(false, std::memory_order_relaxed);  // order: covered by word
   t->is_main.store(false, std::memory_order_relaxed);    // order: covered by word
   if (ops.small) {
@@ -83,6 +84,11 @@ namespace runtime {
   after_switch(current_worker());
   *current_worker()->exceptions = {};
   t->run(t->closure_at);
+  retire(t);
+  leave_for_ever(t);
+}
+
+void retire(task* t) noexcept {
   if (t->holds.any()) end_holds(t->holds, t->id);
   worker* w = current_worker();
   if (t->bound != nullptr) {  // ended without unlock_os_thread
@@ -92,9 +98,12 @@ namespace runtime {
   }
   // order: who counts the goroutine as finished sees what it did
   w->finished.store(w->finished.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+void leave_for_ever(task* t) {
   std::uint64_t word = t->word.load(std::memory_order_relaxed);             // order: own word
   t->word.store(word::with(word, state::dead), std::memory_order_release);  // order: for the snapshot
-  switch_away(w, t, handover::dead);
+  switch_away(current_worker(), t, handover::dead);
   __builtin_unreachable();
 }
 

@@ -10,7 +10,7 @@
 namespace stray::runtime {
 
 // Switches from a goroutine to the next task or to the scheduler's context.
-[[gnu::always_inline]] inline void switch_away(worker* w, task* self, handover left) noexcept {
+[[gnu::always_inline]] inline void switch_away(worker* w, task* self, handover left) {
   w->previous = self;
   w->left = left;
   task* next = pick(w);

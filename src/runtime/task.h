@@ -125,6 +125,9 @@ struct alignas(64) task {
   bool fired_ok = false;       // channel: a value moved (false: closed)
   // Origin.
   std::uint8_t stack_class = 0;
+  bool unwinds = false;  // its closure was compiled with exceptions
+  std::atomic<bool> being_unwound{
+      false};               // on the way to its end; written by who diverts it (divert.h), and by itself at the end
   std::atomic<int> tid{0};  // threads only
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0;               // return address in go's caller

@@ -61,6 +61,18 @@ class lock_order {
   bool repeats_ = false;
 };
 
+// The nodes of a wait with several operations, given back at its end; also when that is an unwinding (they are unlinked then, withdraw.h).
+struct kept_nodes {
+  kept_nodes(wait_node* n, std::uint32_t room) noexcept : nodes(n), count(room) {}
+  ~kept_nodes() {
+    if (count > 1) runtime::free_nodes(nodes, count);
+  }
+  kept_nodes(const kept_nodes&) = delete;
+  kept_nodes& operator=(const kept_nodes&) = delete;
+  wait_node* nodes;
+  std::uint32_t count;
+};
+
 bool looks_ready(const case_ref& c) noexcept {
   if (c.core == nullptr) return false;
   if (c.dir == direction::send) return c.core->closed || c.core->recvq.head != nullptr || sync::has_room(c.core);
@@ -135,10 +147,9 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
                  cases[i].core->ops->size != 0;
     if (cases[i].core != nullptr && !empty) count++;
   }
-  std::uint32_t room = count;
   if (count > 1) {
     try {
-      nodes = runtime::alloc_nodes(room);
+      nodes = runtime::alloc_nodes(count);
     } catch (...) {
       order.unlock();
       throw;
@@ -146,6 +157,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   } else {
     nodes = &self->node;
   }
+  kept_nodes kept(nodes, count);
   count = 0;
   for (std::size_t i = 0; i < n; i++) {
     case_ref& c = cases[i];
@@ -180,7 +192,6 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
     (nodes[i].sends ? core->sendq : core->recvq).remove(&nodes[i]);
   }
   order.unlock();
-  if (room > 1) runtime::free_nodes(nodes, room);
   if (chosen != no_case && cases[chosen].dir == direction::send && !ok) sync::panic_send_on_closed();
   return {chosen, ok};
 }

@@ -16,6 +16,7 @@
 //    writer never goes on, and never destroys the lock, before the reader's last touch of it.
 // 4. A waker claims first, then records the holds of readers, then changes the words (CLAIM, and rule 2 of read_holds.h).
 // 5. With `writer` set and no reader, state_ changes under the bucket's lock only, but for the unlock of one without waiters.
+// 6. A writer that is withdrawn while it drains (withdraw.h) passes its announcement on, or takes it back.
 // Rejected: count up first and undo it (Go's way): a count that is no hold must then be told from one that is; a queue of readers and
 // writers mixed: letting readers in walks over all the writers.
 #include <stray/shared_mutex.hpp>
@@ -28,6 +29,7 @@
 #include "runtime/scheduler.h"
 #include "sync/owner.h"
 #include "sync/parking_table.h"
+#include "sync/withdraw.h"
 
 namespace stray {
 
@@ -141,12 +143,17 @@ void lock_slow(word_type& writer, word_type& state, task* self) {
   woken.make_runnable();
 }
 
-// By the last reader, while the writer drains.
+// By the last reader, while the writer drains. That may have changed on the way here if the writer was withdrawn: then there is nothing to do.
 [[gnu::noinline]] void hand_to_writer(word_type& writer, word_type& state) noexcept {
   sync::parking_bucket& bucket = sync::bucket_of(&writer);
   std::uintptr_t readers = key(writer), writers = key(state);
   sync::claimed_list woken;
   bucket.lock.lock();
+  std::uint64_t now = state.load();
+  if (shared_word::readers(now) != 0 || (now & shared_word::draining) == 0) {
+    bucket.lock.unlock();
+    return;
+  }
   wait_node* n = bucket.first(writers);
   if (n != nullptr && lock_word::of(n->owner) == writer.load()) {
     woken.claim_first(bucket, writers);
@@ -194,6 +201,29 @@ bool enter(word_type& state, hold_slot& slot, std::uintptr_t lock) noexcept {
 }
 
 }  // namespace
+
+// As an unlock that lets in all readers that wait and announces the next writer, but for the readers that hold it.
+bool sync::withdraw_writer(task* self, std::uint64_t seq, sync::parking_bucket& bucket, sync::claimed_list& woken) {
+  wait_node* n = self->nodes;
+  auto& state = *reinterpret_cast<word_type*>(n->primitive);
+  auto& writer = *reinterpret_cast<word_type*>(n->primitive - shared_word::offset);
+  bool announced = writer.load() == lock_word::of(self) && (state.load() & shared_word::draining) != 0;
+  if (announced && shared_word::readers(state.load()) == 0) return false;  // the last reader is on its way to it
+  if (!runtime::try_claim(self, seq)) return false;
+  if (n->linked) bucket.remove(n);
+  if (!announced) return true;
+  std::uint64_t count = 0;
+  while (wait_node* reader = woken.claim_first(bucket, key(writer))) {
+    runtime::hold::record(*static_cast<hold_slot*>(reader->slot), key(writer));
+    count++;
+  }
+  wait_node* next = bucket.first(key(state));
+  writer.store(next != nullptr ? lock_word::of(next->owner) : 0);
+  std::uint64_t w = state.load(), keep = next != nullptr ? ~std::uint64_t{0} : ~(shared_word::reader - 1);
+  while (!state.compare_exchange_weak(w, (w + count * shared_word::reader) & keep)) {
+  }
+  return true;
+}
 
 void shared_mutex::lock_blocking() {
   task* self = runtime::current_task();

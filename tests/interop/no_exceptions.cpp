@@ -8,6 +8,7 @@
 #include <string>
 
 #include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
 
 #if defined(__cpp_exceptions) || defined(__GXX_RTTI)
 #error "compile it with -fno-exceptions -fno-rtti"
@@ -103,6 +104,15 @@ void contexts() {
   show("cancelled", ctx.err() ? 1 : 0);
 }
 
+// No destructor of this code would run.
+void leaks() {
+  stray::go([] { stray::make_chan<int>().recv(); });
+  stray::testing::until_parked(1);
+  stray::leak::report found = stray::leak::find();
+  stray::leak::reclaim_report r = stray::leak::reclaim(found);
+  std::printf("reclaim: %s\n", r.goroutines.size() == 1 ? r.goroutines[0].reason.c_str() : "?");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -116,5 +126,6 @@ int main(int argc, char** argv) {
   selects();
   locks();
   contexts();
+  leaks();
   return 0;
 }

@@ -1,0 +1,14 @@
+// What reclaim has done in this process, for the notes of later reports.
+#pragma once
+
+#include <cstdint>
+
+namespace stray::leak {
+
+struct reclaim_tally {
+  std::uint64_t reclaimed = 0,
+                refused = 0;  // goroutines that were unwound and have ended; refusals, the same goroutine each time
+};
+reclaim_tally reclaimed_so_far() noexcept;
+
+}  // namespace stray::leak
