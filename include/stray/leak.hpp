@@ -159,7 +159,7 @@ struct reclaim_report {
     std::string function;  // whose frame is in the way; empty: none
   };
   std::vector<goroutine> goroutines;  // one for each goroutine and thread of the report that was given, in its order
-  std::vector<std::string> notes;     // of the second detection
+  std::vector<std::string> notes;     // of the second detection; without one, of the report: why it may be empty
 
   std::size_t count(reclaim_outcome o) const noexcept;
 };

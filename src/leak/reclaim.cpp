@@ -237,6 +237,7 @@ bool has_ended(const finding& f) noexcept {
 
 [[gnu::noinline]] reclaim_report reclaim_now(const report& r, const reclaim_options& o) {
   reclaim_report out;
+  out.notes = r.notes();
   if (!runtime::started() || r.total() == 0) return out;
   std::unique_ptr<batch, drop_batch> of(new batch);
   std::vector<std::pair<std::size_t, const finding*>> taken;

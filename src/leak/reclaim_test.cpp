@@ -173,6 +173,7 @@ template <class F>
 void expect_the_other_gets_it(F waits) {
   struct both {
     stray::chan<int> a = stray::make_chan<int>(), b = stray::make_chan<int>();
+    char far[200'000];  // a mapping of its own: no stale word leads to a block that was used before
   };
   static std::atomic<std::uintptr_t> hidden{0};
   static std::atomic<int> ended, started;
@@ -495,6 +496,7 @@ TEST(reclaim, another_wait_is_refused) {
   static std::atomic<std::uintptr_t> hidden{0};
   struct owner {
     stray::chan<int> ch = stray::make_chan<int>();
+    char far[200'000];  // a mapping of its own: no stale word leads to a block that was used before
   };
   std::uint64_t id = start([] {
     auto own = std::make_unique<owner>();
