@@ -49,6 +49,11 @@ void reserve_locked() noexcept {
 
 range reservation() noexcept { return the_space.all; }
 
+range reservation_record() noexcept {
+  auto at = reinterpret_cast<std::uintptr_t>(&the_space);
+  return {at, at + sizeof the_space};
+}
+
 unsigned reservation_shrink() noexcept {
   the_space.lock.lock();
   reserve_locked();

@@ -24,6 +24,8 @@ struct range {
 
 // The whole reservation; empty before the first use. Fatal with a hint when nothing can be reserved (ulimit -v).
 range reservation() noexcept;
+// The variable that holds its bounds: the address behind the last may be somebody's block.
+range reservation_record() noexcept;
 // Takes `bytes` (page multiple) of untouched addresses out of the reservation; fatal when exhausted.
 range carve(std::size_t bytes) noexcept;
 // Makes [at, at + bytes) readable and writable; false when the kernel refuses.

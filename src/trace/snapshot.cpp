@@ -233,6 +233,10 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   input.caller_is_main = sys::gettid() == input.parent_pid;
   input.ours[1] = {never, nevers};
   input.ours[2] = request.hidden;
+  // Bounds of our mappings: the address behind one may be the first of somebody's block.
+  const auto tracer_at = reinterpret_cast<std::uintptr_t>(&t);
+  const range records[3] = {{tracer_at, tracer_at + sizeof t}, stop_record(), base::reservation_record()};
+  input.ours[3] = {records, 3};
 
   t.pause->look(t.memory, page.notes);
   long pid = -1;

@@ -28,7 +28,7 @@ struct child_input {
   const pause_copy* pause;
   slice<const std::uintptr_t> held_locks;
   slice<stopped_thread> threads;
-  slice<const range> ours[3];
+  slice<const range> ours[4];
   snapshot_page* page;
   int parent_pid;
   bool caller_is_main;

@@ -445,4 +445,9 @@ void release_threads() noexcept {
 
 slice<const range> stop_memory() noexcept { return {s.memory, s.memories}; }
 
+range stop_record() noexcept {
+  auto at = reinterpret_cast<std::uintptr_t>(&s);
+  return {at, at + sizeof s};
+}
+
 }  // namespace stray::trace

@@ -65,5 +65,6 @@ bool still_stopped() noexcept;
 void release_threads() noexcept;
 // The tables' addresses: never scanned.
 slice<const range> stop_memory() noexcept;
+range stop_record() noexcept;  // the variable that holds their bounds
 
 }  // namespace stray::trace
