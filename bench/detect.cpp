@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sys/resource.h>
 #include <vector>
 
 #include <stray/stray.hpp>
@@ -48,6 +49,16 @@ stray::chan<int> open_channel;
 }
 
 double ms(std::chrono::nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
+// Of the process and its snapshots: what a loaded machine does not blur as it does the clock.
+double cpu_ms() {
+  double sum = 0;
+  for (int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage u{};
+    getrusage(who, &u);
+    for (const timeval& t : {u.ru_utime, u.ru_stime}) sum += static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+  }
+  return sum;
+}
 double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   return v[v.size() / 2];
@@ -79,8 +90,9 @@ int main(int argc, char** argv) {
   }
   const char* repeat = std::getenv("REPEAT");
   int rounds = repeat != nullptr ? std::atoi(repeat) : 5;
-  std::vector<double> pauses, totals;
+  std::vector<double> pauses, totals, cpu;
   for (int i = 0; i <= rounds; i++) {
+    double used = cpu_ms();
     auto began = std::chrono::steady_clock::now();
     stray::leak::report r = stray::leak::find();
     double total = ms(std::chrono::steady_clock::now() - began);
@@ -95,6 +107,8 @@ int main(int argc, char** argv) {
     }
     pauses.push_back(ms(r.pause()));
     totals.push_back(total);
+    cpu.push_back(cpu_ms() - used);
   }
   std::printf("%s,%zu,pause_ms,%.2f\n%s,%zu,total_ms,%.2f\n", shape, n, median(pauses), shape, n, median(totals));
+  std::printf("%s,%zu,cpu_ms,%.2f\n", shape, n, median(cpu));
 }

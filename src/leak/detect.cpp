@@ -239,8 +239,10 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     if (without.none()) proven.replace(*memory.log);
     out.main_task_id = main_task_id();
     if (path_out != nullptr) *path_out = *memory.path;
+    const verdict* list = memory.log->list;
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
-      if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
+      if (i + stacks_ahead < memory.log->count) base::prefetch(list[i + stacks_ahead].stack.lo, list[i + stacks_ahead].stack.hi);
+      if (std::optional<finding> f = describe(list[i])) out.list.push_back(std::move(*f));
     }
     if (memory.log->undecided != 0) {
       out.complete = false;

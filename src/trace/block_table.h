@@ -35,8 +35,9 @@ class block_table {
   struct segment {
     pair at[words];
     extra more[words];
-    std::uint64_t summary[words / 64];  // bit w: at[w].start != 0
-    std::uintptr_t carry;               // start of a block (or of free room) that reaches in from the segment below; 0: none
+    std::uint64_t summary[words / 64];       // bit w: at[w].start != 0
+    std::uint64_t upper[words / (64 * 64)];  // bit u: summary[u] != 0; return addresses lie far below the first start of [heap]
+    std::uintptr_t carry;                    // start of a block (or of free room) that reaches in from the segment below; 0: none
   };
   struct place {  // one start
     segment* in;

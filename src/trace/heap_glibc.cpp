@@ -220,6 +220,7 @@ class glibc_walk {
     list<range> taken;
     for (const range& r : in_.claimed) taken.push(*in_.memory, r);
     for (const range& r : in_.ours) taken.push(*in_.memory, r);
+    taken.push(*in_.memory, in_.who->interest);  // holds none, and a guard page costs a system call a goroutine
     sort(taken.begin(), taken.size(), [](const range& a, const range& b) { return a.lo < b.lo; });
     std::size_t next_taken = 0;
     for (const mapping& m : in_.map.all()) {
@@ -230,9 +231,8 @@ class glibc_walk {
         std::uintptr_t stop = m.hi;
         if (next_taken < taken.size() && taken[next_taken].lo < stop) {
           stop = taken[next_taken].lo;
-          if (stop <= at) {
+          if (stop <= at) {  // it may hold further mappings
             at = page_up(taken[next_taken].hi);
-            next_taken++;
             continue;
           }
         }

@@ -167,6 +167,11 @@ void marker::run(const span* first) noexcept {
       if (c == mark && who_.covered != nullptr) who_.covered(who_.self, *this, {block, end});
       scan<c>({block, end, block, origin::memory, 0}, waiting);
     } else if (span s; spans_[c].pop(s)) {
+      constexpr std::size_t ahead = 8;
+      if (spans_[c].size() >= ahead) {
+        const span& soon = spans_[c][spans_[c].size() - ahead];
+        base::prefetch(soon.bytes, soon.bytes + (soon.hi - soon.lo));
+      }
       if (c == mark && who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       scan<c>(s, waiting);
     } else if (waiting.count != 0) {
@@ -241,11 +246,6 @@ void marker::mark_weak(void (*after)(void*, const word&), void* arg) noexcept {
       if (after != nullptr) after(arg, w);
     }
   }
-}
-
-void marker::reach(range r) noexcept {
-  reach_push(r);
-  run<second>();
 }
 
 void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
