@@ -22,7 +22,8 @@ block_table::segment* block_table::make_segment(std::size_t index) noexcept {
 
 void block_table::add(std::uintptr_t user, std::size_t chunk_size, bool free) noexcept {
   std::size_t index = user >> segment_shift;
-  segment* s = make_segment(index);
+  segment* s = find_segment(user);
+  if (s == nullptr) s = make_segment(index);
   if (s == nullptr) return;  // memory_->exhausted() is set
   std::size_t w = (user >> 10) & (words - 1);
   std::uint64_t mask = std::uint64_t{1} << ((user >> 4) & 63);

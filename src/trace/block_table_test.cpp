@@ -36,8 +36,10 @@ TEST(block_table, finds_the_start_below_across_a_whole_segment) {
   ASSERT_TRUE(memory.reserve(std::size_t{64} << 20));
   block_table t;
   ASSERT_TRUE(t.init(memory));
-  const std::uintptr_t base = std::uintptr_t{7} << block_table::segment_shift, end = base + (std::uintptr_t{1} << block_table::segment_shift);
-  const std::uintptr_t starts[] = {base + 0x10, base + 0x410, base + (64 << 10), base + (4 << 20) + 0x3f0, base + (40 << 20), end - 0x20};
+  const std::uintptr_t base = std::uintptr_t{7} << block_table::segment_shift,
+                       end = base + (std::uintptr_t{1} << block_table::segment_shift);
+  const std::uintptr_t starts[] = {base + 0x10,       base + 0x410, base + (64 << 10), base + (4 << 20) + 0x3f0,
+                                   base + (40 << 20), end - 0x20};
   t.add_block(starts[1], 0x20);
   EXPECT_EQ(t.find(starts[0]).block, 0u) << "nothing starts below";
   for (std::uintptr_t s : starts) t.add_block(s, 0x20);

@@ -132,6 +132,10 @@ inline void marker::scan(const span& s, queue& waiting) noexcept {
     if (value - parked_lo < parked_size) enter_parked(c, value, at);
     block_table::segment* in = blocks_.find_segment(value);
     if (in == nullptr) continue;
+    if ((value ^ s.lo) >> near_shift == 0) {  // its line was used for this block
+      touch_address<c>(value);
+      continue;
+    }
     __builtin_prefetch(&in->at[(value >> 10) & (block_table::words - 1)], 1);
     if (waiting.count == candidates) {
       touch_address<c>(waiting.address[waiting.at]);
@@ -250,7 +254,7 @@ void marker::mark_weak(void (*after)(void*, const word&), void* arg) noexcept {
 
 void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
   if (in_.is_off(root::orphans)) return;
-  blocks_.each_in_use([&](std::uintptr_t user) {
+  blocks_.each_untouched([&](std::uintptr_t user) {
     step_ = trail_mark::orphan;
     if (blocks_.reached(user) || !touch_start<mark>(user)) return;
     run<mark>();
