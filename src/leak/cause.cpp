@@ -1,5 +1,7 @@
 #include "leak/cause.h"
 
+#include <algorithm>
+
 #include "profile/symbolize.h"
 #include "runtime/stack.h"
 #include "runtime/task.h"
@@ -30,25 +32,33 @@ std::string place_of_memory(std::uintptr_t address) {
 }  // namespace
 
 causes::causes(const findings& f) : all_(f) {
+  by_task_.reserve(f.list.size());
   for (const finding& x : f.list) {
-    by_task_[x.task_id] = &x;
+    by_task_.push_back(&x);
     if (x.root != 0 && !x.ring) victims_[x.root]++;
   }
+  std::sort(by_task_.begin(), by_task_.end(), [](const finding* a, const finding* b) { return a->task_id < b->task_id; });
+}
+
+const finding* causes::find(std::uint64_t task_id) const {
+  auto at = std::lower_bound(by_task_.begin(), by_task_.end(), task_id,
+                             [](const finding* a, std::uint64_t id) { return a->task_id < id; });
+  return at != by_task_.end() && (*at)->task_id == task_id ? *at : nullptr;
 }
 
 std::string causes::name(std::uint64_t task_id) const {
   if (task_id == all_.main_task_id && task_id != 0) return "the main thread";
-  auto found = by_task_.find(task_id);
-  if (found == by_task_.end()) return "goroutine or thread " + std::to_string(task_id);
-  return (found->second->thread ? "thread " : "goroutine ") + std::to_string(found->second->id);
+  const finding* found = find(task_id);
+  if (found == nullptr) return "goroutine or thread " + std::to_string(task_id);
+  return (found->thread ? "thread " : "goroutine ") + std::to_string(found->id);
 }
 
 // " at FILE:LINE [reason]", as far as it is known.
 std::string causes::blocked(std::uint64_t task_id) const {
-  auto found = by_task_.find(task_id);
-  if (found == by_task_.end()) return {};
-  std::string at = place(found->second->pcs);
-  return (at.empty() ? std::string() : " at " + at) + " [" + runtime::text_of(found->second->waits) + "]";
+  const finding* found = find(task_id);
+  if (found == nullptr) return {};
+  std::string at = place(found->pcs);
+  return (at.empty() ? std::string() : " at " + at) + " [" + runtime::text_of(found->waits) + "]";
 }
 
 std::string causes::owners(const finding& f) const {
@@ -73,9 +83,9 @@ std::string causes::ring(const finding& f) const {
   for (int n = 0; n < most; n++) {
     text += name(at->task_id) + blocked(at->task_id) + " -> ";
     std::uint64_t next = at->waits_for;
-    auto found = by_task_.find(next);
-    if (next == f.task_id || found == by_task_.end()) return text + name(next);
-    at = found->second;
+    const finding* found = find(next);
+    if (next == f.task_id || found == nullptr) return text + name(next);
+    at = found;
   }
   return text + "...";
 }

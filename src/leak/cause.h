@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "leak/findings.h"
 
@@ -29,7 +30,8 @@ class causes {
   std::string why_text(const finding& f) const;
 
   const findings& all_;
-  std::map<std::uint64_t, const finding*> by_task_;
+  const finding* find(std::uint64_t task_id) const;  // nullptr: none
+  std::vector<const finding*> by_task_;              // by task_id
   std::map<std::uint64_t, std::size_t> victims_;
 };
 

@@ -213,6 +213,9 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   view_of_all view = take_view(snapshot, *memory.log, askers, proven, without.none() && path_out == nullptr);
   const trace::snapshot_outcome& outcome = view.outcome;
   out.pause = std::chrono::nanoseconds(view.pause_ns);
+  out.blocks = outcome.blocks;
+  out.walked = std::chrono::nanoseconds(outcome.walk_ns);
+  out.judged = std::chrono::nanoseconds(outcome.decide_ns);
   out.looks = view.looks;
   out.stops = view.stops;
   out.signals = view.signals;
@@ -226,8 +229,11 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     if (without.none()) proven.replace(*memory.log);
     out.main_task_id = main_task_id();
     if (path_out != nullptr) *path_out = *memory.path;
+    const verdict* list = memory.log->list;
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
-      if (std::optional<finding> f = describe(memory.log->list[i])) out.list.push_back(std::move(*f));
+      if (i + stacks_ahead < memory.log->count)
+        base::prefetch(list[i + stacks_ahead].stack.lo, list[i + stacks_ahead].stack.hi);
+      if (std::optional<finding> f = describe(list[i])) out.list.push_back(std::move(*f));
     }
     if (memory.log->undecided != 0) {
       out.complete = false;

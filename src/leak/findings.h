@@ -50,8 +50,10 @@ struct findings {
   std::vector<std::string> notes;
   bool complete = true;
   std::chrono::nanoseconds pause{0}, elapsed{0};
-  unsigned looks = 0, stops = 0;  // snapshots for which others' threads were not stopped, were stopped
-  std::uint64_t signals = 0;      // sent to stop threads
+  std::size_t blocks = 0;                         // of the heap, in use
+  std::chrono::nanoseconds walked{0}, judged{0};  // how long the snapshot took to list the heap and the roots, and to decide
+  unsigned looks = 0, stops = 0;                  // snapshots for which others' threads were not stopped, were stopped
+  std::uint64_t signals = 0;                      // sent to stop threads
   std::chrono::system_clock::time_point taken{};
   std::uint64_t generation = 0;
   std::uint64_t main_task_id = 0;  // of the main thread's record; 0: it has none

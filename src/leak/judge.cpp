@@ -204,7 +204,10 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
 // --- the stages ---------------------------------------------------------------------------------------------------------------------
 
 void locate_tasks(judge_request& r, marker& m) noexcept {
-  for (const node& n : r.graph.nodes) {
+  trace::slice<node>& nodes = r.graph.nodes;
+  for (std::size_t i = 0; i < nodes.size; i++) {
+    if (i + stacks_ahead < nodes.size) base::prefetch(nodes[i + stacks_ahead].stack.lo, nodes[i + stacks_ahead].stack.hi);
+    const node& n = nodes[i];
     if (n.what == node::none) continue;
     if (n.closure.size() != 0) m.locate_span(n.closure, origin::memory);
     if (!n.is_thread && n.stack.size() != 0 && !n.on_cpu) m.locate_span(n.stack, origin::memory);
@@ -289,7 +292,7 @@ void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, grou
   verdict_log& log = *r.log;
   if (log.count == log.room || n.is_main) return;
   verdict& v = log.list[log.count++];
-  v = {n.record, tier, reason, n.for_reading, n.seq, at, 0, {}, 0, 0, false, 0};
+  v = {n.record, tier, reason, n.for_reading, n.seq, at, n.stack, 0, {}, 0, 0, false, 0};
   name_owners(r.graph, number, v);
   if (state.blames.size == 0) return;
   const blame& b = state.blames[number];
@@ -359,14 +362,17 @@ void judge(void* arg, trace::image& image) noexcept {
   m.mark_weak(after_word, &weak);
 
   if (!image.is_off(trace::root::orphans)) {
+    std::size_t pushed = 0;
     for (const node& n : g.nodes) {
       if (n.what != node::candidate || n.live) continue;
       if (n.is_thread) {
         m.reach_thread(n.tid);
       } else if (n.stack.size() != 0) {
-        m.reach(n.stack);
+        m.reach_push(n.stack);
       }
+      if (++pushed % 1024 == 0) m.drain();  // the list of spans stays in the caches
     }
+    m.drain();
     stage orphans{&r, grounds::orphan, state.pending.size()};
     m.mark_orphans(after_block, &orphans);
   }

@@ -54,6 +54,7 @@ struct verdict {
   bool for_reading;  // the owners hold the lock for reading
   std::uint64_t seq;
   std::uintptr_t at;  // likely: where the word or block lies
+  base::range stack;  // the frames of a goroutine, to be asked for before they are read; no more than a hint
   static constexpr std::uint32_t owners_named = 4;
   std::uint32_t owner_count;  // of those that keep it from the lock
   std::uint64_t owner_ids[owners_named];

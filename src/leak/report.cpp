@@ -4,6 +4,7 @@
 #include <map>
 #include <ostream>
 #include <string>
+#include <tuple>
 
 #include "leak/cause.h"
 #include "leak/findings.h"
@@ -37,11 +38,13 @@ std::string size_text(std::size_t bytes) {
 }
 
 struct group_key {
-  std::vector<std::uintptr_t> pcs;
+  const std::vector<std::uintptr_t>* pcs;  // the first finding's; a copy each costs more than all the rest of a report
   leak::tier tier;
   runtime::wait_reason waits;
   grounds reason;
-  auto operator<=>(const group_key&) const = default;
+  bool operator<(const group_key& o) const {
+    return std::tie(*pcs, tier, waits, reason) < std::tie(*o.pcs, o.tier, o.waits, o.reason);
+  }
 };
 
 }  // namespace
@@ -85,7 +88,7 @@ report report_builder::build(const findings& f, const options& o, const findings
   std::map<group_key, const finding*> oldest;
   for (const finding& x : f.list) {
     if (!is_wanted(x, o)) continue;
-    group_key k{x.pcs, x.tier, x.waits, x.reason};
+    group_key k{&x.pcs, x.tier, x.waits, x.reason};
     group& g = groups[k];
     g.count++;
     g.bytes += x.bytes + x.heap_bytes;
@@ -101,8 +104,8 @@ report report_builder::build(const findings& f, const options& o, const findings
     const finding& first = *oldest[k];
     g.tier = k.tier;
     g.wait_reason = runtime::text_of(k.waits);
-    g.pcs = k.pcs;
-    for (const profile::shown_line& l : profile::shown_lines(k.pcs)) g.stack.push_back(frame_of(l));
+    g.pcs = *k.pcs;
+    for (const profile::shown_line& l : profile::shown_lines(*k.pcs)) g.stack.push_back(frame_of(l));
     if (first.created_by != 0) {
       std::vector<profile::shown_line> lines = profile::shown_lines({first.created_by});
       if (!lines.empty()) g.created_by = frame_of(lines[0]);

@@ -16,6 +16,7 @@
 namespace stray::leak {
 
 inline constexpr std::uint32_t no_node = 0xffff'ffff, no_edge = no_node;
+inline constexpr std::size_t stacks_ahead = 8;  // a loop over stacks asks for the one that it reads so much later
 
 struct node {
   enum kind : std::uint8_t { none, root, candidate };

@@ -22,11 +22,15 @@ block_table::segment* block_table::make_segment(std::size_t index) noexcept {
 
 void block_table::add(std::uintptr_t user, std::size_t chunk_size, bool free) noexcept {
   std::size_t index = user >> segment_shift;
-  segment* s = make_segment(index);
+  segment* s = find_segment(user);
+  if (s == nullptr) s = make_segment(index);
   if (s == nullptr) return;  // memory_->exhausted() is set
   std::size_t w = (user >> 10) & (words - 1);
   std::uint64_t mask = std::uint64_t{1} << ((user >> 4) & 63);
-  if (s->at[w].start == 0) s->summary[w / 64] |= std::uint64_t{1} << (w & 63);
+  if (s->at[w].start == 0) {
+    s->summary[w / 64] |= std::uint64_t{1} << (w & 63);
+    s->upper[w / 4096] |= std::uint64_t{1} << (w / 64 & 63);
+  }
   s->at[w].start |= mask;
   if (free) {
     s->at[w].mark |= mask;
@@ -86,6 +90,7 @@ void block_table::erase(range r) noexcept {
     s->at[w].mark &= ~mask;
     s->more[w].free &= ~mask;
     if (s->at[w].start == 0) s->summary[w / 64] &= ~(std::uint64_t{1} << (w & 63));
+    if (s->summary[w / 64] == 0) s->upper[w / 4096] &= ~(std::uint64_t{1} << (w / 64 & 63));
   }
   for (std::size_t i = (r.lo >> segment_shift) + 1; i <= r.hi >> segment_shift; i++) {
     if (table_[i] != nullptr && r.holds(table_[i]->carry)) table_[i]->carry = 0;
@@ -93,20 +98,20 @@ void block_table::erase(range r) noexcept {
 }
 
 block_table::place block_table::find_before(segment* s, std::uintptr_t address, std::size_t w) const noexcept {
-  std::uintptr_t base = address >> segment_shift << segment_shift;
+  auto below = [](std::size_t bit) { return (std::uint64_t{1} << (bit & 63)) - 1; };
+  auto last = [](std::uint64_t bits) { return static_cast<std::size_t>(63 - __builtin_clzll(bits)); };
   std::size_t u = w / 64;
-  std::uint64_t some = s->summary[u] & ((std::uint64_t{1} << (w & 63)) - 1);
-  for (;;) {
-    if (some != 0) {
-      std::size_t hit = u * 64 + 63 - static_cast<std::size_t>(__builtin_clzll(some));
-      std::uint64_t starts = s->at[hit].start;
-      return {s, base + (hit << 10) + (static_cast<std::size_t>(63 - __builtin_clzll(starts)) << 4)};
-    }
-    if (u == 0) break;
-    some = s->summary[--u];
+  std::uint64_t some = s->summary[u] & below(w);
+  if (some == 0) {
+    std::size_t v = u / 64;
+    std::uint64_t groups = s->upper[v] & below(u);
+    while (groups == 0 && v != 0) groups = s->upper[--v];
+    if (groups == 0) return s->carry == 0 ? place{nullptr, 0} : place{find_segment(s->carry), s->carry};
+    u = v * 64 + last(groups);
+    some = s->summary[u];
   }
-  if (s->carry == 0) return {nullptr, 0};
-  return {find_segment(s->carry), s->carry};
+  const std::size_t hit = u * 64 + last(some);
+  return {s, (address >> segment_shift << segment_shift) + (hit << 10) + (last(s->at[hit].start) << 4)};
 }
 
 bool block_table::block_of(std::uintptr_t address, range& bytes) const noexcept {

@@ -35,8 +35,9 @@ class block_table {
   struct segment {
     pair at[words];
     extra more[words];
-    std::uint64_t summary[words / 64];  // bit w: at[w].start != 0
-    std::uintptr_t carry;               // start of a block (or of free room) that reaches in from the segment below; 0: none
+    std::uint64_t summary[words / 64];       // bit w: at[w].start != 0
+    std::uint64_t upper[words / (64 * 64)];  // bit u: summary[u] != 0; return addresses lie far below the first start of [heap]
+    std::uintptr_t carry;  // start of a block (or of free room) that reaches in from the segment below; 0: none
   };
   struct place {  // one start
     segment* in;
@@ -95,6 +96,18 @@ class block_table {
   // f(user) for every in-use block in address order.
   template <class F>
   void each_in_use(F f) const noexcept {
+    each([](const segment& s, std::size_t w) { return s.at[w].start & ~s.more[w].free; }, f);
+  }
+  // The same for those of neither colour. f may colour blocks: whoever got a colour meanwhile may or may not be left out.
+  template <class F>
+  void each_untouched(F f) const noexcept {
+    each([](const segment& s, std::size_t w) { return s.at[w].start & ~(s.at[w].mark | s.more[w].reach); }, f);
+  }
+  std::size_t blocks() const noexcept { return blocks_; }
+
+ private:
+  template <class Chosen, class F>
+  void each(Chosen chosen, F f) const noexcept {
     for (std::size_t i = first_; i <= last_; i++) {
       segment* s = table_[i];
       if (s == nullptr) continue;
@@ -102,16 +115,13 @@ class block_table {
       for (std::size_t u = 0; u < words / 64; u++) {
         for (std::uint64_t some = s->summary[u]; some != 0; some &= some - 1) {
           std::size_t w = u * 64 + static_cast<std::size_t>(__builtin_ctzll(some));
-          for (std::uint64_t starts = s->at[w].start & ~s->more[w].free; starts != 0; starts &= starts - 1) {
+          for (std::uint64_t starts = chosen(*s, w); starts != 0; starts &= starts - 1) {
             f(base + (w << 10) + (static_cast<std::size_t>(__builtin_ctzll(starts)) << 4));
           }
         }
       }
     }
   }
-  std::size_t blocks() const noexcept { return blocks_; }
-
- private:
   static constexpr std::size_t entries = std::size_t{1} << (47 - segment_shift);
   place find_before(segment* s, std::uintptr_t address, std::size_t w) const noexcept;
   segment* make_segment(std::size_t index) noexcept;

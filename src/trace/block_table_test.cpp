@@ -1,5 +1,6 @@
 // A heap that nobody understands: nothing is a block, everything a root, and the report says so.
 #include <gtest/gtest.h>
+#include <iterator>
 #include <memory>
 #include <sys/mman.h>
 
@@ -27,6 +28,30 @@ TEST(heap_unknown, is_blind_and_says_whose_fault_it_is) {
   ASSERT_EQ(log->used, 2u);
   EXPECT_STREQ(log->notes[0].line, "tracer blind: allocator unknown");
   EXPECT_STREQ(log->notes[1].line, "tracer blind: allocator unknown (j)");
+  munmap(reinterpret_cast<void*>(memory.where().lo), memory.where().size());
+}
+
+TEST(block_table, finds_the_start_below_across_a_whole_segment) {
+  bump memory;
+  ASSERT_TRUE(memory.reserve(std::size_t{64} << 20));
+  block_table t;
+  ASSERT_TRUE(t.init(memory));
+  const std::uintptr_t base = std::uintptr_t{7} << block_table::segment_shift,
+                       end = base + (std::uintptr_t{1} << block_table::segment_shift);
+  const std::uintptr_t starts[] = {base + 0x10,       base + 0x410, base + (64 << 10), base + (4 << 20) + 0x3f0,
+                                   base + (40 << 20), end - 0x20};
+  t.add_block(starts[1], 0x20);
+  EXPECT_EQ(t.find(starts[0]).block, 0u) << "nothing starts below";
+  for (std::uintptr_t s : starts) t.add_block(s, 0x20);
+  for (std::size_t i = 0; i + 1 < std::size(starts); i++) {
+    for (std::uintptr_t a : {starts[i], starts[i] + 15, (starts[i] + starts[i + 1]) / 2, starts[i + 1] - 1}) {
+      EXPECT_EQ(t.find(a).block, starts[i]) << std::hex << a - base;
+    }
+  }
+  t.erase({starts[2], starts[4] + 1});
+  EXPECT_EQ(t.find(starts[5] - 1).block, starts[1]);
+  t.erase({starts[0], starts[1] + 1});
+  EXPECT_EQ(t.find(starts[5] - 1).block, 0u);
   munmap(reinterpret_cast<void*>(memory.where().lo), memory.where().size());
 }
 

@@ -132,6 +132,10 @@ inline void marker::scan(const span& s, queue& waiting) noexcept {
     if (value - parked_lo < parked_size) enter_parked(c, value, at);
     block_table::segment* in = blocks_.find_segment(value);
     if (in == nullptr) continue;
+    if ((value ^ s.lo) >> near_shift == 0) {  // its line was used for this block
+      touch_address<c>(value);
+      continue;
+    }
     __builtin_prefetch(&in->at[(value >> 10) & (block_table::words - 1)], 1);
     if (waiting.count == candidates) {
       touch_address<c>(waiting.address[waiting.at]);
@@ -167,6 +171,11 @@ void marker::run(const span* first) noexcept {
       if (c == mark && who_.covered != nullptr) who_.covered(who_.self, *this, {block, end});
       scan<c>({block, end, block, origin::memory, 0}, waiting);
     } else if (span s; spans_[c].pop(s)) {
+      constexpr std::size_t ahead = 8;
+      if (spans_[c].size() >= ahead) {
+        const span& soon = spans_[c][spans_[c].size() - ahead];
+        base::prefetch(soon.bytes, soon.bytes + (soon.hi - soon.lo));
+      }
       if (c == mark && who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       scan<c>(s, waiting);
     } else if (waiting.count != 0) {
@@ -243,14 +252,9 @@ void marker::mark_weak(void (*after)(void*, const word&), void* arg) noexcept {
   }
 }
 
-void marker::reach(range r) noexcept {
-  reach_push(r);
-  run<second>();
-}
-
 void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
   if (in_.is_off(root::orphans)) return;
-  blocks_.each_in_use([&](std::uintptr_t user) {
+  blocks_.each_untouched([&](std::uintptr_t user) {
     step_ = trail_mark::orphan;
     if (blocks_.reached(user) || !touch_start<mark>(user)) return;
     run<mark>();
