@@ -31,12 +31,13 @@ profile::registers from_frame(const runtime::saved_frame& f, std::uintptr_t sp) 
   return {f.pc, sp, f.rbp, f.rbx, f.r12, f.r13, f.r14, f.r15};
 }
 
-constexpr std::size_t deepest = 128;
-
 // A list of exactly its size: 10^5 with room for the deepest are 100 MB.
-std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_bounds bounds) {
-  std::uintptr_t pcs[deepest];
-  return {pcs, pcs + profile::unwind(regs, bounds, pcs, deepest)};
+std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_bounds bounds, std::size_t most) {
+  std::uintptr_t few[usual_depth];
+  if (most <= usual_depth) return {few, few + profile::unwind(regs, bounds, few, most)};
+  std::vector<std::uintptr_t> pcs(most);
+  pcs.resize(profile::unwind(regs, bounds, pcs.data(), most));
+  return pcs;
 }
 
 }  // namespace
@@ -47,13 +48,13 @@ std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_
   asm volatile("" : : "r"(room) : "memory");
 }
 
-std::vector<std::uintptr_t> read_stack(const runtime::task& t) {
+std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {
   if (t.is_thread) {
     const auto& frame = *reinterpret_cast<const runtime::thread_frame*>(t.sp);
-    return walk(from_frame(frame.registers, frame.sp), {frame.sp & ~std::uintptr_t{7}, mapping_end(frame.sp)});
+    return walk(from_frame(frame.registers, frame.sp), {frame.sp & ~std::uintptr_t{7}, mapping_end(frame.sp)}, most);
   }
   const auto& frame = *reinterpret_cast<const runtime::saved_frame*>(t.sp);
-  return walk(from_frame(frame, t.sp + sizeof frame), {t.sp, t.stack_hi});
+  return walk(from_frame(frame, t.sp + sizeof frame), {t.sp, t.stack_hi}, most);
 }
 
 std::vector<std::uintptr_t> own_stack() {
@@ -65,12 +66,12 @@ std::vector<std::uintptr_t> own_stack() {
     if (runtime::stack_owner(reg(REG_RSP), &stack) == nullptr && !runtime::in_guard(reg(REG_RSP), &stack)) return {};
     profile::registers regs{reg(REG_RIP) + 1, reg(REG_RSP), reg(REG_RBP), reg(REG_RBX),
                             reg(REG_R12),     reg(REG_R13), reg(REG_R14), reg(REG_R15)};
-    return walk(regs, {stack.lo + base::page_size, stack.hi});
+    return walk(regs, {stack.lo + base::page_size, stack.hi}, usual_depth);
   }
   profile::stack_bounds bounds;
   if (runtime::task* t = runtime::current_task_or_null(); t != nullptr && !t->is_thread) bounds = {t->stack_lo, t->stack_hi};
-  std::uintptr_t pcs[deepest];
-  return {pcs, pcs + profile::unwind_here(pcs, deepest, bounds)};
+  std::uintptr_t pcs[usual_depth];
+  return {pcs, pcs + profile::unwind_here(pcs, usual_depth, bounds)};
 }
 
 }  // namespace stray::leak

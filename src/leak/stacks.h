@@ -8,8 +8,10 @@
 
 namespace stray::leak {
 
+inline constexpr std::size_t usual_depth = 128;  // frames
+
 // Return addresses, leaf (park) first. The task must be in state waiting and stay so (begin_inspection).
-std::vector<std::uintptr_t> read_stack(const runtime::task& t);
+std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most = usual_depth);
 // Of the calling goroutine or thread; of a faulting goroutine from its saved context.
 std::vector<std::uintptr_t> own_stack();
 
