@@ -2,6 +2,7 @@
 # Runs the benchmarks of this folder: all, or those whose name contains the argument. `detect` runs beside Go when there is one.
 #   ./dev bench              everything
 #   ./dev bench detect       one detection: pause and total, ours beside Go's, in alternation, medians of three processes
+#   ./dev bench heaps        one detection over sizes of heap and numbers of goroutines, malloc's pages of 4K beside huge ones
 #   ./dev bench million      10^5, 3*10^5 and 10^6 parked goroutines: time and memory of each
 #   ./dev bench idle         CPU time of an idle process in 10 s
 #   ./dev bench code_bytes   bytes of code of each further chan<T>
@@ -32,6 +33,25 @@ detect() {
   rm -f "$rows"
 }
 
+heaps() {
+  rows=$(mktemp)
+  for _ in 1 2 3; do
+    for huge in 0 1; do
+      who=4K
+      [ $huge = 0 ] || who=huge
+      for shape in "chain 64" "chain 512" "chain 2048" "tree 512" "tree 1024" "graph 512" "graph 1024"; do
+        for g in 10 100000; do
+          # shellcheck disable=SC2086
+          GLIBC_TUNABLES=glibc.malloc.hugetlb=$huge REPEAT=1 "$build/bench/bench_detect" $shape $g |
+            sed -n "s/^\([a-z]*\),\([0-9]*\),\(pause_ms\|total_ms\|walk\|judge\),/$who,\1,\2 MB $g,\3,/p" >> "$rows"
+        done
+      done
+    done
+  done
+  python3 bench/table.py 4K huge < "$rows"
+  rm -f "$rows"
+}
+
 million() {
   for n in 100000 300000 1000000; do "$build/bench/bench_million" $n; done
   echo "vm.max_map_count is $(cat /proc/sys/vm/max_map_count)"
@@ -41,7 +61,7 @@ code_bytes() { python3 bench/code_bytes.py "$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z
 timers() { "$build/bench/bench_time"; }
 
 found=
-for name in detect million idle code_bytes time; do
+for name in detect heaps million idle code_bytes time; do
   case $name in
     *"$wanted"*)
       found=1
@@ -50,4 +70,4 @@ for name in detect million idle code_bytes time; do
       ;;
   esac
 done
-[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect million idle code_bytes time" >&2; exit 1; }
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect heaps million idle code_bytes time" >&2; exit 1; }
