@@ -186,6 +186,7 @@ struct fault {
   bool may_spoil_all;  // no detection need be complete
   std::function<std::shared_ptr<void>(unsigned seed)> begin;
 };
+void PrintTo(const fault& f, std::ostream* out) { *out << f.name; }  // for googletest: in the tests' names
 template <class T>
 std::shared_ptr<void> keep(T* t) {
   return std::shared_ptr<T>(t);
