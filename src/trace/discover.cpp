@@ -3,6 +3,7 @@
 // 1. Memory that another thread may unmap is read through /proc/self/mem, which answers an error instead of a fault.
 // 2. An answer counts only if two probe threads agree; what is not found costs proofs, never soundness.
 // Runs in the parent, on any thread, at start-up.
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,9 +28,13 @@ namespace {
 
 namespace sys = base::sys;
 
+bool starved = false;  // a peeker had no descriptor
+
 class peeker {
  public:
-  peeker() noexcept : fd_(sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC)) {}
+  peeker() noexcept : fd_(sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC)) {
+    starved = starved || fd_ == -EMFILE || fd_ == -ENFILE;
+  }
   ~peeker() {
     if (fd_ >= 0) sys::close(fd_);
   }
@@ -343,6 +348,13 @@ void find_thread_layout(thread_layout& layout) noexcept {
   p[0] = p[1] = {};
   if (run_probes(p)) compare_probes(p, layout);
   p[0] = p[1] = {};  // copies of pointers would be roots
+}
+
+bool discover(heap_facts& heap, thread_layout& layout) noexcept {
+  starved = false;
+  find_heap(heap);
+  find_thread_layout(layout);
+  return !starved;
 }
 
 }  // namespace stray::trace

@@ -74,6 +74,28 @@ struct fault_case : ::testing::Test {
   }
 };
 
+// First in its process: what the tracer could not find out at the start it finds out later.
+TEST(first_snapshot, waits_for_a_descriptor) {
+  if (stop_signal() != 0) GTEST_SKIP() << "another test of this process was first";
+  rlimit usual{}, none{0, 0};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  none.rlim_max = usual.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  snapshot_request request;
+  request.who = test::blank_client();
+  snapshot_outcome o = take_snapshot(request);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_FALSE(o.ok);
+  EXPECT_STREQ(o.why, "no file descriptor is free: the heap cannot be looked at");
+  test::shared_with_child<bool> known;
+  request.hidden = known.hidden();
+  request.arg = &*known;
+  request.decide = [](void* arg, image& in) noexcept { *static_cast<bool*>(arg) = in.heap_known; };
+  o = take_snapshot(request);
+  EXPECT_TRUE(o.ok) << o.why;
+  EXPECT_TRUE(*known);
+}
+
 TEST_F(fault_case, the_child_is_killed_at_any_moment) {
   std::atomic<bool> quit{false};
   std::atomic<int> killed{0};

@@ -174,20 +174,21 @@ bool init_snapshot() noexcept {
   auto map = [](std::size_t bytes, int flags) {
     return sys::mmap(0, (bytes + base::page_size - 1) & ~(base::page_size - 1), PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS);
   };
-  long page = map(sizeof(snapshot_page), MAP_SHARED), pause = map(sizeof(pause_copy), MAP_PRIVATE);
-  if ((page < 0 && page > -4096) || (pause < 0 && pause > -4096) || !t.memory.reserve(std::size_t{1} << 30) ||
-      !t.memory.commit(std::size_t{32} << 20)) {
-    t.refusal = "no memory for the tracer";
-    return false;
+  if (t.page == nullptr) {
+    long page = map(sizeof(snapshot_page), MAP_SHARED), pause = map(sizeof(pause_copy), MAP_PRIVATE);
+    if ((page < 0 && page > -4096) || (pause < 0 && pause > -4096) || !t.memory.reserve(std::size_t{1} << 30) ||
+        !t.memory.commit(std::size_t{32} << 20)) {
+      t.refusal = "no memory for the tracer";
+      return false;
+    }
+    t.page = reinterpret_cast<snapshot_page*>(page);
+    t.pause = new (reinterpret_cast<void*>(pause)) pause_copy;
   }
-  t.page = reinterpret_cast<snapshot_page*>(page);
-  t.pause = new (reinterpret_cast<void*>(pause)) pause_copy;
   if (!init_stop(t.stop)) {
     t.refusal = "no real-time signal is free for stopping threads";
     return false;
   }
-  find_heap(t.heap);
-  find_thread_layout(t.layout);
+  if (!discover(t.heap, t.layout)) return false;  // what was not found now may be found later
   t.layout.signal_return = t.stop.signal_return;
   t.ready = true;
   return true;
@@ -199,7 +200,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   snapshot_outcome out;
   tracer& t = the_tracer;
   if (!init_snapshot()) {
-    refuse(out, t.refusal);
+    refuse(out, t.refusal != nullptr ? t.refusal : "no file descriptor is free: the heap cannot be looked at");
     return out;
   }
   if (in_use.exchange(true)) {

@@ -58,7 +58,8 @@ struct snapshot_outcome {
 };
 
 // At start-up, on a thread that may allocate: finds the arenas, learns the layout of threads, takes a signal. False when no snapshot will
-// ever be possible; the reason is then every snapshot's answer. Calling it again does nothing.
+// ever be possible, and the reason is then every snapshot's answer; or when no descriptor was free: the next call tries again. Calling it
+// again does nothing else.
 bool init_snapshot() noexcept;
 int stop_signal() noexcept;  // 0 before init_snapshot
 

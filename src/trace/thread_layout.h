@@ -32,6 +32,8 @@ struct thread_layout {
 
 // Parent, at start-up; starts two short-lived threads.
 void find_thread_layout(thread_layout& layout) noexcept;
+// With find_heap; false: a descriptor was missing, and what was found is not all.
+bool discover(struct heap_facts& heap, thread_layout& layout) noexcept;
 
 struct image;
 
