@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/syscalls.h"
+#include "base/read_file.h"
 
 namespace stray::base {
 
@@ -30,16 +30,6 @@ bool lists(const char* controllers, const char* one) noexcept {
 }
 
 }  // namespace
-
-bool read_file(const char* path, char* text, std::size_t n) noexcept {
-  int fd = sys::open(path, 0);
-  if (fd < 0) return false;
-  long got = sys::read(fd, text, n - 1);
-  sys::close(fd);
-  if (got < 0) return false;
-  text[got] = '\0';
-  return true;
-}
 
 bool read_file_in(const char* folder, const char* name, char* text, std::size_t n) noexcept {
   char path[path_max + 32];

@@ -6,9 +6,7 @@
 
 namespace stray::base {
 
-// The whole file, at most n - 1 bytes, with a 0 behind it; false: it cannot be read.
-bool read_file(const char* path, char* text, std::size_t n) noexcept;
-// folder/name, the same way.
+// As read_file, of folder/name.
 bool read_file_in(const char* folder, const char* name, char* text, std::size_t n) noexcept;
 
 // f(arg, folder) for the group and each above it, the innermost first: of version 2, and of version 1's `controller`. `list` is

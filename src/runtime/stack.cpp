@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
-#include "base/syscalls.h"
+#include "base/read_file.h"
 #include "runtime/fiber.h"
 #include "runtime/task.h"
 
@@ -45,11 +45,8 @@ std::atomic<std::size_t> split_guards{0};  // by mprotect: each makes two mappin
 std::size_t most_split_guards() noexcept {
   std::size_t limit = 65530;
   char text[32] = {};
-  int fd = base::sys::open("/proc/sys/vm/max_map_count", 0);
-  if (fd >= 0) {
-    if (base::sys::read(fd, text, sizeof text - 1) > 0) limit = std::strtoull(text, nullptr, 10);
-    base::sys::close(fd);
-  }
+  if (base::read_file("/proc/sys/vm/max_map_count", text, sizeof text) && *text != '\0')
+    limit = std::strtoull(text, nullptr, 10);
   return limit / 8 * 3;
 }
 

@@ -6,6 +6,7 @@
 #include <new>
 #include <unistd.h>
 
+#include "base/read_file.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/current.h"
@@ -109,12 +110,7 @@ namespace {
 char* read_stat(int tid, char (&text)[512]) noexcept {
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-  int fd = base::sys::open(path, 0);
-  if (fd < 0) return nullptr;
-  long n = base::sys::read(fd, text, sizeof text - 1);
-  base::sys::close(fd);
-  if (n <= 0) return nullptr;
-  text[n] = '\0';
+  if (!base::read_file(path, text, sizeof text)) return nullptr;
   char* name_end = std::strrchr(text, ')');  // the name may hold anything
   return name_end == nullptr ? nullptr : name_end + 1;
 }

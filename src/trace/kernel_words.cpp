@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/read_file.h"
 #include "base/syscalls.h"
 #include "trace/time_budget.h"
 
@@ -68,17 +69,7 @@ void each_line(int fd, char* buffer, F f) noexcept {  // f(const char*) answers 
 
 // The number behind `name` in a file of /proc; 0: none.
 std::uint64_t number_in(const char* file, const char* name, char* buffer) noexcept {
-  int fd = sys::open(file, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  std::uint64_t found = 0;
-  each_line(fd, buffer, [&](const char* p) {
-    if (!starts_with(p, name)) return true;
-    while (*p != 0 && (*p < '0' || *p > '9')) p++;
-    found = take_dec(p);
-    return false;
-  });
-  sys::close(fd);
-  return found;
+  return base::read_file(file, buffer, reading) ? number_after(buffer, name) : 0;
 }
 
 template <class F>

@@ -1,26 +1,13 @@
 #include "trace/memory_room.h"
 
-#include <cstring>
-
 #include "base/control_groups.h"
+#include "base/read_file.h"
 #include "trace/text.h"
 
 namespace stray::trace {
 namespace {
 
 constexpr std::uint64_t unlimited = ~std::uint64_t{0};
-
-// The number behind `name` at the beginning of a line; 0: there is no such line.
-std::uint64_t number_after(const char* lines, const char* name) noexcept {
-  for (const char* at = lines; at != nullptr; at = std::strchr(at, '\n')) {
-    if (*at == '\n') at++;
-    if (!starts_with(at, name)) continue;
-    at += std::strlen(name);
-    while (*at == ' ' || *at == '\t') at++;
-    return take_dec(at);
-  }
-  return 0;
-}
 
 bool read_number(const char* folder, const char* name, std::uint64_t& n) noexcept {
   char digits[64];

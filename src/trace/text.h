@@ -79,4 +79,15 @@ inline bool contains(const char* s, const char* part) noexcept {
   return false;
 }
 
+// The number behind `name`, which begins a line; 0: there is no such line.
+inline std::uint64_t number_after(const char* lines, const char* name) noexcept {
+  for (const char* at = lines; *at != 0; at++) {
+    if ((at != lines && at[-1] != '\n') || !starts_with(at, name)) continue;
+    while (*name != 0) at++, name++;
+    while (*at == ' ' || *at == '\t') at++;
+    return take_dec(at);
+  }
+  return 0;
+}
+
 }  // namespace stray::trace
