@@ -50,6 +50,7 @@ std::atomic<std::uint64_t> reclaimed_count{0}, refused_count{0};  // goroutines 
 // One call of reclaim: it may have given up waiting when the last goroutine ends. The last reference deletes it.
 struct batch {
   semaphore ended{0};
+  std::unique_ptr<std::atomic<bool>[]> gone;  // by place in the report: it has ended
   std::atomic<std::size_t> references{1};
   void drop() noexcept {
     if (references.fetch_sub(1) == 1) delete this;
@@ -63,6 +64,7 @@ struct unwinding {  // in task::closure
   _Unwind_Exception exception;
   std::uintptr_t end;
   batch* of;
+  std::size_t place;
 };
 static_assert(sizeof(unwinding) <= detail::small_closure && alignof(unwinding) <= 16);
 unwinding* of_task(task* t) noexcept { return std::launder(reinterpret_cast<unwinding*>(t->closure)); }
@@ -78,6 +80,7 @@ _Unwind_Reason_Code stop(int, _Unwind_Action actions, _Unwind_Exception_Class, _
   t->being_unwound = false;
   runtime::retire(t);
   reclaimed_count.fetch_add(1);
+  of->gone[of_task(t)->place] = true;
   of->ended.release();
   of->drop();
   runtime::leave_for_ever(t);
@@ -94,7 +97,7 @@ struct refusal {
   std::uintptr_t at = 0;         // return address in the frame that is in the way
 };
 
-refusal take_inspected(task* t, std::uint64_t seq, batch* of) {
+refusal take_inspected(task* t, std::uint64_t seq, batch* of, std::size_t place) {
   if (t->being_unwound) return {"it is being unwound already, and blocks on the way", 0};
   if (t->closure_live.load()) return {"it has not begun to run its function", 0};
   if (!t->unwinds) return {"its function was compiled without exceptions: no destructor would run", 0};
@@ -106,19 +109,20 @@ refusal take_inspected(task* t, std::uint64_t seq, batch* of) {
   std::memcpy(&u->exception.exception_class, "STRAYRCL", sizeof u->exception.exception_class);
   u->end = way.end;
   u->of = of;
+  u->place = place;
   of->references.fetch_add(1);
   t->being_unwound = true;
   runtime::divert(t, unwind);
   return {};
 }
 
-refusal take(const finding& f, batch* of) {
+refusal take(const finding& f, batch* of, std::size_t place) {
   if (f.thread) return {"an OS thread is never reclaimed", 0};
   task* t = runtime::tasks().at(f.record);
   if (!runtime::begin_inspection(t, f.seq)) return {"it was woken meanwhile: the verdict was wrong", 0};
   refusal r;
   try {
-    r = take_inspected(t, f.seq, of);
+    r = take_inspected(t, f.seq, of, place);
   } catch (...) {
     runtime::end_inspection(t);
     throw;
@@ -138,7 +142,7 @@ class selection {
  public:
   selection(const findings& f, std::size_t budget, batch* of) : found_(f), left_(budget), of_(of) {}
 
-  void add(const finding* f, reclaim_report::goroutine* out) { members_[f->task_id] = {f, out}; }
+  void add(const finding* f, reclaim_report::goroutine* out, std::size_t place) { members_[f->task_id] = {f, out, place}; }
   void run() {
     for (auto& [id, m] : members_) settle(m);
   }
@@ -147,6 +151,7 @@ class selection {
   struct member {
     const finding* found = nullptr;
     reclaim_report::goroutine* out = nullptr;
+    std::size_t place = 0;  // of out in the report
     enum : std::uint8_t { open, visited, settled } state = open;
   };
   member* find(std::uint64_t task_id) {
@@ -182,7 +187,7 @@ class selection {
       unlisted_ = true;
       for (const finding& f : found_.list) runtime::unlist(runtime::tasks().at(f.record), f.seq);
     }
-    refusal r = take(*m.found, of_);
+    refusal r = take(*m.found, of_, m.place);
     if (r.reason == nullptr) {
       left_--;
       m.out->outcome = reclaim_outcome::unwinding;
@@ -200,39 +205,33 @@ class selection {
 };
 
 void choose(const report& r, const findings& second, const reclaim_options& o, batch* of, reclaim_report& out,
-            std::vector<std::pair<std::size_t, const finding*>>& taken) {
+            std::vector<std::size_t>& taken) {
   std::map<std::tuple<bool, std::uint64_t, std::uint64_t>, const finding*> by_wait;
   for (const finding& f : second.list) by_wait[{f.thread, f.id, f.seq}] = &f;
   std::size_t n = 0;
   for (const group& g : r.groups()) n += g.goroutines.size();
   out.goroutines.reserve(n);  // they are pointed to
+  of->gone = std::make_unique<std::atomic<bool>[]>(n);
   selection chosen(second, o.budget, of);
-  std::vector<const finding*> found;
   for (const group& g : r.groups()) {
     for (const goroutine& one : g.goroutines) {
       reclaim_report::goroutine& entry = out.goroutines.emplace_back();
       entry.id = one.id;
       auto at = by_wait.find({one.thread, one.id, one.wait});
-      found.push_back(at == by_wait.end() ? nullptr : at->second);
-      if (found.back() == nullptr) {
+      const finding* found = at == by_wait.end() ? nullptr : at->second;
+      if (found == nullptr) {
         entry.reason = "a second detection does not find it leaked in the same wait";
-      } else if (g.tier < tier::cycle || found.back()->tier < tier::cycle) {
+      } else if (g.tier < tier::cycle || found->tier < tier::cycle) {
         entry.reason = "it is not proven";
       } else {
-        chosen.add(found.back(), &entry);
+        chosen.add(found, &entry, out.goroutines.size() - 1);
       }
     }
   }
   chosen.run();
   for (std::size_t i = 0; i < n; i++) {
-    if (out.goroutines[i].outcome == reclaim_outcome::unwinding) taken.emplace_back(i, found[i]);
+    if (out.goroutines[i].outcome == reclaim_outcome::unwinding) taken.push_back(i);
   }
-}
-
-// It cannot be told from the record alone: ids are never used again, records are.
-bool has_ended(const finding& f) noexcept {
-  const task* t = runtime::tasks().at(f.record);
-  return std::atomic_ref(const_cast<std::uint64_t&>(t->id)).load() != f.task_id || !t->being_unwound;
 }
 
 [[gnu::noinline]] reclaim_report reclaim_now(const report& r, const reclaim_options& o) {
@@ -240,7 +239,7 @@ bool has_ended(const finding& f) noexcept {
   out.notes = r.notes();
   if (!runtime::started() || r.total() == 0) return out;
   std::unique_ptr<batch, drop_batch> of(new batch);
-  std::vector<std::pair<std::size_t, const finding*>> taken;
+  std::vector<std::size_t> taken;
   std::shared_ptr<const findings> second = detect({}, o.pause_budget.count());
   out.notes = second->notes;
   on_detector([&] { choose(r, *second, o, of.get(), out, taken); });
@@ -248,9 +247,9 @@ bool has_ended(const finding& f) noexcept {
   for (std::size_t n = taken.size(); n != 0; n--) {
     if (!of->ended.try_acquire_for(end - detail::timer_after(0))) break;
   }
-  for (auto& [i, f] : taken) {
+  for (std::size_t i : taken) {
     reclaim_report::goroutine& one = out.goroutines[i];
-    if (has_ended(*f)) {
+    if (of->gone[i]) {
       one.outcome = reclaim_outcome::reclaimed;
     } else {
       one.reason = "it has not ended yet: it runs its destructors, or blocks in one";
