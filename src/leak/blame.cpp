@@ -216,7 +216,7 @@ void find_blame(wait_graph& g, trace::marker& m, trace::slice<const waited_on> e
   blamer b{g, m, memory, embedded, found};
   if (!b.reserve()) return;
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
-    if (i + stacks_ahead < g.nodes.size) base::prefetch(g.nodes[i + stacks_ahead].stack.lo, g.nodes[i + stacks_ahead].stack.hi);
+    prefetch_stack_ahead(g.nodes, i, g.nodes.size);
     if (leaked(g.nodes[i])) b.read_all_of(i);
   }
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {

@@ -29,9 +29,10 @@ class causes {
   std::string ring(const finding& f) const;
   std::string why_text(const finding& f) const;
 
-  const findings& all_;
   const finding* find(std::uint64_t task_id) const;  // nullptr: none
-  std::vector<const finding*> by_task_;              // by task_id
+
+  const findings& all_;
+  std::vector<const finding*> by_task_;  // by task_id
   std::map<std::uint64_t, std::size_t> victims_;
 };
 

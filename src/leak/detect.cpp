@@ -231,8 +231,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     if (path_out != nullptr) *path_out = *memory.path;
     const verdict* list = memory.log->list;
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
-      if (i + stacks_ahead < memory.log->count)
-        base::prefetch(list[i + stacks_ahead].stack.lo, list[i + stacks_ahead].stack.hi);
+      prefetch_stack_ahead(list, i, memory.log->count);
       if (std::optional<finding> f = describe(list[i])) out.list.push_back(std::move(*f));
     }
     if (memory.log->undecided != 0) {

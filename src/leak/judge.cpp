@@ -206,7 +206,7 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
 void locate_tasks(judge_request& r, marker& m) noexcept {
   trace::slice<node>& nodes = r.graph.nodes;
   for (std::size_t i = 0; i < nodes.size; i++) {
-    if (i + stacks_ahead < nodes.size) base::prefetch(nodes[i + stacks_ahead].stack.lo, nodes[i + stacks_ahead].stack.hi);
+    prefetch_stack_ahead(nodes, i, nodes.size);
     const node& n = nodes[i];
     if (n.what == node::none) continue;
     if (n.closure.size() != 0) m.locate_span(n.closure, origin::memory);

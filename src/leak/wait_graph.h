@@ -16,7 +16,13 @@
 namespace stray::leak {
 
 inline constexpr std::uint32_t no_node = 0xffff'ffff, no_edge = no_node;
-inline constexpr std::size_t stacks_ahead = 8;  // a loop over stacks asks for the one that it reads so much later
+
+// In a loop over n things with a stack each: asks for the one that is read eight later.
+template <class List>
+void prefetch_stack_ahead(const List& list, std::size_t i, std::size_t n) noexcept {
+  constexpr std::size_t ahead = 8;
+  if (i + ahead < n) base::prefetch(list[i + ahead].stack.lo, list[i + ahead].stack.hi);
+}
 
 struct node {
   enum kind : std::uint8_t { none, root, candidate };
