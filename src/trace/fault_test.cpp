@@ -140,6 +140,24 @@ TEST_F(fault_case, what_a_killed_child_had_open_is_closed) {
   EXPECT_EQ(descriptors(), before);
 }
 
+// It has the last one: nothing can be listed.
+TEST_F(fault_case, the_last_descriptor_is_closed_too) {
+  int next = dup(0);
+  close(next);
+  rlimit usual{}, one{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  one = {static_cast<rlim_t>(next) + 1, usual.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &one), 0);
+  snapshot_outcome o = take([](void* arg, image&) noexcept {
+    static_cast<answer*>(arg)->pid.store(base::sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+    base::sys::call(SYS_kill, base::sys::getpid(), SIGKILL);
+  });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_FALSE(o.ok);
+  EXPECT_EQ(out->pid.load(), next) << o.why;
+  EXPECT_EQ(descriptors(), before);
+}
+
 TEST_F(fault_case, a_child_whose_time_is_over_leaves_nothing_open) {
   request.time_limit_ns = 50'000'000;
   snapshot_outcome o = take([](void*, image&) noexcept {

@@ -51,7 +51,11 @@ void memory_map::parse(bump& memory, const char* p) noexcept {
 bool memory_map::read(bump& memory) noexcept {
   items_.clear();
   malformed_ = false;
-  int fd = sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  int fd;
+  // The snapshot and its parent share descriptors: the last one may be the other's, for some microseconds.
+  for (int tries = 0; (fd = sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) == -EMFILE && tries < 200; tries++) {
+    sys::call(SYS_sched_yield);
+  }
   if (fd < 0) return false;
   constexpr std::size_t room = 32 << 10;
   char* buffer = memory.array<char>(room);

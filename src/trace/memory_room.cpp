@@ -7,8 +7,6 @@
 namespace stray::trace {
 namespace {
 
-constexpr std::uint64_t unlimited = ~std::uint64_t{0};
-
 bool read_number(const char* folder, const char* name, std::uint64_t& n) noexcept {
   char digits[64];
   if (!base::read_file_in(folder, name, digits, sizeof digits) || *digits < '0' || *digits > '9') return false;
@@ -27,6 +25,7 @@ void look_at(void* arg, const char* folder) noexcept {
   bool v2 = read_number(folder, "memory.max", limit) && read_number(folder, "memory.current", used);
   if (!v2 && !(read_number(folder, "memory.limit_in_bytes", limit) && read_number(folder, "memory.usage_in_bytes", used)))
     return;
+  if (limit >= std::uint64_t{1} << 60) return;  // version 1's way to say that there is none
   std::uint64_t room = limit > used ? limit - used : 0;
   if (room < found.enough) {
     char stat[8192];
@@ -49,7 +48,7 @@ process_memory memory_of_process() noexcept {
 }
 
 std::uint64_t room_in_groups(const char* list, const char* mount, std::uint64_t enough) noexcept {
-  search found{unlimited, enough};
+  search found{unlimited_room, enough};
   base::each_control_group(list, mount, "memory", look_at, &found);
   return found.room;
 }

@@ -13,7 +13,8 @@ struct process_memory {
 };
 process_memory memory_of_process() noexcept;
 
-// Bytes below the limit of the tightest control group, page cache that can be dropped included; ~0: no limit. What `enough` already covers
+inline constexpr std::uint64_t unlimited_room = ~std::uint64_t{0};
+// Bytes below the limit of the tightest control group, page cache that can be dropped included. What `enough` already covers
 // is not looked at more closely.
 std::uint64_t room_in_groups(const char* list, const char* mount, std::uint64_t enough) noexcept;
 

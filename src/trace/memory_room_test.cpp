@@ -51,6 +51,12 @@ TEST_F(memory_room, of_version_one) {
   groups_.write("memory/x/memory.stat", "cache 90\ninactive_file 1\ntotal_inactive_file 30\n");
   EXPECT_EQ(room(), 130u);
 }
+TEST_F(memory_room, is_unlimited_where_version_one_says_so) {
+  groups_.write("list", "4:memory:/\n");
+  groups_.write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+  groups_.write("memory/memory.usage_in_bytes", "4900\n");
+  EXPECT_EQ(room(), unlimited_room);
+}
 TEST(process_memory, is_what_the_kernel_says) {
   process_memory m = memory_of_process();
   EXPECT_GT(m.resident, mib);

@@ -94,7 +94,8 @@ bool wait_child(long pid, const snapshot_request& request, std::int64_t time_lim
     long r = sys::call(SYS_wait4, pid, sys::arg(&status), wait_all | (done ? 0 : WNOHANG), 0);
     if (r == -EINTR) continue;
     if (r == pid || r < 0) break;  // r < 0: somebody else's wait(__WALL) took it
-    short_of_memory = short_of_memory || room_in_groups(request.group_list, request.group_mount, needed) < needed;
+    short_of_memory =
+        short_of_memory || (needed != 0 && room_in_groups(request.group_list, request.group_mount, needed) < needed);
     if (short_of_memory || base::now_ns() > deadline) {
       killed = true;
       sys::call(SYS_kill, pid, SIGKILL);
@@ -265,7 +266,8 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
     std::int64_t cloned = base::now_ns();
     // Threads that ran may have left links half written: the child may not end by itself.
     std::int64_t limit = out.ran != 0 && request.time_limit_ns > 10'000 * ms ? 10'000 * ms : request.time_limit_ns;
-    out.ok = wait_child(pid, request, limit, room_while_child_lives(used), out);
+    // Without a limit nothing is opened while the child, which shares our descriptors, may need the last one.
+    out.ok = wait_child(pid, request, limit, room == unlimited_room ? 0 : room_while_child_lives(used), out);
     out.child_ns = base::now_ns() - cloned;
     out.walk_ns = page.walk_ns;
     out.decide_ns = page.decide_ns;
