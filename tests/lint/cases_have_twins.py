@@ -4,7 +4,8 @@ import tree
 
 
 def main():
-    names = {folder: {p.name for p in (tree.ROOT / "tests" / folder).glob("*.cpp")} for folder in ("cases", "healthy")}
+    tests = tree.ROOT / "tests"
+    names = {folder: {str(p.relative_to(tests / folder)) for p in (tests / folder).rglob("*.cpp")} for folder in ("cases", "healthy")}
     errors = [f"tests/{have}/{name} has no twin tests/{lack}/{name}"
               for have, lack in (("cases", "healthy"), ("healthy", "cases"))
               for name in sorted(names[have] - names[lack])]
