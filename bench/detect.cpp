@@ -5,6 +5,8 @@
 //   bench_detect graph MB [G]    the same blocks with four random pointers each
 //   bench_detect leaked N        N leaked goroutines, each on its own channel
 //   bench_detect mixed N         N leaked ones and N live ones on a global channel
+//   bench_detect daisy N         N live ones, each receives from a channel that only the one before holds, the first from a global one
+//   bench_detect waiters N       N leaked ones that wait for one mutex, whose owner is leaked
 // Rows: shape,n,metric,value. Medians of REPEAT (5) detections after the first. walk and judge: million blocks a second, in which the
 // snapshot lists the heap and decides.
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <sys/resource.h>
 #include <vector>
 
@@ -56,6 +59,25 @@ stray::chan<int> open_channel;
   }
 }
 
+[[gnu::noinline]] void daisy_chain(std::size_t n) {
+  stray::chan<int> in = open_channel;
+  for (std::size_t i = 0; i < n; i++) {
+    auto out = stray::make_chan<int>();
+    stray::go([in = std::move(in), out] { out.send(in.recv().value_or(0)); });
+    in = std::move(out);
+  }
+}
+
+[[gnu::noinline]] void wait_for_one_mutex(std::size_t n) {
+  auto m = std::make_shared<stray::mutex>();
+  stray::go([m] {
+    m->lock();
+    stray::make_chan<int>().recv();
+  });
+  stray::testing::until_parked(1);
+  for (std::size_t i = 0; i < n; i++) stray::go([m] { m->lock(); });
+}
+
 double ms(std::chrono::nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
 // Of the process and its snapshots: what a loaded machine does not blur as it does the clock.
 double cpu_ms() {
@@ -77,7 +99,7 @@ double median(std::vector<double> v) {
 
 int main(int argc, char** argv) {
   if (argc != 3 && argc != 4) {
-    std::fprintf(stderr, "usage: %s chain|tree|graph|leaked|mixed N [GOROUTINES]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s chain|tree|graph|leaked|mixed|daisy|waiters N [GOROUTINES]\n", argv[0]);
     return 2;
   }
   const char* shape = argv[1];
@@ -89,6 +111,14 @@ int main(int argc, char** argv) {
     build(n, shape[0]);
     leak(expected);
     stray::testing::until_parked(expected);
+  } else if (std::strcmp(shape, "daisy") == 0) {
+    expected = 0;
+    daisy_chain(n);
+    stray::testing::until_parked(n);
+  } else if (std::strcmp(shape, "waiters") == 0) {
+    expected = n + 1;
+    wait_for_one_mutex(n);
+    stray::testing::until_parked(n + 1);
   } else {
     expected = n;
     leak(n);

@@ -2,6 +2,7 @@
 # Runs the benchmarks of this folder: all, or those whose name contains the argument. `detect` runs beside Go when there is one.
 #   ./dev bench              everything
 #   ./dev bench detect       one detection: pause and total, ours beside Go's, in alternation, medians of three processes
+#   ./dev bench goroutines   one detection of 10^3 to 10^6: a chain of live ones, waiters on one mutex, leaked ones; beside Go's
 #   ./dev bench heaps        one detection over sizes of heap and numbers of goroutines, malloc's pages of 4K beside huge ones
 #   ./dev bench million      10^5, 3*10^5 and 10^6 parked goroutines: time and memory of each
 #   ./dev bench idle         CPU time of an idle process in 10 s
@@ -12,7 +13,8 @@ cd "$(dirname "$0")/.."
 build=${STRAY_BUILD_DIR:-build/release}
 wanted=${1:-}
 
-detect() {
+# Sets peer to Go's program, or to nothing.
+build_peer() {
   go=${STRAY_GO:-}
   peer=
   if [ -n "$go" ]; then
@@ -20,6 +22,10 @@ detect() {
     GOFLAGS=-mod=mod GOEXPERIMENT=goroutineleakprofile "$go" build -o "$peer" bench/peers/detect.go || peer=
   fi
   [ -n "$peer" ] || echo "Go >= 1.26 is not here: no figures beside ours"
+}
+
+detect() {
+  build_peer
   rows=$(mktemp)
   for shape in "chain 1024" "graph 512" "leaked 100000" "mixed 100000"; do
     for _ in 1 2 3; do
@@ -27,6 +33,23 @@ detect() {
       "$build/bench/bench_detect" $shape | sed 's/^/stray,/' >> "$rows"
       # shellcheck disable=SC2086
       [ -z "$peer" ] || GOMAXPROCS=2 "$peer" $shape | sed 's/^/go,/' >> "$rows"
+    done
+  done
+  python3 bench/table.py < "$rows"
+  rm -f "$rows"
+}
+
+# Go's time grows with the square of the number where it is left out: hours.
+goroutines() {
+  build_peer
+  rows=$(mktemp)
+  for n in 1000 10000 100000 1000000; do
+    for shape in daisy waiters leaked; do
+      for _ in 1 2 3; do
+        REPEAT=1 "$build/bench/bench_detect" $shape $n | sed 's/^/stray,/' >> "$rows"
+        case $shape$n in daisy100000 | daisy1000000 | waiters1000000) continue ;; esac
+        [ -z "$peer" ] || REPEAT=1 GOMAXPROCS=2 "$peer" $shape $n | sed 's/^/go,/' >> "$rows"
+      done
     done
   done
   python3 bench/table.py < "$rows"
@@ -61,7 +84,7 @@ code_bytes() { python3 bench/code_bytes.py "$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z
 timers() { "$build/bench/bench_time"; }
 
 found=
-for name in detect heaps million idle code_bytes time; do
+for name in detect goroutines heaps million idle code_bytes time; do
   case $name in
     *"$wanted"*)
       found=1
@@ -70,4 +93,4 @@ for name in detect heaps million idle code_bytes time; do
       ;;
   esac
 done
-[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect heaps million idle code_bytes time" >&2; exit 1; }
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes time" >&2; exit 1; }

@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 	"sort"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -51,6 +52,31 @@ func leak(n int) {
 	}
 }
 
+//go:noinline
+func daisyChain(n int) {
+	in := openChannel
+	for i := 0; i < n; i++ {
+		from, to := in, make(chan int)
+		go func() { to <- <-from }()
+		in = to
+	}
+}
+
+//go:noinline
+func waitForOneMutex(n int) {
+	m := new(sync.Mutex)
+	locked := make(chan bool)
+	go func() {
+		m.Lock()
+		close(locked)
+		<-make(chan int)
+	}()
+	<-locked
+	for i := 0; i < n; i++ {
+		go func() { m.Lock() }()
+	}
+}
+
 func pauseSum() float64 {
 	s := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/pauses/total/other:seconds"}}
 	metrics.Read(s)
@@ -76,6 +102,10 @@ func main() {
 	case "chain", "graph":
 		build(n, shape == "graph")
 		leak(10)
+	case "daisy":
+		daisyChain(n)
+	case "waiters":
+		waitForOneMutex(n)
 	default:
 		leak(n)
 		for i := 0; i < n && shape == "mixed"; i++ {
@@ -110,4 +140,5 @@ func main() {
 	}
 	fmt.Printf("%s,%d,pause_ms,%.2f\n%s,%d,total_ms,%.2f\n", shape, n, median(pauses), shape, n, median(totals))
 	runtime.KeepAlive(root)
+	runtime.KeepAlive(openChannel)
 }
