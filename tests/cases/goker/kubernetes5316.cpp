@@ -1,0 +1,39 @@
+// A request waits for its function's answer, and goes when it takes too long. The function answers later, and nobody is left to listen.
+// expect: 1 finish_request::lambda [chan send] proven @error
+// cause: nothing alive holds a handle that could wake it
+#include <functional>
+#include <string>
+
+#include "report.hpp"
+
+void finish_request(std::chrono::microseconds timeout, const std::function<std::string()>& fn) {
+  auto ok = stray::make_chan<bool>();
+  auto error = stray::make_chan<std::string>();
+  stray::go([ok, error, fn] {
+    if (std::string why = fn(); !why.empty()) {
+      error.send(why);  // here: error
+    } else {
+      ok.send(true);
+    }
+  });
+  stray::select(stray::on_recv(ok), stray::on_recv(error), stray::on_recv(stray::after(timeout)));
+}
+
+[[gnu::noinline]] void start() {
+  stray::testing::fake_clock clock;
+  auto gate = stray::make_chan<void>();
+  stray::go(finish_request, std::chrono::microseconds(1), [gate = stray::recv_chan<void>(gate)] {
+    gate.recv();
+    return "Error";
+  });
+  stray::testing::until_parked(2);
+  clock.advance(std::chrono::microseconds(1));
+  while (stray::num_goroutine() > 1) stray::yield();  // the request has gone
+  gate.close();
+  stray::testing::until_parked(1);
+}
+
+int main() {
+  start();
+  return report::print();
+}

@@ -1,0 +1,70 @@
+// An event locks the cacher after the watch cache is free again.
+// expect: nothing
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "report.hpp"
+
+struct WatchCache {
+  stray::shared_mutex lock;
+  std::function<void()> on_replace, on_event;
+
+  void add() {
+    std::unique_lock locked(lock);
+    locked.unlock();
+    on_event();
+  }
+  void replace() {
+    std::lock_guard locked(lock);
+    on_replace();
+  }
+};
+
+struct Cacher : std::enable_shared_from_this<Cacher> {
+  stray::mutex lock;
+  stray::wait_group initialized;
+  stray::once init_once;
+  WatchCache watch_cache;
+
+  void process_event() { std::lock_guard locked(lock); }
+  void start_caching(const stray::recv_chan<void>& gate) {
+    lock.lock();
+    gate.recv();
+    watch_cache.replace();
+  }
+};
+
+void util(const std::function<void()>& f, const stray::recv_chan<void>& stop) {
+  while (stray::select(stray::on_recv(stop), stray::on_default()) != 0) f();
+}
+
+std::shared_ptr<Cacher> new_cacher(const stray::recv_chan<void>& gate, const stray::recv_chan<void>& stop) {
+  auto cacher = std::make_shared<Cacher>();
+  cacher->initialized.add(1);
+  cacher->watch_cache.on_replace = [c = cacher.get()] {
+    c->init_once.call([c] { c->initialized.done(); });
+    c->lock.unlock();
+  };
+  cacher->watch_cache.on_event = [c = cacher.get()] { c->process_event(); };
+  stray::go([cacher, gate, stop] { util([cacher, gate] { cacher->start_caching(gate); }, stop); });
+  cacher->initialized.wait();
+  return cacher;
+}
+
+[[gnu::noinline]] void start() {
+  auto gate = stray::make_chan<void>(1), stop = stray::make_chan<void>();
+  gate.send();
+  auto c = new_cacher(gate, stop);
+  stray::testing::until_parked(1);
+  stop.close();
+  stray::go([c] { c->watch_cache.add(); });
+  stray::testing::until_parked(2);
+  gate.close();
+  report::until_finished();
+}
+
+int main() {
+  start();
+  return report::print();
+}
