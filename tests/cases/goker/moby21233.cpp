@@ -1,5 +1,6 @@
 // Two transfers report their progress on one channel, and who reads it has gone after the first. The first transfer is released, reports
-// once more, and nobody takes it; the test waits for that watcher to end, and the second transfer's watcher waits to be released by the test.
+// once more, and nobody takes it; the test waits for that watcher to end, and the second transfer's watcher waits for the test to release
+// it.
 // expect: 1 Transfer::watch::lambda [chan send] proven @progress
 // expect: 1 Transfer::watch::lambda [select] proven @released
 // expect: 1 Transfer::release [chan receive] proven @running

@@ -1,4 +1,5 @@
-// A goroutine waits until the plugin is active. It is woken because the plugin has failed, and does not look at that; the test waits for it.
+// A goroutine waits until the plugin is active. It is woken because the plugin has failed, and does not look at that; the test waits
+// for it.
 // expect: 1 Plugin::wait_active [sync.Cond.Wait] proven @active
 // expect: 1 test_active [chan receive] proven @done
 // cause: goroutine N at @done [chan receive] -> goroutine N at @active [sync.Cond.Wait]
