@@ -76,6 +76,8 @@ struct Processor : std::enable_shared_from_this<Processor> {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // on a stack of its own: nothing of it is left on main's
+  scene.wait();
   return report::print();
 }

@@ -28,7 +28,8 @@ struct WatchChan {
   auto wc = std::make_shared<WatchChan>();
   stray::go([wc] { wc->run(); });
   stray::testing::until_parked(1);
-  wc->stop();
+  stray::go([wc] { wc->stop(); });
+  while (stray::num_goroutine() > 1) stray::yield();  // who stops it has ended
   stray::testing::until_parked(1);
 }
 

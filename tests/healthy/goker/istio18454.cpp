@@ -70,10 +70,12 @@ struct Processor : std::enable_shared_from_this<Processor> {
   for (int i = 0; i < 3; i++) p->events.send(0);
   stray::testing::until_parked(2);
   p->worker.stop();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -26,7 +26,7 @@ struct WatchChan {
   auto wc = std::make_shared<WatchChan>();
   stray::go([wc] { wc->run(); });
   stray::testing::until_parked(1);
-  wc->stop();
+  stray::go([wc] { wc->stop(); });
   report::until_finished();
 }
 
