@@ -24,7 +24,7 @@ struct Http2Client {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto client = std::make_shared<Http2Client>();
   stray::go([client] { client->keepalive(); });
   stray::testing::until_parked(1);
@@ -33,6 +33,8 @@ struct Http2Client {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

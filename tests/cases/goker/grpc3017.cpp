@@ -69,14 +69,14 @@ void grpc3017(const stray::recv_chan<void>& step) {
   done.recv();  // here: done
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto step = stray::make_chan<void>();
   stray::go(grpc3017, step);
   stray::testing::until_parked(3);  // the test, its goroutine before the second connection, the first deletion
   step.send();
   stray::testing::until_parked(4);  // and the second deletion
   deletions.release();
-  while (stray::num_goroutine() > 3) stray::yield();  // the first one has ended
+  while (stray::num_goroutine() > 4) stray::yield();  // the first one has ended
   deletions.release();
   stray::testing::until_parked(3);
   step.send();
@@ -84,6 +84,8 @@ void grpc3017(const stray::recv_chan<void>& step) {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -50,13 +50,15 @@ std::shared_ptr<ClientConn> dial_context(const stray::context& ctx) {
   return conn;
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto [ctx, cancel] = stray::with_cancel(stray::background());
   cancel();
   dial_context(ctx);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -41,7 +41,7 @@ void hugo3251(const stray::recv_chan<void>& gate) {
   all.wait();  // here: wait
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   stray::go(hugo3251, gate);
   stray::testing::until_parked(3);
@@ -50,6 +50,8 @@ void hugo3251(const stray::recv_chan<void>& gate) {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

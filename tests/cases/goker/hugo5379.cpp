@@ -52,7 +52,7 @@ struct Site {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   auto gate = stray::make_chan<void>();
   auto page = std::make_shared<Page>();
@@ -66,6 +66,8 @@ struct Site {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -50,7 +50,7 @@ void istio16224(const stray::recv_chan<void>& before_lock, const stray::recv_cha
   stop.close();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>(), open = stray::make_chan<void>();
   open.close();
   stray::go(istio16224, gate, open);
@@ -61,11 +61,13 @@ void istio16224(const stray::recv_chan<void>& before_lock, const stray::recv_cha
   stray::go(istio16224, open, gate);
   stray::testing::until_parked(4);
   gate.close();
-  while (stray::num_goroutine() > 3) stray::yield();  // the second test has ended
+  while (stray::num_goroutine() > 4) stray::yield();  // the second test has ended
   stray::testing::until_parked(3);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -62,7 +62,7 @@ struct Processor : std::enable_shared_from_this<Processor> {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   auto p = std::make_shared<Processor>();
   p->start();
@@ -77,7 +77,7 @@ struct Processor : std::enable_shared_from_this<Processor> {
 
 int main() {
   stray::wait_group scene;
-  scene.go(start);  // on a stack of its own: nothing of it is left on main's
+  scene.go(start);  // so that nothing of it is left on main's stack
   scene.wait();
   return report::print();
 }

@@ -31,7 +31,7 @@ struct StatusManager : std::enable_shared_from_this<StatusManager> {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto s = std::make_shared<StatusManager>();
   s->start(gate);
@@ -44,6 +44,8 @@ struct StatusManager : std::enable_shared_from_this<StatusManager> {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -67,18 +67,20 @@ void kubernetes11298(const Signal& done, const Signal& gate) {
   notify_done.recv();  // here: done
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto done = stray::make_chan<void>(), gate = stray::make_chan<void>();
   stray::go(kubernetes11298, done, gate);
   stray::testing::until_parked(3);
   done.close();
-  while (stray::num_goroutine() > 3) stray::yield();  // who notifies all the time has ended
+  while (stray::num_goroutine() > 4) stray::yield();  // who notifies all the time has ended
   stray::testing::until_parked(3);
   gate.close();
   stray::testing::until_parked(3);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

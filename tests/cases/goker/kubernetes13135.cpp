@@ -55,7 +55,7 @@ std::shared_ptr<Cacher> new_cacher(const stray::recv_chan<void>& gate, const str
   return cacher;
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>(1), stop = stray::make_chan<void>();
   gate.send();
   auto c = new_cacher(gate, stop);
@@ -68,6 +68,8 @@ std::shared_ptr<Cacher> new_cacher(const stray::recv_chan<void>& gate, const str
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

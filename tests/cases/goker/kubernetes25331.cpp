@@ -24,16 +24,18 @@ struct WatchChan {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto wc = std::make_shared<WatchChan>();
   stray::go([wc] { wc->run(); });
   stray::testing::until_parked(1);
   stray::go([wc] { wc->stop(); });
-  while (stray::num_goroutine() > 1) stray::yield();  // who stops it has ended
+  while (stray::num_goroutine() > 2) stray::yield();  // who stops it has ended
   stray::testing::until_parked(1);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

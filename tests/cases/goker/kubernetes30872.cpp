@@ -70,7 +70,7 @@ struct NamespaceController {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto stop = stray::make_chan<void>(), popped = stray::make_chan<void>(), reconcile = stray::make_chan<void>();
   NamespaceController nc{std::make_shared<FederatedInformer>()};
   nc.informer->controller.process = [i = nc.informer.get(), popped = stray::recv_chan<void>(popped)] {
@@ -87,6 +87,8 @@ struct NamespaceController {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

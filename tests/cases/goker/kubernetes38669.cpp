@@ -37,13 +37,15 @@ std::shared_ptr<CacheWatcher> new_cache_watcher(const std::vector<int>& first) {
   return watcher;
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto w = new_cache_watcher({1, 2});
   stray::testing::until_parked(1);
   w->stop();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -45,12 +45,12 @@ struct ResourceQuotaController {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto rq = std::make_shared<ResourceQuotaController>();
   stray::go([rq] { rq->worker(rq->queue); });
   stray::testing::until_parked(1);
   rq->helper_signals();
-  report::until_finished();
+  while (stray::num_goroutine() > 1) stray::yield();
   stray::go([rq] { rq->worker(rq->queue); });
   stray::testing::until_parked(1);
   stray::go([rq] { rq->sync(); });
@@ -60,6 +60,8 @@ struct ResourceQuotaController {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -32,7 +32,7 @@ void remove_container(StateMemory& state) {
 }
 void reconcile_state(StateMemory& state, const stray::recv_chan<void>& gate) { state.get_cpu_set_or_default(gate); }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto state = std::make_shared<StateMemory>();
   stray::go([state, gate = stray::recv_chan<void>(gate)] { reconcile_state(*state, gate); });
@@ -44,6 +44,8 @@ void reconcile_state(StateMemory& state, const stray::recv_chan<void>& gate) { s
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -27,7 +27,7 @@ struct IdleAwareFramer {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto framer = std::make_shared<IdleAwareFramer>();
   stray::go([framer] { framer->write_frame(); });
   stray::go([framer] { framer->monitor(); });
@@ -37,6 +37,8 @@ struct IdleAwareFramer {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

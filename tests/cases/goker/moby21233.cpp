@@ -58,14 +58,16 @@ void test_transfer() {
   progress_done.recv();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::go(test_transfer);
   stray::testing::until_parked(3);  // the test among them, so that all others have been started
-  while (stray::num_goroutine() > 3) stray::yield();
+  while (stray::num_goroutine() > 4) stray::yield();
   stray::testing::until_parked(3);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -21,13 +21,15 @@ struct Manager {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::go([] { Manager().init(); });
   stray::testing::until_parked(1);
-  while (stray::num_goroutine() > 1) stray::yield();  // the first plugin's goroutine has ended
+  while (stray::num_goroutine() > 2) stray::yield();  // the first plugin's goroutine has ended
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

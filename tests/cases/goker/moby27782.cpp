@@ -62,7 +62,7 @@ struct JSONFileLogger {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto logger = std::make_shared<JSONFileLogger>();
   stray::go([logger, gate = stray::recv_chan<void>(gate)] { logger->read_logs(std::make_shared<LogWatcher>(), gate); });
@@ -74,6 +74,8 @@ struct JSONFileLogger {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -33,7 +33,7 @@ void monitor(Container& c, const stray::recv_chan<void>& gate) {
   }
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto d = std::make_shared<Daemon>();
   stray::go([c = d->container, gate = stray::recv_chan<void>(gate)] { monitor(*c, gate); });
@@ -45,6 +45,8 @@ void monitor(Container& c, const stray::recv_chan<void>& gate) {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -36,7 +36,7 @@ void test_active(const std::shared_ptr<Plugin>& p) {
   done.recv();  // here: done
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto p = std::make_shared<Plugin>();
   stray::go(test_active, p);
   stray::testing::until_parked(2);
@@ -45,6 +45,8 @@ void test_active(const std::shared_ptr<Plugin>& p) {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -20,7 +20,7 @@ void monitor(const stray::recv_chan<bool>& stop, const stray::recv_chan<void>& g
   }
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   auto stop = stray::make_chan<bool>();
   auto gate = stray::make_chan<void>();
@@ -29,12 +29,14 @@ void monitor(const stray::recv_chan<bool>& stop, const stray::recv_chan<void>& g
   clock.advance(std::chrono::milliseconds(1));
   stray::testing::until_parked(2);
   stop.send(true);
-  while (stray::num_goroutine() > 1) stray::yield();  // the monitor has gone
+  while (stray::num_goroutine() > 2) stray::yield();  // the monitor has gone
   gate.close();
   stray::testing::until_parked(1);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

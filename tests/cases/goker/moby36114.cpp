@@ -18,13 +18,15 @@ struct ServiceVM {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto s = std::make_shared<ServiceVM>();
   stray::go([s] { s->hot_add_vhds_at_start(); });
   stray::testing::until_parked(1);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

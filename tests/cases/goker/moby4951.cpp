@@ -30,7 +30,7 @@ struct DeviceSet {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto removed = stray::make_chan<void>();
   auto devices = std::make_shared<DeviceSet>();
   for (int i = 0; i < 2; i++) {
@@ -42,6 +42,8 @@ struct DeviceSet {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

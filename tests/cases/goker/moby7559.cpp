@@ -19,13 +19,15 @@ struct UDPProxy {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto proxy = std::make_shared<UDPProxy>();
   stray::go([proxy] { proxy->run(); });
   stray::testing::until_parked(1);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -57,7 +57,7 @@ void serving2137(const stray::recv_chan<void>& first, const stray::recv_chan<voi
   unlock_all({b->concurrent_request(first), b->concurrent_request(second)});
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto first = stray::make_chan<void>(), second = stray::make_chan<void>();
   second.close();
   stray::go(serving2137, first, second);
@@ -67,6 +67,8 @@ void serving2137(const stray::recv_chan<void>& first, const stray::recv_chan<voi
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

@@ -40,7 +40,7 @@ struct Service {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::go([] {
     Service nat;
     auto m = nat.new_mapping();
@@ -51,6 +51,8 @@ struct Service {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);  // so that nothing of it is left on main's stack
+  scene.wait();
   return report::print();
 }

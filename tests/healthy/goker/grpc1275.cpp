@@ -33,13 +33,16 @@ void test_inflight_stream_closing() {
   stray::select(stray::on_recv(done), stray::on_recv(patience.channel()));
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   stray::go(test_inflight_stream_closing);
-  report::until_finished();
+  while (stray::num_goroutine() > 1) stray::yield();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -37,12 +37,12 @@ void dial_context() {
   cc->balancer.addresses.close();
 }
 
-[[gnu::noinline]] void start() {
-  dial_context();
-  report::until_finished();
-}
+void start() { dial_context(); }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -23,15 +23,17 @@ struct Http2Client {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto client = std::make_shared<Http2Client>();
   stray::go([client] { client->keepalive(); });
   stray::testing::until_parked(1);
   stray::go([client] { client->new_stream(); });
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -67,20 +67,22 @@ void grpc3017(const stray::recv_chan<void>& step) {
   done.recv();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto step = stray::make_chan<void>();
   stray::go(grpc3017, step);
   stray::testing::until_parked(3);  // the test, its goroutine before the second connection, the first deletion
   step.send();
   stray::testing::until_parked(4);  // and the second deletion
   deletions.release();
-  while (stray::num_goroutine() > 3) stray::yield();  // the first one has ended
+  while (stray::num_goroutine() > 4) stray::yield();  // the first one has ended
   step.send();
   deletions.release();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -32,7 +32,7 @@ void test_server_graceful_stop_idempotent(const stray::recv_chan<void>& gate) {
   for (int i = 0; i < 3; i++) srv->graceful_stop();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   stray::go(test_server_graceful_stop_idempotent, gate);
   stray::testing::until_parked(1);
@@ -40,7 +40,9 @@ void test_server_graceful_stop_idempotent(const stray::recv_chan<void>& gate) {
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
   report::until_finished();
   return report::print();
 }

@@ -48,14 +48,16 @@ std::shared_ptr<ClientConn> dial_context(const stray::context& ctx) {
   return conn;
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto [ctx, cancel] = stray::with_cancel(stray::background());
   cancel();
   dial_context(ctx);
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
   report::until_finished();
   return report::print();
 }

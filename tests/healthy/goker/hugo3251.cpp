@@ -38,15 +38,17 @@ void hugo3251(const stray::recv_chan<void>& gate) {
   all.wait();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   stray::go(hugo3251, gate);
   stray::testing::until_parked(3);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

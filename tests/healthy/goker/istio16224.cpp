@@ -46,21 +46,23 @@ void istio16224(const stray::recv_chan<void>& before_lock, const stray::recv_cha
   stop.close();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>(), open = stray::make_chan<void>();
   open.close();
   stray::go(istio16224, gate, open);
   stray::testing::until_parked(2);
   gate.close();
-  report::until_finished();
+  while (stray::num_goroutine() > 1) stray::yield();
   gate = stray::make_chan<void>();
   stray::go(istio16224, open, gate);
   stray::testing::until_parked(2);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

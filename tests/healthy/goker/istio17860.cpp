@@ -44,7 +44,7 @@ struct Agent : std::enable_shared_from_this<Agent> {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto [ctx, cancel] = stray::with_cancel(stray::background());
   auto a = std::make_shared<Agent>();
@@ -54,12 +54,14 @@ struct Agent : std::enable_shared_from_this<Agent> {
   a->restart(ctx);
   stray::testing::until_parked(3);
   cancel();
-  while (stray::num_goroutine() > 2) stray::yield();  // the loop has ended
+  while (stray::num_goroutine() > 3) stray::yield();  // the loop has ended
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -59,7 +59,7 @@ struct Processor : std::enable_shared_from_this<Processor> {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   auto p = std::make_shared<Processor>();
   p->start();

@@ -27,7 +27,7 @@ struct StatusManager : std::enable_shared_from_this<StatusManager> {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto s = std::make_shared<StatusManager>();
   s->start(gate);
@@ -36,10 +36,12 @@ struct StatusManager : std::enable_shared_from_this<StatusManager> {
   stray::go([s] { s->set_pod_status(); });
   stray::testing::until_parked(2);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

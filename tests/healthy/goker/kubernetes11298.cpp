@@ -62,18 +62,20 @@ void kubernetes11298(const Signal& done, const Signal& gate) {
   notify_done.recv();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto done = stray::make_chan<void>(), gate = stray::make_chan<void>();
   stray::go(kubernetes11298, done, gate);
   stray::testing::until_parked(3);
   done.close();
-  while (stray::num_goroutine() > 3) stray::yield();  // who notifies all the time has ended
+  while (stray::num_goroutine() > 4) stray::yield();  // who notifies all the time has ended
   stray::testing::until_parked(3);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -52,7 +52,7 @@ std::shared_ptr<Cacher> new_cacher(const stray::recv_chan<void>& gate, const str
   return cacher;
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>(1), stop = stray::make_chan<void>();
   gate.send();
   auto c = new_cacher(gate, stop);
@@ -61,10 +61,12 @@ std::shared_ptr<Cacher> new_cacher(const stray::recv_chan<void>& gate, const str
   stray::go([c] { c->watch_cache.add(); });
   stray::testing::until_parked(2);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

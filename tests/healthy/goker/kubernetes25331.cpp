@@ -22,15 +22,17 @@ struct WatchChan {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto wc = std::make_shared<WatchChan>();
   stray::go([wc] { wc->run(); });
   stray::testing::until_parked(1);
   stray::go([wc] { wc->stop(); });
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -39,15 +39,17 @@ void kubernetes26980(const stray::recv_chan<void>& gate) {
   stop.close();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   stray::go(kubernetes26980, gate);
   stray::testing::until_parked(2);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -62,7 +62,7 @@ struct NamespaceController {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto stop = stray::make_chan<void>(), popped = stray::make_chan<void>(), reconcile = stray::make_chan<void>();
   NamespaceController nc{std::make_shared<FederatedInformer>()};
   nc.informer->controller.process = [i = nc.informer.get(), popped = stray::recv_chan<void>(popped)] {
@@ -75,10 +75,12 @@ struct NamespaceController {
   stray::testing::until_parked(3);
   popped.close();
   stop.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -34,14 +34,16 @@ std::shared_ptr<CacheWatcher> new_cache_watcher(const std::vector<int>& first) {
   return watcher;
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto w = new_cache_watcher({1, 2});
   stray::testing::until_parked(1);
   w->stop();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

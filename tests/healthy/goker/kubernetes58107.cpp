@@ -38,21 +38,23 @@ struct ResourceQuotaController {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto rq = std::make_shared<ResourceQuotaController>();
   stray::go([rq] { rq->worker(rq->queue); });
   stray::testing::until_parked(1);
   rq->helper_signals();
-  report::until_finished();
+  while (stray::num_goroutine() > 1) stray::yield();
   stray::go([rq] { rq->worker(rq->queue); });
   stray::testing::until_parked(1);
   stray::go([rq] { rq->sync(); });
   stray::go([rq] { rq->worker(rq->missing_usage_queue); });
   rq->helper_signals();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

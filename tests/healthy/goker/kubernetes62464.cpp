@@ -23,7 +23,7 @@ void remove_container(StateMemory& state) {
 }
 void reconcile_state(StateMemory& state, const stray::recv_chan<void>& gate) { state.get_cpu_set_or_default(gate); }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto state = std::make_shared<StateMemory>();
   stray::go([state, gate = stray::recv_chan<void>(gate)] { reconcile_state(*state, gate); });
@@ -31,10 +31,12 @@ void reconcile_state(StateMemory& state, const stray::recv_chan<void>& gate) { s
   stray::go([state] { remove_container(*state); });
   stray::testing::until_parked(2);
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -28,16 +28,18 @@ struct IdleAwareFramer {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto framer = std::make_shared<IdleAwareFramer>();
   stray::go([framer] { framer->write_frame(); });
   stray::go([framer] { framer->monitor(); });
   stray::testing::until_parked(2);
   framer->connection_closed.send(true);
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -26,13 +26,16 @@ void test_devmapper_lock_released_device_deletion() {
   stray::select(stray::on_recv(stray::after(std::chrono::milliseconds(1))), stray::on_recv(done));
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   stray::go(test_devmapper_lock_released_device_deletion);
-  report::until_finished();
+  while (stray::num_goroutine() > 1) stray::yield();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -53,12 +53,12 @@ void test_transfer() {
   progress_done.recv();
 }
 
-[[gnu::noinline]] void start() {
-  stray::go(test_transfer);
-  report::until_finished();
-}
+void start() { stray::go(test_transfer); }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -20,12 +20,14 @@ struct Manager {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::go([] { Manager().init(); });
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

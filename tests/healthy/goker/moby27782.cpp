@@ -58,17 +58,19 @@ struct JSONFileLogger {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto logger = std::make_shared<JSONFileLogger>();
   stray::go([logger, gate = stray::recv_chan<void>(gate)] { logger->read_logs(std::make_shared<LogWatcher>(), gate); });
   stray::testing::until_parked(2);
   logger->close();
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

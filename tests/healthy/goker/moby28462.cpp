@@ -28,17 +28,19 @@ void monitor(Container& c, const stray::recv_chan<void>& gate) {
   }
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto gate = stray::make_chan<void>();
   auto d = std::make_shared<Daemon>();
   stray::go([c = d->container, gate = stray::recv_chan<void>(gate)] { monitor(*c, gate); });
   stray::testing::until_parked(1);
   stray::go([d] { d->state_changed(); });
   gate.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

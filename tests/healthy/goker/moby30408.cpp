@@ -33,15 +33,17 @@ void test_active(const std::shared_ptr<Plugin>& p) {
   done.recv();
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto p = std::make_shared<Plugin>();
   stray::go(test_active, p);
   stray::testing::until_parked(2);
   p->fail();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -19,7 +19,7 @@ void monitor(const stray::recv_chan<bool>& stop, const stray::recv_chan<void>& g
   }
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::testing::fake_clock clock;
   auto stop = stray::make_chan<bool>();
   auto gate = stray::make_chan<void>();
@@ -29,10 +29,13 @@ void monitor(const stray::recv_chan<bool>& stop, const stray::recv_chan<void>& g
   stray::testing::until_parked(2);
   stop.send(true);
   gate.close();
-  report::until_finished();
+  while (stray::num_goroutine() > 1) stray::yield();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

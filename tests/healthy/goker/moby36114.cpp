@@ -16,13 +16,15 @@ struct ServiceVM {
   void hot_remove_vhds_at_start() { std::lock_guard locked(lock); }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto s = std::make_shared<ServiceVM>();
   stray::go([s] { s->hot_add_vhds_at_start(); });
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

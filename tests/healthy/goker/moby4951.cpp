@@ -29,7 +29,7 @@ struct DeviceSet {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto removed = stray::make_chan<void>();
   auto devices = std::make_shared<DeviceSet>();
   for (int i = 0; i < 2; i++) {
@@ -37,10 +37,12 @@ struct DeviceSet {
   }
   stray::testing::until_parked(2);
   removed.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

@@ -21,13 +21,15 @@ struct UDPProxy {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   auto proxy = std::make_shared<UDPProxy>();
   stray::go([proxy] { proxy->run(); });
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

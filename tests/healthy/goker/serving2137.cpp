@@ -50,16 +50,18 @@ void serving2137(const stray::recv_chan<void>& first, const stray::recv_chan<voi
   unlock_all({b->concurrent_request(first), b->concurrent_request(second)});
 }
 
-[[gnu::noinline]] void start() {
+void start() {
   auto first = stray::make_chan<void>(), second = stray::make_chan<void>();
   second.close();
   stray::go(serving2137, first, second);
   stray::testing::until_parked(2);
   first.close();
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

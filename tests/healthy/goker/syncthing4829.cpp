@@ -38,17 +38,19 @@ struct Service {
   }
 };
 
-[[gnu::noinline]] void start() {
+void start() {
   stray::go([] {
     Service nat;
     auto m = nat.new_mapping();
     m->ext_addresses["test"] = 0;
     nat.remove_mapping(m);
   });
-  report::until_finished();
 }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }

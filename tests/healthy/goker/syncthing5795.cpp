@@ -43,12 +43,12 @@ void syncthing5795() {
   c->dispatcher_loop_stopped.recv();
 }
 
-[[gnu::noinline]] void start() {
-  stray::go(syncthing5795);
-  report::until_finished();
-}
+void start() { stray::go(syncthing5795); }
 
 int main() {
-  start();
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
   return report::print();
 }
