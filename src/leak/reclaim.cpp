@@ -263,10 +263,11 @@ void choose(const report& r, const findings& second, const reclaim_options& o, b
 
 reclaim_tally reclaimed_so_far() noexcept { return {reclaimed_count.load(), refused_count.load()}; }
 
-reclaim_report reclaim(const report& r, const reclaim_options& o) {
-  clear_stack_below();
-  return reclaim_now(r, o);
+extern "C" [[gnu::visibility("hidden"), gnu::used]] reclaim_report* stray_reclaim(reclaim_report* result, const report& r,
+                                                                                  const reclaim_options& o) {
+  return into_cleared(result, [&] { return reclaim_now(r, o); });
 }
+[[gnu::naked]] reclaim_report reclaim(const report&, const reclaim_options&) { STRAY_CLEAR_STACK_AND_GO_TO("stray_reclaim"); }
 
 const char* to_string(reclaim_outcome o) noexcept {
   switch (o) {

@@ -139,10 +139,10 @@ namespace {
 }
 }  // namespace
 
-report find(const options& o) {
-  clear_stack_below();
-  return find_now(o);
+extern "C" [[gnu::visibility("hidden"), gnu::used]] report* stray_find(report* result, const options& o) {
+  return into_cleared(result, [&] { return find_now(o); });
 }
+[[gnu::naked]] report find(const options&) { STRAY_CLEAR_STACK_AND_GO_TO("stray_find"); }
 
 std::ostream& operator<<(std::ostream& out, const report& r) {
   if (r.total() == 0) {

@@ -44,8 +44,12 @@ std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_
 
 [[gnu::noinline]] void clear_stack_below() noexcept {
   unsigned char room[4096];
-  std::memset(room, 0, sizeof room);
-  asm volatile("" : : "r"(room) : "memory");
+  clear_bytes(room, sizeof room);
+}
+
+[[gnu::noinline]] void clear_bytes(void* at, std::size_t bytes) noexcept {
+  std::memset(at, 0, bytes);
+  asm volatile("" : : "r"(at) : "memory");
 }
 
 std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {

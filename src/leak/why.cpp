@@ -180,9 +180,9 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
 
 }  // namespace
 
-std::string why(std::uint64_t goroutine_id) {
-  clear_stack_below();
-  return why_now(goroutine_id);
+extern "C" [[gnu::visibility("hidden"), gnu::used]] std::string* stray_why(std::string* result, std::uint64_t goroutine_id) {
+  return into_cleared(result, [&] { return why_now(goroutine_id); });
 }
+[[gnu::naked]] std::string why(std::uint64_t) { STRAY_CLEAR_STACK_AND_GO_TO("stray_why"); }
 
 }  // namespace stray::leak
