@@ -70,6 +70,20 @@ target_link_options(stray PRIVATE LINKER:-z,now,-z,nodelete)  # shared: no lazy 
 set_target_properties(stray PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 
+# The blocks of other allocators: `stray::malloc_map` becomes part of a program, the shared library is for LD_PRELOAD.
+if(NOT STRAY_SANITIZE)
+  set(map ${PROJECT_SOURCE_DIR}/src/malloc_map/malloc_map.cpp)
+  set_property(SOURCE ${map} APPEND PROPERTY COMPILE_OPTIONS -fno-builtin)  # malloc and memset are not calloc here
+  add_library(stray_malloc_map_objects OBJECT ${map})
+  add_library(stray_malloc_map SHARED ${map})
+  foreach(target stray_malloc_map_objects stray_malloc_map)
+    stray_target_options(${target})
+    target_link_libraries(${target} PUBLIC ${CMAKE_DL_LIBS})
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
+  endforeach()
+  add_library(stray::malloc_map ALIAS stray_malloc_map_objects)
+endif()
+
 # Snapshot code runs in a bare clone of a frozen process: nothing may be called that the source does not name.
 # Which files: src/*/snapshot_objects.txt, one a line, relative to that folder or to the repository.
 set(snapshot_options)

@@ -40,3 +40,13 @@ foreach(folder IN LISTS STRAY_FOLDERS)
     endif()
   endforeach()
 endforeach()
+
+# Each root once more over the map's blocks.
+if(STRAY_SANITIZE)
+  set_property(GLOBAL APPEND_STRING PROPERTY STRAY_SKIPPED "skipped unit_malloc_map: the sanitizer's malloc is the program's\n")
+else()
+  stray_gtest(unit_malloc_map unit 120 ${PROJECT_SOURCE_DIR}/src/malloc_map/malloc_map_test.cpp ${PROJECT_SOURCE_DIR}/src/trace/roots_test.cpp
+              ${PROJECT_SOURCE_DIR}/src/trace/kernel_words_test.cpp
+              ${PROJECT_SOURCE_DIR}/src/trace/test_stub.cpp)
+  target_link_libraries(unit_malloc_map PRIVATE stray::malloc_map stray_base stray_trace)
+endif()

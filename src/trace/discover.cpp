@@ -7,13 +7,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <new>
 #include <pthread.h>
 
 #include "base/arch.h"
 #include "base/syscalls.h"
 #include "trace/heap_source.h"
+#include "trace/malloc_map.h"
 #include "trace/memory_map.h"
 #include "trace/thread_layout.h"
 
@@ -21,6 +24,7 @@ extern "C" {
 [[gnu::weak]] void __asan_init();
 [[gnu::weak]] void __tsan_init();
 [[gnu::weak]] void __msan_init();
+[[gnu::weak]] extern stray::trace::malloc_map stray_malloc_map;
 }
 
 namespace stray::trace {
@@ -300,6 +304,12 @@ void compare_probes(const probe (&p)[2], thread_layout& layout) noexcept {
   layout.known = tid_found && block_found && p[1].stack_end - p[1].tcb == layout.tcb_to_end;
 }
 
+// Linked into the program, or preloaded.
+const malloc_map* find_map() noexcept {
+  if (&stray_malloc_map != nullptr) return &stray_malloc_map;
+  return static_cast<const malloc_map*>(dlsym(RTLD_DEFAULT, "stray_malloc_map"));
+}
+
 }  // namespace
 
 void find_heap(heap_facts& facts) noexcept {
@@ -310,9 +320,22 @@ void find_heap(heap_facts& facts) noexcept {
   if (__asan_init != nullptr) std::strcpy(facts.allocator, "ASan");
   if (__tsan_init != nullptr) std::strcpy(facts.allocator, "TSan");
   if (__msan_init != nullptr) std::strcpy(facts.allocator, "MSan");
-  if (facts.allocator[0] != 0) return;
   void* (*volatile take)(std::size_t) = std::malloc;
   void (*volatile give)(void*) = std::free;
+  if (const malloc_map* map = find_map(); map != nullptr) {
+    void* (*volatile take_new)(std::size_t) = ::operator new;
+    void (*volatile give_new)(void*) = ::operator delete;
+    void *a = take(100), *b = take_new(100);
+    const bool all = map->holds(a) && map->holds(b);
+    give(a);
+    give_new(b);
+    if (all) {
+      facts.map = map;
+      facts.source = heap_mapped;
+      return;
+    }
+  }
+  if (facts.allocator[0] != 0) return;
   void* block = take(100);
   glibc_facts g;
   bool found = false;

@@ -38,7 +38,8 @@ struct heap_facts {
   std::uint32_t source = 0;  // index into heap_sources
   char allocator[32] = {};   // its name if recognised, for the note
   glibc_facts glibc;
-  std::uintptr_t caller_fs = 0;  // fs base of the thread that takes the snapshot
+  const struct malloc_map* map = nullptr;  // of heap_mapped
+  std::uintptr_t caller_fs = 0;            // fs base of the thread that takes the snapshot
 };
 
 struct heap_source {
@@ -46,10 +47,11 @@ struct heap_source {
   // Runs in the snapshot. `held`: locks the parent held at the clone.
   void (*walk)(image& in, const heap_facts& facts, slice<const std::uintptr_t> held) noexcept;
 };
-inline constexpr std::uint32_t heap_unknown = 0, heap_glibc = 1;
+inline constexpr std::uint32_t heap_unknown = 0, heap_glibc = 1, heap_mapped = 2;
 void walk_unknown(image& in, const heap_facts& facts, slice<const std::uintptr_t> held) noexcept;
 void walk_glibc(image& in, const heap_facts& facts, slice<const std::uintptr_t> held) noexcept;
-inline constexpr heap_source heap_sources[] = {{"unknown", walk_unknown}, {"glibc", walk_glibc}};
+void walk_map(image& in, const heap_facts& facts, slice<const std::uintptr_t> held) noexcept;
+inline constexpr heap_source heap_sources[] = {{"unknown", walk_unknown}, {"glibc", walk_glibc}, {"map", walk_map}};
 
 // Parent, at start-up, any time before the first snapshot; starts two short-lived threads. Reads memory of other threads only through
 // the kernel, so that a page unmapped meanwhile does no harm.
