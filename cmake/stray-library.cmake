@@ -81,6 +81,7 @@ if(NOT STRAY_SANITIZE)
     target_link_libraries(${target} PUBLIC ${CMAKE_DL_LIBS})
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
   endforeach()
+  set_target_properties(stray_malloc_map_objects PROPERTIES EXPORT_NAME malloc_map)
   add_library(stray::malloc_map ALIAS stray_malloc_map_objects)
 endif()
 

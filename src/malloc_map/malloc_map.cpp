@@ -7,7 +7,7 @@
 // 3. Each byte of the map is written by whoever owns the block; segments and the table come in by compare-and-swap, and stay.
 // 4. While the next malloc is looked for, the dynamic linker may itself ask: those few blocks lie in a buffer, and never go back.
 // 5. Safe where malloc is: not in signal handlers. After fork the child has its own copy of the map.
-// Price: 33 to 48 bytes a block, one byte of map a 16 bytes of heap, about 5 ns a pair of calls (bench: see docs/design.md).
+// Price: docs/allocators.md.
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
