@@ -122,6 +122,7 @@ source_view capture() noexcept {
   v.cores = &sync::cores();
   v.ended_holds = &runtime::ended_holds();
   v.detector_tid = the_detector.tid.load();
+  v.watcher = &runtime::the_watcher();
   v.reservation = base::reservation();
   v.stacks = runtime::stack_views();
   v.workers = runtime::sched().workers;

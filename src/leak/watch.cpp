@@ -190,7 +190,7 @@ void start_watch(watch& w) {
   w.pid.store(base::sys::getpid());
   w.running = true;
   try {
-    pthread_detach(runtime::start_thread("stray-watch", watch_body, nullptr));
+    pthread_detach(runtime::start_thread("stray-on-leak", watch_body, nullptr));
   } catch (...) {
     w.running = false;
     throw;
