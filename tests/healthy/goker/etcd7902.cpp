@@ -1,0 +1,67 @@
+// The next round is waited for without the lock.
+// expect: nothing
+#include <array>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "report.hpp"
+
+struct Election {
+  stray::mutex mu;
+  stray::chan<void> next = stray::make_chan<void>();
+};
+
+struct RoundClient {
+  Election* election;
+  bool leader;
+  stray::chan<void> own_next{};
+
+  void validate() { own_next = election->next; }
+  void release() {
+    if (leader) {
+      election->next.close();
+      election->next = stray::make_chan<void>();
+    }
+  }
+};
+
+void do_rounds(Election& election, std::vector<RoundClient>& clients, const std::array<stray::recv_chan<void>, 3>& gates) {
+  stray::wait_group all;
+  for (std::size_t i = 0; i < clients.size(); i++) {
+    all.go([&election, &rc = clients[i], gate = gates[i]] {
+      election.mu.lock();
+      rc.validate();
+      election.mu.unlock();
+      gate.recv();
+      election.mu.lock();
+      rc.release();
+      election.mu.unlock();
+      rc.own_next.recv();
+    });
+  }
+  all.wait();
+}
+
+void run_election(const std::array<stray::recv_chan<void>, 3>& gates) {
+  Election election;
+  std::vector<RoundClient> clients{{&election, true}, {&election, false}, {&election, false}};
+  do_rounds(election, clients, gates);
+}
+
+void start() {
+  std::array<stray::chan<void>, 2> gates{stray::make_chan<void>(), stray::make_chan<void>()};
+  stray::go([g = std::array<stray::recv_chan<void>, 3>{gates[1], gates[0], gates[1]}] { run_election(g); });
+  stray::testing::until_parked(4);
+  gates[0].close();
+  stray::testing::until_parked(4);
+  gates[1].close();
+}
+
+int main() {
+  stray::wait_group scene;
+  scene.go(start);
+  scene.wait();
+  report::until_finished();
+  return report::print();
+}
