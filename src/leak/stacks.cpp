@@ -42,16 +42,6 @@ std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_
 
 }  // namespace
 
-[[gnu::noinline]] void clear_stack_below() noexcept {
-  unsigned char room[4096];
-  clear_bytes(room, sizeof room);
-}
-
-[[gnu::noinline]] void clear_bytes(void* at, std::size_t bytes) noexcept {
-  std::memset(at, 0, bytes);
-  asm volatile("" : : "r"(at) : "memory");
-}
-
 std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {
   if (t.is_thread) {
     const auto& frame = *reinterpret_cast<const runtime::thread_frame*>(t.sp);

@@ -1,11 +1,11 @@
 // Reads the stack of a blocked task in this process, behind the inspecting bit: it cannot run away meanwhile.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <vector>
 
+#include "base/stale_words.h"
 #include "runtime/task.h"
 
 namespace stray::leak {
@@ -25,13 +25,10 @@ std::vector<std::uintptr_t> own_stack();
   asm("movq %rdi, %r8\n\tleaq -4096(%rsp), %rdi\n\txorl %eax, %eax\n\tmovl $512, %ecx\n\trep stosq\n\tmovq %r8, " \
       "%rdi\n\tjmp " name)
 
-// The same from within a function, which leaves its own frame as it is.
-void clear_stack_below() noexcept;
-void clear_bytes(void* at, std::size_t bytes) noexcept;
 // *result = f(), into room that was cleared before and holds an empty T meanwhile.
 template <class T, class F>
 T* into_cleared(T* result, F f) {
-  clear_bytes(result, sizeof *result);
+  base::clear_bytes(result, sizeof *result);
   new (result) T;
   try {
     *result = f();

@@ -19,10 +19,10 @@
 #include <stray/mutex.hpp>
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/stale_words.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "leak/findings.h"
-#include "leak/stacks.h"
 #include "runtime/scheduler.h"
 #include "runtime/start.h"
 #include "runtime/timer.h"
@@ -151,7 +151,7 @@ bool deliver_one(std::unique_lock<mutex>& held, const findings& found, std::int6
     unlimited = unlimited || s->wanted.pause_budget.count() <= 0;
   }
   held.unlock();
-  clear_stack_below();
+  base::clear_stack_below();
   std::shared_ptr<const findings> found = detect({}, unlimited ? 0 : budget);
   held.lock();
   std::int64_t spent_ns = found->elapsed.count();

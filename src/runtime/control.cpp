@@ -4,6 +4,7 @@
 
 #include <stray/go.hpp>
 #include <stray/panic.hpp>
+#include "base/stale_words.h"
 #include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
@@ -25,8 +26,10 @@ std::size_t parked_now() noexcept {
   return n;
 }
 
+// Between a test's scene and its report: what the scene left on this stack would hide its leak.
 template <class Count>
-void until(std::size_t n, Count count) {
+[[gnu::noinline]] void until(std::size_t n, Count count) {
+  base::clear_stack_below();
   while (count() < n) {
     if (runtime::current_worker() != nullptr) {
       yield();

@@ -8,8 +8,8 @@
 
 #include <stray/chan.hpp>
 #include <stray/go.hpp>
+#include "base/stale_words.h"
 #include "leak/findings.h"
-#include "leak/stacks.h"
 #include "profile/formats.h"
 #include "serve/http.h"
 #include "serve/routes.h"
@@ -115,12 +115,12 @@ namespace {
 }  // namespace
 
 void write(std::string_view name, std::ostream& out, int debug) {
-  leak::clear_stack_below();
+  base::clear_stack_below();
   write_now(name, out, debug);
 }
 
 response handle(std::string_view method, std::string_view target) {
-  leak::clear_stack_below();
+  base::clear_stack_below();
   return handle_now(method, target);
 }
 
