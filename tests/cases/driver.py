@@ -3,7 +3,7 @@
 
 The head has lines `// expect: COUNT SITE [REASON] TIER`, or `// expect: nothing`. `@tag` at the end also asserts the line: that of the
 source which carries the comment `// here: tag`. A line `// cause: TEXT` asserts that the cause of some group contains TEXT; in it N stands
-for a number and @tag for that line of the source. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
+for a number and @tag for that line of the source. `// go: required` or `allowed` is for comparison.py. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
 stray's on stderr is a failure. Status 77 is passed through: skipped, and stdout says why.
 """
 import argparse
@@ -141,4 +141,5 @@ def main():
     return 1 if failures else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 // in the store.
 // expect: 1 Replica::maybe_coalesce_heartbeat [sync.Mutex.Lock] cycle @store
 // expect: 1 Replica::report_unreachable [sync.Mutex.Lock] cycle @replica
+// go: allowed
 // cause: they wait for each other: goroutine N at @replica [sync.Mutex.Lock] -> goroutine N at @store [sync.Mutex.Lock] -> goroutine N
 // cause: they wait for each other: goroutine N at @store [sync.Mutex.Lock] -> goroutine N at @replica [sync.Mutex.Lock] -> goroutine N
 #include <memory>

@@ -4,6 +4,7 @@
 // expect: 1 Stopper::stop_all [sync.WaitGroup.Wait] proven @stop
 // expect: 1 start_stop::lambda [chan receive] proven @stopper
 // expect: 1 start_stop [chan receive] proven @done
+// go: allowed
 #include <array>
 #include <atomic>
 #include <memory>

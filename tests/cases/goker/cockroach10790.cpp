@@ -1,6 +1,7 @@
 // The context is cancelled while commands wait for those before them. Each wait that ends so leaves a goroutine behind that goes on waiting
 // in its place; but who would have sent has seen the cancel, too, and is gone.
 // expect: 2 Replica::begin_cmds::lambda [chan receive] proven @drain
+// go: allowed
 #include <memory>
 #include <vector>
 

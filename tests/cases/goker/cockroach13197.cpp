@@ -1,6 +1,7 @@
 // A transaction starts a goroutine that waits for the end of its context. It is dropped without commit or rollback, the only ones to
 // cancel.
 // expect: 1 Tx::await_done [chan receive] proven @done
+// go: required
 #include <memory>
 
 #include "report.hpp"

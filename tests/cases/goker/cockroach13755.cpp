@@ -1,5 +1,6 @@
 // Rows start a goroutine that closes them when their context ends. They are dropped unclosed, and nobody else can cancel.
 // expect: 1 Rows::await_done [chan receive] proven @done
+// go: required
 #include <memory>
 
 #include "report.hpp"

@@ -2,6 +2,7 @@
 // workers.
 // expect: 1 LocalInterceptableTransport::run::lambda [chan send] proven @event
 // expect: 1 Stopper::stop_all [sync.WaitGroup.Wait] proven @stop
+// go: allowed
 // cause: they wait for each other: goroutine N at @stop [sync.WaitGroup.Wait] -> goroutine N at @event [chan send] -> goroutine N
 // cause: they wait for each other: goroutine N at @event [chan send] -> goroutine N at @stop [sync.WaitGroup.Wait] -> goroutine N
 #include <functional>

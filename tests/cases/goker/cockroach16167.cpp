@@ -2,6 +2,7 @@
 // writer who has come meanwhile.
 // expect: 1 Executor::get_database_cache [sync.RWMutex.RLock] cycle @again
 // expect: 1 Executor::update_system_config [sync.RWMutex.Lock] cycle @write
+// go: allowed
 // cause: they wait for each other: goroutine N at @again [sync.RWMutex.RLock] -> goroutine N at @write [sync.RWMutex.Lock] -> goroutine N
 // cause: they wait for each other: goroutine N at @write [sync.RWMutex.Lock] -> goroutine N at @again [sync.RWMutex.RLock] -> goroutine N
 #include <memory>

@@ -1,5 +1,6 @@
 // A restore leaves its loop when the context ends. Who splits ranges for it has room for six more, and two are left to send.
 // expect: 1 split_and_scatter [chan send] proven @ready
+// go: allowed
 #include "report.hpp"
 
 constexpr int room = 6;

@@ -2,6 +2,7 @@
 // the next event to hand to the store, or waits for the stop, which nobody else has.
 // expect: 1 MultiRaft::send_event [select] proven @event
 // expect: 1 State::handle_write_response::lambda [select] proven @callback
+// go: allowed
 // cause: they wait for each other: goroutine N at @callback [select] -> goroutine N at @event [select] -> goroutine N
 // cause: they wait for each other: goroutine N at @event [select] -> goroutine N at @callback [select] -> goroutine N
 #include <functional>

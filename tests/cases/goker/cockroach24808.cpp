@@ -1,5 +1,6 @@
 // A compactor's channel has room for one wish, which is in it already. Start sends another before anybody is there who takes it.
 // expect: 1 Compactor::run [chan send] proven @wish
+// go: required
 #include <functional>
 #include <memory>
 

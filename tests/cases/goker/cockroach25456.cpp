@@ -1,5 +1,6 @@
 // A queue works on a replica until its store quiesces. Who would tell it so is the one that waits.
 // expect: 1 ConsistencyQueue::process [chan receive] proven @quiesce
+// go: required
 #include <memory>
 
 #include "report.hpp"

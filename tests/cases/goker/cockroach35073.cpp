@@ -1,5 +1,6 @@
 // An outbox is full, and two want to push one more row each. Its consumer ends without a word.
 // expect: 2 RowChannel::push [chan send] proven @row
+// go: required
 #include <atomic>
 #include <memory>
 

@@ -1,5 +1,6 @@
 // A flow is cancelled, and pushes an end into each of its channels. One of them has its only place taken, and nobody receives any more.
 // expect: 1 RowChannel::push [chan send] proven @end
+// go: required
 #include <map>
 #include <memory>
 #include <mutex>

@@ -2,6 +2,7 @@
 // come in between.
 // expect: 1 Store::process_raft::lambda [sync.RWMutex.Lock] cycle @write
 // expect: 1 Store::raft_status [sync.RWMutex.RLock] cycle @again
+// go: allowed
 // cause: they wait for each other: goroutine N at @again [sync.RWMutex.RLock] -> goroutine N at @write [sync.RWMutex.Lock] -> goroutine N
 // cause: they wait for each other: goroutine N at @write [sync.RWMutex.Lock] -> goroutine N at @again [sync.RWMutex.RLock] -> goroutine N
 #include <memory>

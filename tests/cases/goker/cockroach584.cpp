@@ -1,5 +1,6 @@
 // A gossip is closed. bootstrap leaves its loop with the lock held, and manage, on the same goroutine, locks it again.
 // expect: 1 Gossip::manage [sync.Mutex.Lock] cycle @manage
+// go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <memory>
 

@@ -3,6 +3,7 @@
 // expect: 1 RangeDescriptorCache::lookup_range_descriptor [sync.RWMutex.Lock] cycle @write
 // expect: 2 RangeDescriptorCache::string [sync.RWMutex.RLock] cycle @again
 // expect: 1 test_range_cache_coalesced_requests [sync.WaitGroup.Wait] proven @all
+// go: allowed
 // cause: is held for reading by goroutine N, goroutine N, which wait in the same cycle
 #include <array>
 #include <memory>

@@ -1,6 +1,7 @@
 // One gets a lease by name: the cache's lock, then the lease's. Another releases it: the lease's, then the cache's.
 // expect: 1 TableNameCache::get [sync.Mutex.Lock] cycle @lease
 // expect: 1 TableNameCache::remove [sync.Mutex.Lock] cycle @cache
+// go: required
 // cause: they wait for each other: goroutine N at @lease [sync.Mutex.Lock] -> goroutine N at @cache [sync.Mutex.Lock] -> goroutine N
 // cause: they wait for each other: goroutine N at @cache [sync.Mutex.Lock] -> goroutine N at @lease [sync.Mutex.Lock] -> goroutine N
 #include <map>

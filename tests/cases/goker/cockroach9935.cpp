@@ -1,5 +1,6 @@
 // A log entry is written under the lock. The file cannot be made, and the end that follows locks again.
 // expect: 1 Logging::exit [sync.Mutex.Lock] cycle @exit
+// go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <memory>
 #include <mutex>

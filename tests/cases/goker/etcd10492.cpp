@@ -1,5 +1,6 @@
 // A lease is renewed under the lessor's lock, which calls the checkpointer, which locks the lessor.
 // expect: 1 Lessor::checkpoint [sync.RWMutex.Lock] cycle @checkpoint
+// go: required
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <functional>
 #include <memory>

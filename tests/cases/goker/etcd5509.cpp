@@ -1,5 +1,6 @@
 // A request finds the client closed and ends with the read lock held. Close waits for it.
 // expect: 1 Client::close [sync.RWMutex.Lock] proven @close
+// go: required
 // cause: is held for reading by goroutine or thread N, which has ended without unlocking it
 #include <memory>
 #include <mutex>

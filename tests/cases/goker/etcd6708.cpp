@@ -1,5 +1,6 @@
 // A cluster client synchronises its endpoints under its lock. It asks for the leader through itself, which reads under the same lock.
 // expect: 1 HttpClusterClient::do_request [sync.RWMutex.RLock] cycle @read
+// go: required
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <memory>
 #include <mutex>

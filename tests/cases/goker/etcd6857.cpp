@@ -1,5 +1,6 @@
 // A node was stopped, its loop has ended. Who asks for its status then sends a question that nobody takes.
 // expect: 1 Node::status [chan send] proven @question
+// go: allowed
 #include <memory>
 
 #include "report.hpp"

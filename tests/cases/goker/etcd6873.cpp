@@ -1,6 +1,7 @@
 // A broadcast is about to be merged under the lock. Stop holds it, and waits until all broadcasts are merged.
 // expect: 1 WatchBroadcasts::coalesce [sync.Mutex.Lock] proven @merge
 // expect: 1 WatchBroadcasts::stop [chan receive] proven @merged
+// go: allowed
 // cause: is held by goroutine N, which is itself leaked; they wait for each other: goroutine N at @merge [sync.Mutex.Lock] -> goroutine N at @merged [chan receive] -> goroutine N
 // cause: they wait for each other: goroutine N at @merged [chan receive] -> goroutine N at @merge [sync.Mutex.Lock] -> goroutine N
 #include <memory>

@@ -3,6 +3,7 @@
 // expect: 1 SimpleTokenTTLKeeper::add_simple_token [chan send] proven @add
 // expect: 1 TokenSimple::enable::lambda [sync.RWMutex.Lock] proven @delete
 // expect: 1 setup_and_authenticate [sync.WaitGroup.Wait] proven @users
+// go: allowed
 #include <array>
 #include <functional>
 #include <memory>

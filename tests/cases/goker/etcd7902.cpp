@@ -3,6 +3,7 @@
 // expect: 2 do_rounds::lambda [sync.Mutex.Lock] proven @lock
 // expect: 1 RoundClient::release [chan receive] proven @next
 // expect: 1 do_rounds [sync.WaitGroup.Wait] proven @all
+// go: allowed
 #include <array>
 #include <memory>
 #include <mutex>

@@ -1,6 +1,7 @@
 // A stream's reader waits for the next message. Its client closes the stream without sending the last one, waits for the reader until it
 // has lost its patience, and goes: nobody else has the stream.
 // expect: 1 RecvBufferReader::read [chan receive] proven @read
+// go: required
 #include <memory>
 
 #include "report.hpp"

@@ -1,5 +1,6 @@
 // A dial starts a watcher and waits until it says that it is done. The watcher's addresses are closed, so it ends, and does not say so.
 // expect: 1 dial_context::lambda [chan receive] proven @done
+// go: required
 #include <memory>
 #include <vector>
 

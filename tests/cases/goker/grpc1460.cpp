@@ -1,6 +1,7 @@
 // Without a stream, keepalive waits to be awakened, and keeps the client locked. Who opens a stream would awaken it, but needs the lock.
 // expect: 1 Http2Client::keepalive [chan receive] proven @awaken
 // expect: 1 Http2Client::new_stream [sync.Mutex.Lock] proven @lock
+// go: allowed
 // cause: they wait for each other: goroutine N at @awaken [chan receive] -> goroutine N at @lock [sync.Mutex.Lock] -> goroutine N
 #include <memory>
 #include <mutex>

@@ -3,6 +3,7 @@
 // expect: 1 LbCacheClientConn::remove_sub_conn::lambda [sync.Mutex.Lock] proven @deletion
 // expect: 1 LbCacheClientConn::new_sub_conn [sync.Mutex.Lock] proven @next
 // expect: 1 grpc3017 [chan receive] proven @done
+// go: allowed
 // cause: is held by goroutine or thread N, which has ended without unlocking it
 // cause: it waits for goroutine N, leaked at @next [sync.Mutex.Lock]
 #include <map>

@@ -1,5 +1,6 @@
 // A benchmark starts a call and waits for its end, or for the stop. The stop comes first, and the call's end is sent to nobody.
 // expect: 1 BenchmarkClient::do_close_loop_unary::lambda [chan send] proven @done
+// go: required
 #include <memory>
 
 #include "report.hpp"

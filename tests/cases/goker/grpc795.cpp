@@ -2,6 +2,7 @@
 // other waits but for itself; serve, which had not begun yet, waits for the same mutex.
 // expect: 1 Server::graceful_stop [sync.Mutex.Lock] cycle @again
 // expect: 1 Server::serve [sync.Mutex.Lock] proven @serve
+// go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice; a root leak: 1 other is leaked because of it
 // cause: the lock (in heap memory) is held by goroutine N, which is itself leaked; goroutine N is blocked at @again [sync.Mutex.Lock]
 #include <memory>

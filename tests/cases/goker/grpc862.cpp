@@ -1,6 +1,7 @@
 // A dial ends without a connection and forgets to close it. The goroutine that sets it up waits for the end of its context, and the only
 // ones that could cancel it are in the connection, which nobody else has.
 // expect: 1 AddrConn::reset_transport [chan receive] proven @done
+// go: required
 // cause: nothing alive holds a handle that could wake it
 #include <memory>
 #include <vector>

@@ -3,6 +3,7 @@
 // expect: 1 hugo3251 [sync.WaitGroup.Wait] proven @wait
 // expect: 1 RemoteLock::url_lock [sync.Mutex.Lock] cycle @url
 // expect: 1 RemoteLock::url_unlock [sync.RWMutex.RLock] cycle @map
+// go: allowed
 // cause: they wait for each other: goroutine N at @url [sync.Mutex.Lock] -> goroutine N at @map [sync.RWMutex.RLock] -> goroutine N
 #include <map>
 #include <memory>

@@ -3,6 +3,7 @@
 // expect: 1 Page::init_plain::lambda [sync.Mutex.Lock] cycle @content
 // expect: 2 Page::init_plain [sync.Mutex.Lock] proven @plain
 // expect: 1 Site::render_pages [sync.WaitGroup.Wait] proven @wait
+// go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice; a root leak:
 // cause: is held by goroutine N, which is itself leaked; goroutine N is blocked at @content [sync.Mutex.Lock]
 #include <memory>

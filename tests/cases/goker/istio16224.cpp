@@ -3,6 +3,7 @@
 // expect: 1 istio16224 [sync.Mutex.Lock] proven @lock
 // expect: 1 istio16224::lambda [chan send] proven @done
 // expect: 1 ConfigstoreMonitor::run [chan receive] proven @event
+// go: allowed
 // cause: they wait for each other: goroutine N at @done [chan send] -> goroutine N at @lock [sync.Mutex.Lock] -> goroutine N
 #include <functional>
 #include <memory>

@@ -1,6 +1,7 @@
 // Each epoch of a proxy tells the agent when it is over. The agent's loop ends with its context, and the epochs that end after that tell
 // nobody: no one else receives.
 // expect: 2 Agent::run_wait [chan send] proven @status
+// go: allowed
 // cause: nothing alive holds a handle that could wake it
 #include <memory>
 #include <mutex>

@@ -2,6 +2,7 @@
 // channel; but the loop has taken that already, and waits for ever. The events then fill the buffer of what asks for it.
 // expect: 1 Strategy::event_loop [chan receive] proven @time
 // expect: 1 Strategy::on_change [chan send] proven @reset
+// go: allowed
 // cause: goroutine N at @reset [chan send] -> goroutine N at @time [chan receive]
 #include <functional>
 #include <memory>

@@ -2,6 +2,7 @@
 // loop to take it.
 // expect: 1 StatusManager::delete_pod_status [sync.RWMutex.Lock] proven @lock
 // expect: 1 StatusManager::set_pod_status [chan send] proven @status
+// go: allowed
 // cause: they wait for each other: goroutine N at @lock [sync.RWMutex.Lock] -> goroutine N at @status [chan send] -> goroutine N
 #include <memory>
 #include <mutex>

@@ -3,6 +3,7 @@
 // expect: 1 Notifier::wait [sync.Cond.Wait] proven @cond
 // expect: 1 Notifier::service_loop [chan receive] proven @signal
 // expect: 1 kubernetes11298 [chan receive] proven @done
+// go: allowed
 // cause: it waits for goroutine N, leaked at @signal [chan receive]
 // cause: goroutine N at @signal [chan receive] -> goroutine N at @cond [sync.Cond.Wait]
 #include <functional>

@@ -1,6 +1,7 @@
 // The cache's loop locks the cacher, then the watch cache. An event locks the watch cache, then the cacher.
 // expect: 1 WatchCache::replace [sync.RWMutex.Lock] cycle @replace
 // expect: 1 Cacher::process_event [sync.Mutex.Lock] cycle @event
+// go: allowed
 // cause: they wait for each other: goroutine N at @replace [sync.RWMutex.Lock] -> goroutine N at @event [sync.Mutex.Lock] -> goroutine N
 #include <functional>
 #include <memory>

@@ -1,5 +1,6 @@
 // A watch that has an error cancels its own context, then sends the error as its result. Nobody receives results any more.
 // expect: 1 WatchChan::run [chan send] proven @result
+// go: required
 // cause: nothing alive holds a handle that could wake it
 #include <memory>
 

@@ -2,6 +2,7 @@
 // expect: 1 ProcessorListener::pop [chan receive] proven @stop
 // expect: 1 kubernetes26980::lambda [sync.RWMutex.Lock] proven @lock
 // expect: 1 kubernetes26980 [chan receive] proven @result
+// go: allowed
 // cause: goroutine N at @stop [chan receive] -> goroutine N at @result [chan receive] -> goroutine N at @lock [sync.RWMutex.Lock]
 #include <memory>
 #include <mutex>

@@ -3,6 +3,7 @@
 // expect: 1 FederatedInformer::add_cluster [sync.Mutex.Lock] cycle @add
 // expect: 1 DeltaFIFO::has_synced [sync.RWMutex.Lock] cycle @synced
 // expect: 1 FederatedInformer::stop [sync.Mutex.Lock] proven @stop
+// go: allowed
 // cause: they wait for each other: goroutine N at @add [sync.Mutex.Lock] -> goroutine N at @synced [sync.RWMutex.Lock] -> goroutine N
 // cause: is held by goroutine N, which is itself leaked; goroutine N is blocked at @synced [sync.RWMutex.Lock]
 #include <functional>

@@ -1,5 +1,6 @@
 // A watcher sends the first events before it looks whether it has been stopped. Who started it stopped it at once and takes no event.
 // expect: 1 CacheWatcher::send_watch_cache_event [chan send] proven @event
+// go: required
 // cause: nothing alive holds a handle that could wake it
 #include <memory>
 #include <mutex>

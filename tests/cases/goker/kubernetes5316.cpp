@@ -1,5 +1,6 @@
 // A request waits for its function's answer, and goes when it takes too long. The function answers later, and nobody is left to listen.
 // expect: 1 finish_request::lambda [chan send] proven @error
+// go: required
 // cause: nothing alive holds a handle that could wake it
 #include <functional>
 #include <string>

@@ -3,6 +3,7 @@
 // expect: 1 Type::get [sync.Cond.Wait] proven @cond
 // expect: 1 ResourceQuotaController::sync [sync.RWMutex.Lock] proven @sync
 // expect: 1 ResourceQuotaController::worker [sync.RWMutex.RLock] proven @read
+// go: allowed
 // cause: is held for reading by goroutine N, which is itself leaked
 // cause: is held, or asked for before, by goroutine N, which is itself leaked
 #include <memory>

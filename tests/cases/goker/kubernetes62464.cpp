@@ -2,6 +2,7 @@
 // container is removed, which writes.
 // expect: 1 StateMemory::get_cpu_set [sync.RWMutex.RLock] cycle @again
 // expect: 1 StateMemory::set_default_cpu_set [sync.RWMutex.Lock] cycle @write
+// go: allowed
 // cause: they wait for each other: goroutine N at @again [sync.RWMutex.RLock] -> goroutine N at @write [sync.RWMutex.Lock] -> goroutine N
 #include <memory>
 #include <mutex>

@@ -2,6 +2,7 @@
 // connection is closed, but needs the write lock for that.
 // expect: 1 IdleAwareFramer::monitor [sync.Mutex.Lock] proven @lock
 // expect: 1 IdleAwareFramer::write_frame [chan send] proven @reset
+// go: allowed
 // cause: they wait for each other: goroutine N at @lock [sync.Mutex.Lock] -> goroutine N at @reset [chan send] -> goroutine N
 #include <memory>
 #include <mutex>

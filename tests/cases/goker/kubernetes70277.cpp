@@ -1,6 +1,7 @@
 // The test waits for the channel which it gave to `wait_for` as the one that says stop. It would close it itself, later; `wait_for` only
 // hands it on, to a poller that cannot close it.
 // expect: 1 kubernetes70277 [chan receive] proven @done
+// go: allowed
 // cause: nothing alive holds a handle that could wake it
 #include <functional>
 

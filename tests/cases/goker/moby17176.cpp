@@ -1,6 +1,7 @@
 // With nothing to clean up, the set of devices stays locked. A goroutine of the test waits for it; the test loses its patience and ends,
 // and with it the only one that could unlock the set.
 // expect: 1 test_devmapper_lock_released_device_deletion::lambda [sync.Mutex.Lock] proven @lock
+// go: required
 // cause: the lock (in heap memory) is held by goroutine or thread N, which has ended without unlocking it
 #include <memory>
 #include <mutex>

@@ -4,6 +4,7 @@
 // expect: 1 Transfer::watch::lambda [chan send] proven @progress
 // expect: 1 Transfer::watch::lambda [select] proven @released
 // expect: 1 Transfer::release [chan receive] proven @running
+// go: allowed
 // cause: they wait for each other: goroutine N at @progress [chan send] -> goroutine N at @running [chan receive] -> goroutine N
 // cause: it waits for goroutine N, leaked at @running [chan receive]
 #include <memory>

@@ -1,5 +1,6 @@
 // A manager starts a goroutine for each of two plugins, and after each start waits until both are done: it never starts the second.
 // expect: 1 Manager::init [sync.WaitGroup.Wait] proven @wait
+// go: required
 // cause: nothing alive refers to what it waits on (on the stack of goroutine N)
 #include <memory>
 #include <vector>

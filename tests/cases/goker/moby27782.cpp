@@ -2,6 +2,7 @@
 // to deliver first; who reads the logs would take it, or end the watcher.
 // expect: 1 Watcher::remove [sync.Cond.Wait] proven @cond
 // expect: 1 Watcher::read_events [select] proven @events
+// go: allowed
 // cause: they wait for each other: goroutine N at @events [select] -> goroutine N at @cond [sync.Cond.Wait] -> goroutine N
 #include <memory>
 #include <mutex>

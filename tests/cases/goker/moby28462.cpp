@@ -2,6 +2,7 @@
 // until the monitor looks again.
 // expect: 1 handle_probe_result [sync.Mutex.Lock] proven @lock
 // expect: 1 Daemon::state_changed [chan send] proven @stop
+// go: allowed
 // cause: they wait for each other: goroutine N at @lock [sync.Mutex.Lock] -> goroutine N at @stop [chan send] -> goroutine N
 #include <memory>
 #include <mutex>

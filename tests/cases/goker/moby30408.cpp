@@ -2,6 +2,7 @@
 // for it.
 // expect: 1 Plugin::wait_active [sync.Cond.Wait] proven @active
 // expect: 1 test_active [chan receive] proven @done
+// go: required
 // cause: goroutine N at @done [chan receive] -> goroutine N at @active [sync.Cond.Wait]
 #include <memory>
 #include <mutex>

@@ -1,5 +1,6 @@
 // A monitor starts a probe and is stopped before the probe has a result: it goes, and nobody takes the result.
 // expect: 1 monitor::lambda [chan send] proven @result
+// go: allowed
 // cause: nothing alive holds a handle that could wake it
 #include "report.hpp"
 

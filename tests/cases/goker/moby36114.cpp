@@ -1,5 +1,6 @@
 // To add disks, the virtual machine's lock is taken; it fails and removes them again, which takes the lock once more.
 // expect: 1 ServiceVM::hot_remove_vhds_at_start [sync.Mutex.Lock] cycle @lock
+// go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <memory>
 #include <mutex>

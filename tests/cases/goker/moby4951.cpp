@@ -2,6 +2,7 @@
 // to lock the set again: the second has locked the set meanwhile, and waits for the device.
 // expect: 1 DeviceSet::delete_device [sync.Mutex.Lock] cycle @device
 // expect: 1 DeviceSet::remove_device_and_wait [sync.Mutex.Lock] cycle @set
+// go: allowed
 // cause: they wait for each other: goroutine N at @device [sync.Mutex.Lock] -> goroutine N at @set [sync.Mutex.Lock] -> goroutine N
 #include <map>
 #include <memory>

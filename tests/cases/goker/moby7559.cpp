@@ -1,5 +1,6 @@
 // A proxy locks its table and dials; the dial fails, and the next turn of the loop locks the table again.
 // expect: 1 UDPProxy::run [sync.Mutex.Lock] cycle @lock
+// go: required
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <memory>
 

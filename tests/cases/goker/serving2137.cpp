@@ -3,6 +3,7 @@
 // expect: 1 Breaker::maybe [chan send] proven @active
 // expect: 1 Breaker::concurrent_request::lambda::lambda [sync.Mutex.Lock] proven @lock
 // expect: 1 unlock [chan receive] proven @accepted
+// go: allowed
 // cause: is held by goroutine N, which is itself leaked; goroutine N is blocked at @accepted [chan receive]
 // cause: goroutine N at @accepted [chan receive] -> goroutine N at @active [chan send]
 #include <functional>

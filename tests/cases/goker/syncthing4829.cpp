@@ -1,5 +1,6 @@
 // A mapping clears its addresses with its lock held for writing, and tells about it; telling locks it for reading.
 // expect: 1 Mapping::notify [sync.RWMutex.RLock] cycle @read
+// go: required
 // cause: it holds the lock (in heap memory) itself: locked twice
 #include <map>
 #include <memory>

@@ -2,6 +2,7 @@
 // waits for the same.
 // expect: 1 RawConnection::close::lambda [chan receive] proven @close
 // expect: 1 syncthing5795 [chan receive] proven @test
+// go: required
 #include <functional>
 #include <memory>
 
