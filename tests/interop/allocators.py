@@ -14,12 +14,16 @@ under settings of glibc's own every third case is exactly as expected, and over 
 # subject: mapped_jemalloc
 # subject: mapped_tcmalloc
 # subject: mapped_mimalloc
+import collections
 import os
 import pathlib
 import subprocess
 import sys
 
 from program import BUILD, LIMIT_S, ROOT, check, run, same, skip
+
+sys.path.insert(0, str(ROOT / "tests/cases"))
+import driver  # noqa: E402
 
 OTHERS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4", "mimalloc": "libmimalloc.so.2"}
 SETTINGS = {
@@ -63,25 +67,34 @@ def names():
     return found
 
 
-# Of this allocator's memory some was other blocks' before: a next pointer of theirs may lie in a free one, and hide a leak. Never the reverse.
-MAY_MISS = {"tcmalloc": 0.05}
+# The share of cases with a miss. Memory that is free may hold old pointers of the allocator's own (next pointers in tcmalloc's re-used
+# spans, in glibc's bins), which hide a leak. Never the reverse: a line that is not expected fails at once. Of the other two none has been
+# seen to miss in five runs; one case is allowed, since over plain glibc, too, one of some thousand runs has missed for a reason not yet found.
+MAY_MISS = {"tcmalloc": 0.05, "glibc": 0.03, "jemalloc": 0.01, "mimalloc": 0.01}
 
 
 def mapped(allocator):
-    """Over the map each report is as over glibc alone."""
+    """Over the map each report is what the head of the case says."""
     libraries = [str(BUILD / "libstray_malloc_map.so")] + ([find_library(OTHERS[allocator])] if allocator != "glibc" else [])
     env = {"LD_PRELOAD": " ".join(libraries)}
-    expected = missed = 0
-    for name in names() + [f"goker_{p.stem}" for p in sorted((ROOT / "tests/cases/goker").glob("*.cpp"))]:
+    cases = expected = missed = 0
+    for source in sorted((ROOT / "tests/cases").rglob("*.cpp")):
+        name = "_".join(source.relative_to(ROOT / "tests/cases").with_suffix("").parts)
         same(leaks(report("healthy", name, env)), [], f"healthy_{name}")
-        got, plain = (sure(leaks(report("case", name, e))) for e in (env, {}))
-        check(set(got) <= set(plain), f"case_{name}: {got} instead of {plain}")
-        expected += len(plain)
-        missed += len(plain) - len(got)
-        if got != plain:
-            print(f"case_{name}: only {got} of {plain}")
-    print(f"{expected} leaks, {missed} of them missed")
-    check(missed <= expected * MAY_MISS.get(allocator, 0), "leaks are missed")
+        text = report("case", name, env)
+        want = collections.Counter({(what, at): n for (what, at), n in driver.expected(source).items() if "] likely" not in what})
+        tagged = {what for what, at in want if at}
+        got = collections.Counter()
+        for (what, at), n in driver.parse(sure(leaks(text)), "")[0].items():
+            got[what, at if what in tagged else None] += n
+        check(not got - want, f"case_{name}: {got - want} is not expected:\n{text}")
+        cases += 1
+        expected += want.total()
+        if want - got:
+            missed += 1
+            print(f"case_{name}: {want - got} is missed:\n{text}")
+    print(f"{expected} leaked goroutines in {cases} cases, {missed} cases with a miss")
+    check(missed <= cases * MAY_MISS[allocator], "too many leaks are missed")
 
 
 def test(subject):
