@@ -6,6 +6,7 @@
 #   ./dev bench heaps        one detection over sizes of heap and numbers of goroutines, malloc's pages of 4K beside huge ones
 #   ./dev bench million      10^5, 3*10^5 and 10^6 parked goroutines: time and memory of each
 #   ./dev bench idle         CPU time of an idle process in 10 s
+#   ./dev bench orphans      programs of the system with a probe preloaded: how much of their heap nothing refers to
 #   ./dev bench code_bytes   bytes of code of each further chan<T>
 #   ./dev bench time         timers and contexts
 set -eu
@@ -81,10 +82,11 @@ million() {
 }
 idle() { "$build/bench/bench_idle"; }
 code_bytes() { python3 bench/code_bytes.py "$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")"; }
+orphans() { python3 bench/orphans.py "$build/bench/libprobe_orphans.so"; }
 timers() { "$build/bench/bench_time"; }
 
 found=
-for name in detect goroutines heaps million idle code_bytes time; do
+for name in detect goroutines heaps million idle code_bytes orphans time; do
   case $name in
     *"$wanted"*)
       found=1
@@ -93,4 +95,4 @@ for name in detect goroutines heaps million idle code_bytes time; do
       ;;
   esac
 done
-[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes time" >&2; exit 1; }
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time" >&2; exit 1; }

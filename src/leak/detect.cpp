@@ -22,6 +22,7 @@
 #include "leak/findings.h"
 #include "leak/look_first.h"
 #include "leak/path.h"
+#include "leak/settle.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
@@ -29,6 +30,7 @@
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
 #include "runtime/start.h"
+#include "runtime/watcher.h"
 #include "sync/chan_core.h"
 #include "trace/memory_room.h"
 #include "trace/snapshot.h"
@@ -122,7 +124,7 @@ source_view capture() noexcept {
   v.cores = &sync::cores();
   v.ended_holds = &runtime::ended_holds();
   v.detector_tid = the_detector.tid.load();
-  v.watcher = &runtime::the_watcher();
+  v.watcher_tid = runtime::watcher_tid();
   v.reservation = base::reservation();
   v.stacks = runtime::stack_views();
   v.workers = runtime::sched().workers;
@@ -251,6 +253,7 @@ std::shared_ptr<const findings> run(const ablation& without, const std::vector<i
   std::int64_t began = base::now_ns();
   out->taken = std::chrono::system_clock::now();
   out->generation = ++the_detector.generation;
+  let_goroutines_settle();
   if (count_candidates() != 0) {
     std::int64_t predicted = pause_budget_ns > 0 ? predicted_pause_ns() : 0;
     if (predicted > pause_budget_ns) {

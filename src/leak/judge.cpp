@@ -167,7 +167,7 @@ void covered(void* self, marker& m, trace::range live) noexcept {
 trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
   judge_request& r = of(self);
   if (tid == r.view.detector_tid) return {trace::thread_rule::ours};
-  if (tid == r.view.watcher->tid.load() && r.view.watcher->naps.load()) return {trace::thread_rule::idle};
+  if (tid == r.view.watcher_tid) return {trace::thread_rule::idle};  // rule 4
   if (!ensure_filled(r)) return {};
   wait_graph& g = r.graph;
   for (int i = 0; i < r.view.worker_count; i++) {

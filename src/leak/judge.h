@@ -9,7 +9,7 @@
 // 3. Stages: strong roots, then weak words (frames of threads asleep in a system call), then orphan blocks. Unmarked after all: proven.
 //    First marked in a later stage: likely, and the word or block is named.
 // 4. A worker on its own native stack is not scanned: what it has in hand is told by state words (CLAIM), and no user's byte is there.
-//    Scanning it hides a goroutine that has just parked: its record is still in a register (3 of 60 reports of the demo).
+//    Scanning it hides a goroutine that has just parked: its record is still in a register (3 of 60 reports of the demo). So is the watcher.
 // 5. A pointer to a task's record means nothing, wherever it lies: who is about to wake a task holds a handle, the lock, or the address of
 //    the primitive in a register until the claim, and from the claim on the state word tells (tests/step). Rejected: taking such pointers in
 //    running threads as live; a report then misses what the asking thread has just looked at (2 of 40 of the demo).

@@ -15,8 +15,7 @@ using trace::stop_way;
 
 stop_way way_of(void* arg, int tid) noexcept {
   const auto& askers = *static_cast<const std::vector<int>*>(arg);
-  if (tid == runtime::the_watcher().tid.load() || std::find(askers.begin(), askers.end(), tid) != askers.end())
-    return stop_way::stop;
+  if (tid == runtime::watcher_tid() || std::find(askers.begin(), askers.end(), tid) != askers.end()) return stop_way::stop;
   runtime::scheduler& s = runtime::sched();
   for (int i = 0; i < s.made.load(); i++) {
     const runtime::worker& w = s.workers[i];

@@ -45,7 +45,7 @@ void let_the_watcher_fire(rt::timer_entry* e) {
   busy.wait();
 }
 
-TEST(service_threads, registers_of_the_napping_watcher_are_nobodys) {
+TEST(service_threads, registers_of_the_watcher_are_nobodys) {
   const int before = stray::maxprocs(1);
   {
     auto ch = stray::make_chan<int>();
@@ -58,11 +58,11 @@ TEST(service_threads, registers_of_the_napping_watcher_are_nobodys) {
   stray::testing::until_parked(1);
   auto entry = std::make_unique<rt::timer_entry>();
   entry->fire = leave_it_in_registers;
-  for (int i = 0; i < 50 && fired_by.load() != rt::the_watcher().tid.load(); i++) {
+  for (int i = 0; i < 50 && fired_by.load() != rt::watcher_tid(); i++) {
     fired_by.store(0);
     let_the_watcher_fire(entry.get());
   }
-  ASSERT_EQ(fired_by.load(), rt::the_watcher().tid.load());
+  ASSERT_EQ(fired_by.load(), rt::watcher_tid());
   for (int i = 0; i < 20; i++) EXPECT_EQ(stray::leak::find().total(), 1U);
   stray::maxprocs(before);
 }

@@ -5,7 +5,6 @@
 #include "leak/wait_graph.h"
 #include "runtime/stack.h"
 #include "runtime/timer.h"
-#include "runtime/watcher.h"
 #include "runtime/worker.h"
 
 namespace stray::leak {
@@ -16,7 +15,7 @@ struct source_view {
   const void* cores = nullptr;  // base::slab<detail::chan_core>
   const runtime::ended_hold_list* ended_holds = nullptr;
   int detector_tid = 0;
-  const runtime::watcher_record* watcher = nullptr;
+  int watcher_tid = 0;
   base::range reservation;
   const runtime::stack_view* stacks = nullptr;  // stack_classes of them
   const runtime::worker* workers = nullptr;

@@ -23,7 +23,7 @@ namespace stray::runtime {
 namespace {
 
 base::spin_lock making;
-watcher_record self;
+std::atomic<int> own_tid{0};
 std::atomic<std::uint32_t> awake{1};  // futex: 0 while the watcher sleeps without a time limit
 
 constexpr std::int64_t round_ns = 10'000'000, second_ns = 1'000'000'000;
@@ -114,13 +114,12 @@ void look_for_stuck_workers() noexcept {
 }
 
 void* watcher_body(void*) {
-  self.tid.store(base::thread_id());
+  own_tid.store(base::thread_id());
   scheduler& s = sched();
   std::int64_t nap_ns = round_ns;
   int quiet = 0;
   for (;;) {
     timespec t = base::to_timespec(nap_ns);
-    self.naps.store(true);
     if (nap_ns == round_ns) {
       std::atomic<std::uint32_t> never{0};
       base::futex_wait(never, 0, &t);
@@ -132,7 +131,6 @@ void* watcher_body(void*) {
       awake.store(1);
     }
     while (s.exiting.load() != 0) base::futex_wait(s.exiting, 1);
-    self.naps.store(false);
     touch_coarse_clock();
     serve_free_permits();
     bool busy = s.idle_count.load() < s.procs.load();
@@ -164,7 +162,7 @@ void make_workers(int n) {
 
 void start_watcher() { start_thread("stray-watch", watcher_body, nullptr); }
 
-const watcher_record& the_watcher() noexcept { return self; }
+int watcher_tid() noexcept { return own_tid.load(); }
 
 void wake_watcher() noexcept {
   if (awake.load() != 0) return;

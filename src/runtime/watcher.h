@@ -6,8 +6,8 @@
 //    the threads of the kernel's scheduler do the sharing: 20 ms times (1 + how many). Two cores, 200 goroutines of 100 ms each: 24 threads.
 // 3. It makes the workers that free permits wait for.
 // 4. After half a second of quiet it gives back the pages of unused stacks, and looks for the global deadlock.
-// 5. `naps`: it sleeps, or is about to or was just now, and has nothing of anybody's in hand. Written by itself alone; the detector reads it,
-//    for what its registers held before is still in them then, and hid leaks (3 of 244 at the end of a churn).
+// 5. It runs no user code, and what it fires is told by the timers' batches (timer.h 5). So the detector does not read its stack and registers:
+//    what they still held of callbacks long over hid leaks (3 of 244 at the end of a churn).
 // Rejected: Go's preemption by signal. A C++ frame can be interrupted, but not left, at any instruction: locks of malloc, thread_locals.
 #pragma once
 
@@ -17,11 +17,7 @@ namespace stray::runtime {
 
 void make_workers(int n);  // until there are n; throws std::system_error with a hint
 void start_watcher();
-struct watcher_record {
-  std::atomic<int> tid{0};  // 0: not there yet
-  std::atomic<bool> naps{false};
-};
-const watcher_record& the_watcher() noexcept;
+int watcher_tid() noexcept;    // 0: not there yet
 void wake_watcher() noexcept;  // cheap when it is awake
 
 }  // namespace stray::runtime

@@ -1,17 +1,15 @@
 #include "trace/kernel_words.h"
 
 #include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/read_file.h"
 #include "base/syscalls.h"
+#include "trace/seccomp.h"
 #include "trace/time_budget.h"
 
 namespace stray::trace {
@@ -25,7 +23,6 @@ constexpr std::size_t most_bytes = std::size_t{4} << 20;
 constexpr std::size_t reading = 64 << 10;  // room for text of /proc, and to find out that a message is longer than what is left
 constexpr std::size_t dense = 8, dense_room = 1024;  // fewer numbers than that for each open descriptor
 constexpr int peek_off = 42;                         // SO_PEEK_OFF
-constexpr long untraced = 0x00800000, wait_all = 0x40000000;
 
 long get_option(int fd, int option, int& value) noexcept {
   unsigned size = sizeof value;
@@ -84,32 +81,23 @@ void each_entry(int folder, F f) noexcept {  // f(int) answers whether it wants 
   }
 }
 
-// Asks all that take() will ask, in a process that may be killed for it.
-bool survives(const int* pipe) noexcept {
-  int status = 0, scratch = 0;
+// All that take() will ask.
+bool ask_all(void* arg) noexcept {
+  const int* pipe = static_cast<const int*>(arg);
+  int scratch = 0;
   char byte = 0;
-  long pid = sys::call(SYS_clone, CLONE_FILES | untraced, 0, 0, 0, 0);
-  if (pid == 0) {
-    std::uint64_t all = ~std::uint64_t{0}, no_core[2] = {0, 0};
-    sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::arg(&all), 0, 8);
-    sys::call(SYS_prlimit64, 0, 4 /* RLIMIT_CORE */, sys::arg(no_core), 0);
-    sys::call(SYS_fcntl, -1, F_GETPIPE_SZ);
-    sys::call(SYS_fcntl, -1, F_SETPIPE_SZ, 4096);
-    sys::call(SYS_fcntl, -1, F_GETFL);
-    waiting(-1);
-    duplicate(pipe[0], pipe[1], 1);
-    get_option(-1, SO_DOMAIN, scratch);
-    set_option(-1, peek_off, -1);
-    peek(-1, &byte, 1);
-    forget(-1, pipe[0]);
-    pollfd nothing{-1, 0, 0};
-    sys::call(SYS_poll, sys::arg(&nothing), 1, 0);
-    sys::exit_group(0);
-  }
-  if (pid < 0) return false;
-  while (sys::call(SYS_wait4, pid, sys::arg(&status), wait_all, 0) == -EINTR) {
-  }
-  return WIFEXITED(status);
+  sys::call(SYS_fcntl, -1, F_GETPIPE_SZ);
+  sys::call(SYS_fcntl, -1, F_SETPIPE_SZ, 4096);
+  sys::call(SYS_fcntl, -1, F_GETFL);
+  waiting(-1);
+  duplicate(pipe[0], pipe[1], 1);
+  get_option(-1, SO_DOMAIN, scratch);
+  set_option(-1, peek_off, -1);
+  peek(-1, &byte, 1);
+  forget(-1, pipe[0]);
+  pollfd nothing{-1, 0, 0};
+  sys::call(SYS_poll, sys::arg(&nothing), 1, 0);
+  return true;
 }
 
 }  // namespace
@@ -313,16 +301,14 @@ void kernel_words::look(bump& memory) noexcept {
   if (sys::call(SYS_pipe2, sys::arg(pipe_), O_CLOEXEC | O_NONBLOCK) != 0) pipe_[0] = pipe_[1] = -1;
   why_not_ = room_ == nullptr ? "no memory for the copy" : nullptr;
   if (why_not_ != nullptr) return;
-  char* text = room_ + most_bytes;
   open_ = 0;
   int folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   each_entry(folder, [&](int) { return ++open_ != 0; });
   if (folder >= 0) sys::close(folder);
   static std::uint64_t tried = 0;  // with so many filters
   static bool survived = true;
-  std::uint64_t mode = number_in("/proc/thread-self/status", "Seccomp:", text);
-  std::uint64_t filters = mode == 0 ? 0 : 1 + number_in("/proc/thread-self/status", "Seccomp_filters:", text);
-  if (filters != tried) survived = filters == 0 || survives(pipe_);
+  std::uint64_t filters = seccomp_filters();
+  if (filters != tried) survived = filters == 0 || survives(ask_all, pipe_);
   tried = filters;
   if (!survived) why_not_ = "a seccomp filter kills for it";
 }

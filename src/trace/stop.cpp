@@ -13,6 +13,7 @@
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "trace/libc_text.h"
+#include "trace/ptrace_stop.h"
 #include "trace/stop_table.h"
 #include "trace/task_list.h"
 
@@ -209,24 +210,43 @@ bool list_new(news& what) noexcept {
   return read && room;
 }
 
-void unstopped_note(note_log& notes, const slot& x, const char* what) noexcept {
+void unstopped_note(note_log& notes, const slot& x, const char* ptrace_says) noexcept {
   text line = notes.add();
   line << "thread ";
-  line.dec(static_cast<std::uint64_t>(x.tid.load())) << " (" << x.name << ") " << what;
+  line.dec(static_cast<std::uint64_t>(x.tid.load())) << " (" << x.name << ") ";
+  if (x.why == hindrance::silent || x.why == hindrance::refused) {
+    line << (x.why == hindrance::silent ? "did not answer" : "could not be signalled");
+  } else {
+    line << (x.why == hindrance::blocks ? "blocks signal " : "is in sigwait for signal ");
+    line.dec(static_cast<std::uint64_t>(s.signal));
+  }
+  line << ": it could not be stopped; " << ptrace_says;
 }
 
-void ask_all(note_log& notes) noexcept {
+// Those that the signal did not reach. What cannot be stopped by ptrace either is given up.
+void second_means(note_log& notes) noexcept {
+  table* t = s.where.load();
+  const char* says = nullptr;
+  slot* batch[ptrace_batch];
+  for (std::size_t i = 0, n = 0; i <= t->room; i++) {
+    if (i < t->room && t->slots[i].state() == held_back) batch[n++] = &t->slots[i];
+    if (n == 0 || (i < t->room && n < ptrace_batch)) continue;
+    says = ptrace_stop({batch, n}, s.released, s.epoch.load(), answer_limit);
+    for (std::size_t k = 0; k < n; k++) {
+      if (batch[k]->move(held_back, given_up)) unstopped_note(notes, *batch[k], says);
+    }
+    n = 0;
+  }
+}
+
+void ask_all() noexcept {
   table* t = s.where.load();
   for (std::size_t i = 0; i < t->room; i++) {
     slot& x = t->slots[i];
     if (x.state() != listed) continue;
     if (x.blocked || x.in_sigwait == awaits::yes) {
-      x.set(given_up);
-      char what[64];
-      text w(what, sizeof what);
-      w << (x.blocked ? "blocks signal " : "is in sigwait for signal ");
-      w.dec(static_cast<std::uint64_t>(s.signal)) << ": it could not be stopped";
-      unstopped_note(notes, x, what);
+      x.why = x.blocked ? hindrance::blocks : hindrance::sigwait;
+      x.set(held_back, s.epoch.load());
       continue;
     }
     x.asked_ns = base::now_ns();
@@ -236,18 +256,19 @@ void ask_all(note_log& notes) noexcept {
     if (r == -ESRCH) {
       x.set(gone);
     } else if (r != 0) {
-      if (x.withdraw(given_up)) unstopped_note(notes, x, "could not be signalled");
+      x.why = hindrance::refused;
+      x.move(asked, held_back);
     }
   }
 }
 
 // One look at a thread that has not answered yet; true while it is worth waiting. One that sleeps uninterruptibly may wait for a kernel
 // lock whose holder waits for a processor: as long as others are runnable it has their time, too.
-bool still_due(slot& x, bool others_runnable, bool& runnable, note_log& notes) noexcept {
+bool still_due(slot& x, bool others_runnable, bool& runnable) noexcept {
   task_look look;
   std::int64_t waited = base::now_ns() - x.asked_ns;
   if (!look_at_task(x.tid.load(), look) || look.state == 'Z' || look.state == 'X') {
-    x.withdraw(gone);
+    x.move(asked, gone);
     return false;
   }
   runnable |= look.state == 'R';
@@ -255,13 +276,12 @@ bool still_due(slot& x, bool others_runnable, bool& runnable, note_log& notes) n
   bool blocked = task_blocks(x.tid.load(), s.signal);
   bool patient = look.state == 'D' ? others_runnable : look.state != 'T' && look.state != 't';
   if (!blocked && patient && waited < runnable_limit) return true;
-  if (!x.withdraw(given_up)) return false;  // it answered just now
-  unstopped_note(notes, x,
-                 blocked ? "blocks the stop signal: it could not be stopped" : "did not answer: it could not be stopped");
+  x.why = blocked ? hindrance::blocks : hindrance::silent;
+  x.move(asked, held_back);  // unless it answered just now
   return false;
 }
 
-void wait_answers(note_log& notes) noexcept {
+void wait_answers() noexcept {
   table* t = s.where.load();
   bool runnable = true;
   for (;;) {
@@ -274,7 +294,7 @@ void wait_answers(note_log& notes) noexcept {
       if (x.state() != asked) continue;
       if (now - x.asked_ns < ms) {
         due = runnable = true;
-      } else if (still_due(x, others, runnable, notes)) {
+      } else if (still_due(x, others, runnable)) {
         due = true;
       }
     }
@@ -320,6 +340,7 @@ bool init_stop(stop_setup& setup) noexcept {
     }
     if (s.signal == 0) return false;
     find_libc_text();
+    if (void* memory = map(ptrace_memory_bytes())) init_ptrace(memory);
   }
   setup.signal = s.signal;
   kernel_sigaction now{};
@@ -349,7 +370,9 @@ bool prepare_stop(choose_way way, void* arg, note_log& notes) noexcept {
     notes.add() << no_list;
     return false;
   }
-  wait_unblocked(1000 * ms, way == nullptr ? 2 * ms : 0);  // nobody is stopped yet
+  if (way == nullptr) prepare_ptrace();
+  // Nobody is stopped yet.
+  wait_unblocked(way == nullptr && ptrace_may_do() ? 20 * ms : 1000 * ms, way == nullptr ? 2 * ms : 0);
   return true;
 }
 
@@ -366,8 +389,9 @@ stop_result stop_threads(note_log& notes) noexcept {
     if (state == stopped || state == left) t->slots[i].set(listed);
   }
   s.epoch.fetch_add(1);
-  ask_all(notes);
-  wait_answers(notes);
+  ask_all();
+  wait_answers();
+  second_means(notes);
   for (int pass = 0;; pass++) {
     news what;
     if (!list_new(what)) {
@@ -378,9 +402,10 @@ stop_result stop_threads(note_log& notes) noexcept {
     // Those only looked at may go on to start others: an image that is not exact anyhow.
     bool settled = what != news::some || (pass > 10 && s.strangers);
     if (settled && !look_at_all()) break;
-    wait_unblocked(4 * answer_limit, 0);
-    ask_all(notes);
-    wait_answers(notes);
+    wait_unblocked(ptrace_may_do() ? ms : 4 * answer_limit, 0);
+    ask_all();
+    wait_answers();
+    second_means(notes);
   }
   s.out_size = 0;
   s.looked = s.awake = 0;
@@ -435,12 +460,13 @@ bool still_stopped() noexcept {
   for (std::size_t i = 0; i < t->room; i++) {
     if (t->slots[i].state() == left) return false;
   }
-  return true;
+  return ptrace_holds();
 }
 
 void release_threads() noexcept {
   s.released.store(s.epoch.load());
   base::futex_wake(s.released, 0x7fffffff);
+  ptrace_end();
 }
 
 slice<const range> stop_memory() noexcept { return {s.memory, s.memories}; }

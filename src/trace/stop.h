@@ -4,21 +4,22 @@
 //    and release_threads the caller must keep to the same.
 // 2. A thread is stopped when its handler has answered: it then waits inside the handler, its registers in `context`, until release or
 //    until 5 s have passed (the detector died): then the stop is void for it, and still_stopped() says so.
-// 3. A thread that blocks the signal, waits for it in sigwait (which would return it), or does not answer, is reported with stopped = false
-//    and a note, and nothing may be proven.
+// 3. A thread that blocks the signal, waits for it in sigwait (which would return it), or does not answer, is stopped by ptrace
+//    (ptrace_stop.h). Where that cannot be it is reported with stopped = false and a note, and nothing may be proven.
 // 4. The listing is repeated until it shows no new thread: a running thread may start others, stopped ones cannot.
 // 5. A thread that is only looked at gets no signal: its blocking call cannot come back because of us. What is known of it is whether it
 //    slept in the kernel, and where its stack then ended; never its registers. have_run() says afterwards whether any of them has run.
 // 6. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
 //
 // The slot of a thread, in a table keyed by thread id: state, who may leave it, to where
-//   listed    caller    asked (signal sent) | given_up (blocks it) | gone
+//   listed    caller    asked (signal sent) | held_back (blocks it) | gone
 //   looked    caller    listed (look_if_asleep, and it does not sleep)
-//   asked     handler   stopped             | caller: given_up (did not answer), gone (exited)
-//   stopped   handler   left (timed out)    | the next prepare_stop clears the table
+//   asked     handler   stopped             | caller: held_back (did not answer), gone (exited)
+//   held_back helper    stopped, gone       | caller: given_up
+//   stopped   handler, helper  left (timed out) | the next prepare_stop clears the table
 // A signal that arrives late finds no slot `asked` and returns at once.
 //
-// Figures (tracing.md 1.2): 8 threads 55-75 us median. Rejected: ptrace by a helper (15-17 us a thread, may be forbidden).
+// Figures (tracing.md 1.2): 8 threads 55-75 us median. Rejected as the first means: ptrace (15-17 us a thread, may be forbidden).
 #pragma once
 
 #include <cstdint>

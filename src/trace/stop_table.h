@@ -11,7 +11,8 @@
 
 namespace stray::trace {
 
-enum slot_state : std::uint8_t { none, listed, asked, stopped, left, given_up, gone, skipped, looked, kernel };
+enum slot_state : std::uint8_t { none, listed, asked, stopped, left, held_back, given_up, gone, skipped, looked, kernel };
+enum class hindrance : std::uint8_t { blocks, sigwait, silent, refused };  // why the signal does not stop it
 
 struct slot {
   std::atomic<std::uint64_t> word;  // epoch << 8 | state: a late handler cannot answer for a later stop
@@ -22,14 +23,15 @@ struct slot {
   task_sleep sleep;
   bool blocked, only_asleep;
   awaits in_sigwait;
+  hindrance why;
   char name[16];
 
   slot_state state() const noexcept { return static_cast<slot_state>(word.load() & 255); }
   void set(slot_state next, std::uint32_t epoch = 0) noexcept { word.store(std::uint64_t{epoch} << 8 | next); }
-  // From `asked` to something else, unless the handler was quicker.
-  bool withdraw(slot_state next) noexcept {
+  // By one CAS; false when somebody else was quicker.
+  bool move(slot_state from, slot_state to) noexcept {
     std::uint64_t now = word.load();
-    return (now & 255) == asked && word.compare_exchange_strong(now, next);
+    return (now & 255) == from && word.compare_exchange_strong(now, (now & ~std::uint64_t{255}) | to);
   }
 };
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "trace/ptrace_stop.h"
 #include "trace/stop.h"
 #include "trace/test_support.h"
 
@@ -27,6 +28,11 @@ std::string notes_of(const note_log& log) {
   for (std::uint32_t i = 0; i < log.used; i++) all += std::string(log.notes[i].line) + "\n";
   return all;
 }
+
+struct without_ptrace {
+  bool before = allow_ptrace(false);
+  ~without_ptrace() { allow_ptrace(before); }
+};
 
 struct stop_case : ::testing::Test {
   std::unique_ptr<note_log> log = std::make_unique<note_log>();
@@ -147,6 +153,7 @@ TEST_F(stop_case, fifty_threads_stand_still) {
 }
 
 TEST_F(stop_case, a_thread_that_blocks_the_signal_is_reported) {
+  without_ptrace signal_only;
   std::atomic<int> tid{0};
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
@@ -308,6 +315,7 @@ snapshot_outcome ask(void (*decide)(void*, image&) noexcept, void* arg, slice<co
 }
 
 TEST(snapshot, a_blocking_thread_makes_it_unprovable) {
+  without_ptrace signal_only;
   ASSERT_TRUE(init_snapshot());
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

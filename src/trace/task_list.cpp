@@ -58,19 +58,32 @@ namespace {
 bool sleeps(char state) noexcept { return state == 'S' || state == 'D' || state == 'T' || state == 't'; }
 
 // Time on the processor, time waiting for one, number of slices.
-bool read_slices(int tid, std::uint64_t& out) noexcept {
+bool read_schedstat(int tid, std::uint64_t (&out)[3]) noexcept {
   char line[96];
   if (read_task(tid, "schedstat", line, sizeof line) <= 0) return false;
   const char* p = line;
-  for (int field = 0; field < 2; field++) {
-    take_dec(p);
-    if (*p++ != ' ') return false;
+  for (int field = 0; field < 3; field++) {
+    out[field] = take_dec(p);
+    if (field != 2 && *p++ != ' ') return false;
   }
-  out = take_dec(p);
+  return true;
+}
+
+bool read_slices(int tid, std::uint64_t& out) noexcept {
+  std::uint64_t all[3];
+  if (!read_schedstat(tid, all)) return false;
+  out = all[2];
   return true;
 }
 
 }  // namespace
+
+bool time_on_processor(int tid, std::uint64_t& ns) noexcept {
+  std::uint64_t all[3];
+  if (!read_schedstat(tid, all)) return false;
+  ns = all[0];
+  return true;
+}
 
 bool look_at_sleep(int tid, task_sleep& out) noexcept {
   out = {};

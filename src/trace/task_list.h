@@ -29,6 +29,9 @@ bool look_at_sleep(int tid, task_sleep& out) noexcept;
 // It has not run since `before` was read: it was off the processor then, and has been given none since.
 bool slept_on(int tid, const task_sleep& before) noexcept;
 
+// So long it has had a processor; of one that has it now up to the last tick of the clock. False when the kernel does not tell.
+bool time_on_processor(int tid, std::uint64_t& ns) noexcept;
+
 // Does its signal mask hold the signal back?
 bool task_blocks(int tid, int signal) noexcept;
 // Is it inside sigwait for this signal? The kernel lifts the mask for that time, and would hand the signal to the caller. Unknown while the

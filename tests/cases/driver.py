@@ -68,9 +68,12 @@ def as_text(groups):
     return sorted(f"{n} {what}" + (f" @{at}" if at else "") for (what, at), n in groups.items()) or ["nothing"]
 
 
-def run(exe, procs, show, causes):
+def run(exe, procs, show, causes, count=False):
     env = dict(os.environ)
-    env.pop("STRAY_SHOW", None)
+    for name in ("STRAY_SHOW", "STRAY_COUNT"):
+        env.pop(name, None)
+    if count:
+        env["STRAY_COUNT"] = "1"
     if show:
         env["STRAY_SHOW"] = "1"
     if causes:

@@ -3,7 +3,7 @@
 //
 // SITE is the innermost function of the user's own code, without arguments, template arguments and anonymous namespaces; a lambda is
 // `enclosing::lambda`. LINE is that frame's line. With STRAY_SHOW=1 the report that a person reads is printed first, up to `----`; with
-// STRAY_CAUSES=1 a line `cause: TEXT` a group follows.
+// STRAY_CAUSES=1 a line `cause: TEXT` a group follows; with STRAY_COUNT=1 a line `count: N`: the goroutines there are, leaked or not.
 #pragma once
 
 #include <cstdlib>
@@ -74,6 +74,7 @@ inline int print(const stray::leak::report& r) {
   if (std::getenv("STRAY_CAUSES") != nullptr) {
     for (const stray::leak::group& g : r.groups()) std::cout << "cause: " << g.cause << '\n';
   }
+  if (std::getenv("STRAY_COUNT") != nullptr) std::cout << "count: " << stray::num_goroutine() << '\n';
   if (!r.complete()) {
     std::cout << "incomplete\n";
     for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';

@@ -1,4 +1,5 @@
-// One leaked goroutine, and one that a thread can still wake; then something takes away what the detector needs.
+// One leaked goroutine, and one that a thread can still wake; then something takes away what the detector needs. With `_by_ptrace` behind
+// its name the thread is left to the second means, which do.
 //
 //   interop_incomplete DAMAGE     skips with status 77 when this machine does not allow it
 // Prints what leak::find() says before and after, serves, and at the end of stdin wakes what can be woken and returns 0.
@@ -86,6 +87,7 @@ void set_handlers(void (*handler)(int)) {
 }
 
 void damage(std::string_view what) {
+  if (what == "masked_thread" || what == "sigwait_thread") refuse({SYS_ptrace}, EPERM);
   if (what == "no_clone") refuse({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}, EPERM);
   if (what == "no_processes") use_up_processes();
   if (what == "no_open") refuse({SYS_open, SYS_openat, SYS_openat2}, EACCES);
@@ -113,7 +115,8 @@ int vfork_ends[2];
 void wait_for_end(std::string_view how) {
   sigset_t all;
   sigfillset(&all);
-  if (how == "masked_thread" || how == "sigwait_thread") pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  const bool waits = how.starts_with("sigwait_thread");
+  if (waits || how.starts_with("masked_thread")) pthread_sigmask(SIG_BLOCK, &all, nullptr);
   holder_tid.store(gettid());
   masked.count_down();
   if (how == "vfork_thread") {
@@ -125,8 +128,7 @@ void wait_for_end(std::string_view how) {
     }
   }
   int got = 0;
-  if (how == "sigwait_thread" && sigwait(&all, &got) == 0 && got != SIGUSR1)
-    std::cout << "signal " << got << " not asked for" << std::endl;
+  if (waits && sigwait(&all, &got) == 0 && got != SIGUSR1) std::cout << "signal " << got << " not asked for" << std::endl;
   end.wait();
 }
 
@@ -160,7 +162,7 @@ int main(int, char** argv) {
   const std::string_view what = argv[1];
   if (what == "no_maps") own_mounts();
   auto server = stray::pprof::serve("127.0.0.1:0");
-  bool by_thread = what == "masked_thread" || what == "sigwait_thread" || what == "vfork_thread";
+  bool by_thread = what.find("_thread") != what.npos;
   if (pipe(vfork_ends) != 0) return 1;
   std::thread holder = start(what);
   masked.wait();
@@ -173,7 +175,7 @@ int main(int, char** argv) {
   std::cout << "port " << server.port() << std::endl;
   std::cin.get();
   end.count_down();
-  pthread_kill(holder.native_handle(), what == "sigwait_thread" ? SIGUSR1 : 0);
+  pthread_kill(holder.native_handle(), what.starts_with("sigwait_thread") ? SIGUSR1 : 0);
   if (write(vfork_ends[1], "x", 1) != 1) return 1;
   holder.join();
   while (stray::num_goroutine() != 1) stray::yield();

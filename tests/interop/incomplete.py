@@ -2,6 +2,8 @@
 """When the detector cannot look, the process stays up, and every answer says that it is incomplete and why: silence is never a verdict."""
 # subject: masked_thread
 # subject: sigwait_thread
+# subject: masked_thread_by_ptrace
+# subject: sigwait_thread_by_ptrace
 # subject: vfork_thread
 # subject: reset_handlers
 # subject: own_handlers
@@ -16,9 +18,11 @@ import sys
 from program import Program, check, get, has, pprof_run, run, same, skip
 
 WHY = {
-    "masked_thread": r"thread \d+ \(interop_incompl\) blocks signal \d+: it could not be stopped",
-    "sigwait_thread": r"thread \d+ \(interop_incompl\) is in sigwait for signal \d+: it could not be stopped",
-    "vfork_thread": r"thread \d+ \(interop_incompl\) did not answer: it could not be stopped",
+    "masked_thread": r"thread \d+ \(interop_incompl\) blocks signal \d+: it could not be stopped; ptrace was refused: a seccomp filter forbids it",
+    "sigwait_thread": r"thread \d+ \(interop_incompl\) is in sigwait for signal \d+: it could not be stopped; ptrace was refused: a seccomp filter forbids it",
+    "vfork_thread": r"thread \d+ \(interop_incompl\) did not answer: it could not be stopped; (it did not stop for ptrace either|ptrace was refused)",
+    "masked_thread_by_ptrace": r"thread \d+ \(interop_incompl\) blocks signal \d+: it could not be stopped; ptrace was refused",
+    "sigwait_thread_by_ptrace": r"thread \d+ \(interop_incompl\) is in sigwait for signal \d+: it could not be stopped; ptrace was refused",
     "reset_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
     "own_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
     "no_clone": r"clone was refused \(EPERM\): a seccomp filter forbids it; allow clone for this service",
@@ -29,8 +33,9 @@ WHY = {
     "dropped_privileges": r"/proc/self/pagemap cannot be read: the process is not dumpable \(it changed its user\?\)",
 }
 # Without pagemap every page is read: slower, and complete unless there is memory that may not be read.
-BY_A_THREAD = ("masked_thread", "sigwait_thread", "vfork_thread")  # damage from the start
-MAY_DO_WITHOUT = ("no_descriptors", "dropped_privileges")
+BY_PTRACE = ("masked_thread_by_ptrace", "sigwait_thread_by_ptrace")
+BY_A_THREAD = (*BY_PTRACE, "masked_thread", "sigwait_thread", "vfork_thread")  # damage from the start
+MAY_DO_WITHOUT = (*BY_PTRACE, "no_descriptors", "dropped_privileges")
 TARGET = "/debug/pprof/goroutineleak"
 
 
@@ -49,7 +54,7 @@ def check_report(program, subject):
     check(complete or after == (0, "incomplete"), f"after: {after}")
     check(int(program.line(r"^took (\d+) ms$")[1]) < 10_000, "the detection took longer than 10 s")
     port = int(program.line(r"^port (\d+)$")[1])
-    if not complete or subject != "no_descriptors":  # the one descriptor, which no connection has yet, may do
+    if not complete or subject not in (*BY_PTRACE, "no_descriptors"):  # the one descriptor, which no connection has yet, may do
         has(program.everything(), f"^note: {WHY[subject]}", "the notes of the report")
     blind = rf"0\n(# incomplete: .*\n)*# incomplete: {WHY[subject]}"
     # The one descriptor that is left may be the watcher's at that moment.
@@ -83,10 +88,11 @@ def check_endpoint(port, why):
 def test(subject):
     with Program("incomplete", subject) as program:
         port, complete = check_report(program, subject)
-        if complete and subject == "dropped_privileges":
+        if complete and subject != "no_descriptors":
             has(get(port, TARGET + "?debug=1").text, r"\Agoroutineleak profile: total 1\n1 @", "debug=1")
+        if complete and subject == "dropped_privileges":
             has(get(port, TARGET + "?debug=3").text, f"^note: {WHY[subject]}", "debug=3")
-        else:  # the connection has the last descriptor
+        elif not complete or subject == "no_descriptors":  # the connection has the last descriptor
             check_endpoint(port, WHY[subject])
         check(program.alive(), "it has ended")
         same(program.end(), 0, "status")

@@ -14,6 +14,7 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -215,6 +216,15 @@ struct busy_thread {  // runs f time and again
   std::thread thread;
 };
 
+// Only ptrace stops it.
+busy_thread* masked_thread() {
+  return new busy_thread([] {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  });
+}
+
 const fault faults[] = {
     {"child_killed", false,
      [](unsigned s) {
@@ -243,13 +253,32 @@ const fault faults[] = {
        }));
      }},
     {"no_free_descriptor", true, [](unsigned) { return keep(new low_limit(RLIMIT_NOFILE, 3)); }},
-    {"thread_that_blocks_signals", true,
-     [](unsigned) {
-       return keep(new busy_thread([] {
-         sigset_t all;
-         sigfillset(&all);
-         pthread_sigmask(SIG_SETMASK, &all, nullptr);
-       }));
+    {"thread_that_blocks_signals", true, [](unsigned) { return keep(masked_thread()); }},
+    {"helper_for_ptrace_killed_or_held_up", true,
+     [](unsigned s) {
+       struct both {
+         std::unique_ptr<busy_thread> masked{masked_thread()};
+         on_children spoil;
+         explicit both(unsigned seed)
+             : spoil([d = std::make_shared<dice>(seed)](pid_t child) {
+                 auto end = steady::now() + std::chrono::microseconds(d->below(3000));
+                 while (steady::now() < end) {
+                 }
+                 switch (d->below(4)) {
+                   case 0:
+                     kill(child, SIGKILL);
+                     break;
+                   case 1:
+                     kill(child, SIGSTOP);
+                     std::this_thread::sleep_for(std::chrono::microseconds(d->below(20'000)));
+                     kill(child, SIGCONT);
+                     break;
+                   default:
+                     break;
+                 }
+               }) {}
+       };
+       return keep(new both(s));
      }},
     {"signals_and_threads", false,
      [](unsigned) {
