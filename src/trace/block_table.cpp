@@ -15,8 +15,12 @@ block_table::segment* block_table::make_segment(std::size_t index) noexcept {
   s = static_cast<segment*>(memory_->take(sizeof(segment), 64));
   if (s == nullptr) return nullptr;
   table_[index] = s;
-  if (index < first_) first_ = index;
-  if (index > last_) last_ = index;
+  s->base = static_cast<std::uintptr_t>(index) << segment_shift;
+  segment** link = latest_ != nullptr && latest_->base < s->base ? &latest_->next : &lowest_;  // mostly they come in order
+  while (*link != nullptr && (*link)->base < s->base) link = &(*link)->next;
+  s->next = *link;
+  *link = s;
+  latest_ = s;
   return s;
 }
 

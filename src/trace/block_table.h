@@ -8,6 +8,7 @@
 //    base-8, and `top` and bins point there).
 // 4. The bytes of a block: [user, user + chunk size - 8), of an mmapped one 16 less; the size is read from the chunk header.
 // 5. A segment is 64 MiB of addresses; segments without blocks do not exist. `carry` is the block that reaches into a segment from below.
+//    Those that exist are chained: between [heap] and the arenas lie 700,000 that do not, and asking for each took 1.3 ms a pass.
 // Rejected (tracing.md 4, 20 M blocks, random graph, prefetched): sorted array 8473 ms, byte map 554 ms, this 548 ms at a quarter of the
 // byte map's memory; one flat table for 47 bits of addresses is 2 TiB of reservation.
 // Pure; runs in the snapshot.
@@ -38,6 +39,8 @@ class block_table {
     std::uint64_t summary[words / 64];       // bit w: at[w].start != 0
     std::uint64_t upper[words / (64 * 64)];  // bit u: summary[u] != 0; return addresses lie far below the first start of [heap]
     std::uintptr_t carry;  // start of a block (or of free room) that reaches in from the segment below; 0: none
+    segment* next;         // of those that exist, the one above
+    std::uintptr_t base;
   };
   struct place {  // one start
     segment* in;
@@ -106,20 +109,23 @@ class block_table {
   std::size_t blocks() const noexcept { return blocks_; }
 
  private:
+  template <class F>
+  static void each_bit(const std::uint64_t* words_of, std::size_t n, F f) noexcept {
+    for (std::size_t i = 0; i < n; i++) {
+      for (std::uint64_t some = words_of[i]; some != 0; some &= some - 1)
+        f(i * 64 + static_cast<std::size_t>(__builtin_ctzll(some)));
+    }
+  }
   template <class Chosen, class F>
   void each(Chosen chosen, F f) const noexcept {
-    for (std::size_t i = first_; i <= last_; i++) {
-      segment* s = table_[i];
-      if (s == nullptr) continue;
-      std::uintptr_t base = static_cast<std::uintptr_t>(i) << segment_shift;
-      for (std::size_t u = 0; u < words / 64; u++) {
-        for (std::uint64_t some = s->summary[u]; some != 0; some &= some - 1) {
-          std::size_t w = u * 64 + static_cast<std::size_t>(__builtin_ctzll(some));
-          for (std::uint64_t starts = chosen(*s, w); starts != 0; starts &= starts - 1) {
-            f(base + (w << 10) + (static_cast<std::size_t>(__builtin_ctzll(starts)) << 4));
-          }
-        }
-      }
+    for (const segment* s = lowest_; s != nullptr; s = s->next) {
+      each_bit(s->upper, words / 4096, [&](std::size_t u) {
+        each_bit(s->summary + u, 1, [&](std::size_t v) {
+          const std::size_t w = u * 64 + v;
+          const std::uint64_t starts = chosen(*s, w);
+          each_bit(&starts, 1, [&](std::size_t b) { f(s->base + (w << 10) + (b << 4)); });
+        });
+      });
     }
   }
   static constexpr std::size_t entries = std::size_t{1} << (47 - segment_shift);
@@ -128,7 +134,7 @@ class block_table {
   void add(std::uintptr_t user, std::size_t chunk_size, bool free) noexcept;
   bump* memory_ = nullptr;
   segment** table_ = nullptr;
-  std::size_t first_ = entries, last_ = 0;
+  segment *lowest_ = nullptr, *latest_ = nullptr;  // latest: made last
   std::size_t blocks_ = 0;
 };
 
