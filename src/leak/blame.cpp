@@ -10,8 +10,18 @@ namespace {
 
 bool leaked(const node& n) noexcept { return n.what == node::candidate && !n.live; }
 
-struct helpers {  // of a core: leaked ones that could wake its receivers and senders
-  std::uint32_t receivers, senders;
+struct helpers {  // leaked ones that could wake the receivers, or the senders, of a core: the first two met
+  std::uint32_t met[2];
+  void add(std::uint32_t number) noexcept {
+    if (met[0] == no_node) {
+      met[0] = number;
+    } else if (met[1] == no_node && met[0] != number) {
+      met[1] = number;
+    }
+  }
+};
+struct core_helpers {
+  helpers of_receivers, of_senders;
 };
 
 // Whose a block is: a number for each 16 bytes of heap, in tables a segment, so that neighbours share a cache line. Untouched ones cost
@@ -37,24 +47,40 @@ class owner_table {
   std::uint32_t** segments_ = nullptr;
 };
 
+// Is this word the address of an embedded primitive that somebody waits on? One of 65,536 bits first: nearly every word is not.
+class address_filter {
+ public:
+  bool reserve(trace::bump& memory) noexcept { return (bits_ = memory.array<std::uint64_t>(1024)) != nullptr; }
+  void add(std::uintptr_t address) noexcept { bits_[slot(address) / 64] |= std::uint64_t{1} << (slot(address) % 64); }
+  bool may_hold(std::uintptr_t address) const noexcept { return (bits_[slot(address) / 64] >> (slot(address) % 64) & 1) != 0; }
+
+ private:
+  static std::size_t slot(std::uintptr_t address) noexcept { return (address * 0x9e37'79b9'7f4a'7c15U) >> 48; }
+  std::uint64_t* bits_ = nullptr;
+};
+
 struct blamer {
   wait_graph& g;
   trace::marker& m;
   trace::bump& memory;
   trace::slice<const waited_on> embedded;
   trace::slice<blame>& out;
-  trace::slice<helpers> helps{};
+  trace::slice<core_helpers> helps{};
   owner_table owners{};                // 2 * (node + 1) + shared; 0: nobody's
+  address_filter waited{};             // for: `embedded`
+  trace::slice<bool> by_address{};     // of a node: waits_for has the very address of what it waits on
   trace::list<std::uintptr_t> open{};  // blocks to read for `current`
   std::uint32_t current = no_node;
   bool failed = false;
 
   bool reserve() noexcept {
     if (!owners.reserve(memory)) return false;
-    helps = {memory.array<helpers>(g.cores.size), g.cores.size};
+    helps = {memory.array<core_helpers>(g.cores.size), g.cores.size};
     out = {memory.array<blame>(g.nodes.size), g.nodes.size};
-    if (helps.data == nullptr || out.data == nullptr) return false;
-    for (helpers& h : helps) h = {no_node, no_node};
+    by_address = {memory.array<bool>(g.nodes.size), g.nodes.size};
+    if (helps.data == nullptr || out.data == nullptr || by_address.data == nullptr || !waited.reserve(memory)) return false;
+    for (const waited_on& e : embedded) waited.add(e.primitive);
+    for (core_helpers& h : helps) h = {{no_node, no_node}, {no_node, no_node}};
     for (blame& b : out) b = blame{};
     return true;
   }
@@ -84,7 +110,38 @@ struct blamer {
     failed = !open.push(memory, block) || failed;
   }
 
+  std::size_t first_embedded(std::uintptr_t at) const noexcept {
+    std::size_t lo = 0, hi = embedded.size;
+    while (lo < hi) {
+      std::size_t mid = (lo + hi) / 2;
+      if (embedded[mid].primitive < at) {
+        lo = mid + 1;
+      } else {
+        hi = mid;
+      }
+    }
+    return lo;
+  }
+
+  bool is_creator(std::uint32_t of_it, std::uint32_t number) const noexcept {
+    return g.nodes[of_it].id == g.nodes[number].creator_id;
+  }
+
+  // `current` could do what this node waits for.
+  void could_help(std::uint32_t number, std::uintptr_t primitive, bool address) noexcept {
+    blame& b = out[number];
+    const bool better = b.waits_for == no_node || (address && !by_address[number]) ||
+                        (address == by_address[number] && is_creator(b.waits_for, number));
+    if (!better || waits_too(primitive, false)) return;
+    b.waits_for = current;
+    by_address[number] = address;
+  }
+
   void own_address(std::uintptr_t address) noexcept {
+    if (waited.may_hold(address)) {
+      for (std::size_t i = first_embedded(address); i < embedded.size && embedded[i].primitive == address; i++)
+        could_help(embedded[i].node, address, true);
+    }
     const trace::block_table& blocks = m.process().blocks;
     trace::block_table::place p = blocks.find(address);
     if (p.block == 0 || (p.in->at[p.word()].mark & p.mask()) != 0) return;  // free ones are marked from the beginning
@@ -97,27 +154,17 @@ struct blamer {
     const core_state& c = g.cores[core];
     detail::handle_kind kind;
     if (!c.exact || !is_handle(g, w, &kind)) return;
-    helpers& h = helps[core];
-    if (h.senders == no_node && !waits_too(w.value, true)) h.senders = current;
-    if (h.receivers == no_node && kind != detail::handle_kind::recv && !waits_too(w.value, false)) h.receivers = current;
+    core_helpers& h = helps[core];
+    if (h.of_senders.met[1] == no_node && !waits_too(w.value, true)) h.of_senders.add(current);
+    if (h.of_receivers.met[1] == no_node && kind != detail::handle_kind::recv && !waits_too(w.value, false))
+      h.of_receivers.add(current);
     if (c.ring.size() != 0) own_address(c.ring.lo);
   }
 
   void cover(trace::range bytes) noexcept {
     if (embedded.size == 0 || bytes.hi <= embedded[0].primitive || bytes.lo > embedded[embedded.size - 1].primitive) return;
-    std::size_t lo = 0, hi = embedded.size;
-    while (lo < hi) {
-      std::size_t mid = (lo + hi) / 2;
-      if (embedded[mid].primitive < bytes.lo) {
-        lo = mid + 1;
-      } else {
-        hi = mid;
-      }
-    }
-    for (; lo < embedded.size && embedded[lo].primitive < bytes.hi; lo++) {
-      blame& b = out[embedded[lo].node];
-      if (b.waits_for == no_node && !waits_too(embedded[lo].primitive, false)) b.waits_for = current;
-    }
+    for (std::size_t i = first_embedded(bytes.lo); i < embedded.size && embedded[i].primitive < bytes.hi; i++)
+      could_help(embedded[i].node, embedded[i].primitive, false);
   }
 
   void read(trace::range bytes) noexcept {
@@ -158,8 +205,12 @@ struct blamer {
       for (std::uint32_t i = 0; i < n.wait_count; i++) {
         const wait& w = g.waits[n.first_wait + i];
         std::uint32_t core = core_number(g, w.primitive);
-        std::uint32_t helper = core == no_core ? no_node : w.sends ? helps[core].senders : helps[core].receivers;
-        if (helper != no_node && helper != number) return helper;
+        if (core == no_core) continue;
+        const helpers& h = w.sends ? helps[core].of_senders : helps[core].of_receivers;
+        const std::uint32_t first = h.met[0] != number ? h.met[0] : h.met[1];
+        if (first == no_node) continue;
+        const std::uint32_t second = first == h.met[0] && h.met[1] != number ? h.met[1] : no_node;
+        return second != no_node && is_creator(first, number) ? second : first;
       }
       return no_node;
     }

@@ -1,7 +1,9 @@
 // Among the leaked: who waits for whom, and what each keeps. Decides nothing: verdicts are made before.
 //
-// 1. waits_for: another leaked one that could do it, if it could run: it holds a handle with the right, the lock, or memory with the
-//    primitive. Not one that waits for the same itself: workers that share a channel are peers, none is another's victim.
+// 1. waits_for: another leaked one that could do it, if it could run: it holds a handle with the right, the lock, a pointer to the primitive
+//    or memory with it. Not one that waits for the same itself: workers that share a channel are peers, none is another's victim. Of several
+//    that could: rather anybody than the waiter's own creator, who handed it down; for an embedded primitive rather who has its very address
+//    (who will call done has) than who holds the object around it.
 // 2. root: where that chain ends; it may end in a ring (each waits for the next), whose first member then stands for all.
 // 3. heap_bytes: blocks that live memory does not reach, and of the leaked this one only. A block has at most one owner or is shared: it is
 //    read at most twice, so the cost is that of two markings of what the leaked reach.

@@ -120,6 +120,7 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
     if (now == state::free || now == state::dead) continue;
     n.record = i;
     n.id = t.id;
+    n.creator_id = t.creator_id;
     n.seq = runtime::word::seq_of(word);
     n.is_thread = t.is_thread;
     n.is_main = t.is_main;

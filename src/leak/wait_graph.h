@@ -37,7 +37,7 @@ struct node {
   bool for_reading = false;  // rule readers: waits for those that hold the lock for reading
   int tid = 0;
   std::uint32_t record = 0;
-  std::uint64_t id = 0, seq = 0;
+  std::uint64_t id = 0, seq = 0, creator_id = 0;
   base::range stack;    // [sp, top); empty: none yet, or a thread's (the tracer has it)
   base::range closure;  // not started yet
   std::uint32_t first_wait = no_node, wait_count = 0;

@@ -5,6 +5,7 @@
 // expect: 1 start_stop::lambda [chan receive] proven @stopper
 // expect: 1 start_stop [chan receive] proven @done
 // go: allowed
+// cause: they wait for each other: goroutine N at @stop [sync.WaitGroup.Wait] -> goroutine N at @task [sync.Mutex.Lock] -> goroutine N
 #include <array>
 #include <atomic>
 #include <memory>

@@ -4,6 +4,8 @@
 // expect: 1 TokenSimple::enable::lambda [sync.RWMutex.Lock] proven @delete
 // expect: 1 setup_and_authenticate [sync.WaitGroup.Wait] proven @users
 // go: allowed
+// cause: they wait for each other: goroutine N at @delete [sync.RWMutex.Lock] -> goroutine N at @add [chan send] -> goroutine N
+// cause: it waits for goroutine N, leaked at @add [chan send]; the root leak is goroutine N at @delete [sync.RWMutex.Lock]
 #include <array>
 #include <functional>
 #include <memory>
