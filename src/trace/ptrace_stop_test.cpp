@@ -20,18 +20,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "trace/ptrace_case.h"
 #include "trace/ptrace_stop.h"
-#include "trace/roots_case.h"
 #include "trace/stop.h"
 
 namespace stray::trace {
 namespace {
-
-void block_every_signal() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
-}
 
 std::string notes_of(const note_log& log) {
   std::string all;
@@ -48,23 +42,7 @@ struct ptrace_case : ::testing::Test {
   stop_setup setup;
   void SetUp() override {
     ASSERT_TRUE(init_stop(setup));
-    if (!may_trace()) GTEST_SKIP() << "a child may not trace its parent here: kernel.yama.ptrace_scope or a sandbox";
-  }
-  static bool may_trace() {
-    std::atomic<int> tid{0};
-    std::atomic<bool> quit{false};
-    std::thread some([&] {
-      tid.store(gettid());
-      while (!quit.load()) std::this_thread::yield();
-    });
-    while (tid.load() == 0) std::this_thread::yield();
-    pid_t child = fork();
-    if (child == 0) _exit(::ptrace(PTRACE_SEIZE, tid.load(), nullptr, nullptr) == 0 ? 0 : 1);
-    int status = 0;
-    waitpid(child, &status, 0);
-    quit = true;
-    some.join();
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!test::may_trace()) GTEST_SKIP() << "a child may not trace its parent here: kernel.yama.ptrace_scope or a sandbox";
   }
   // Stops all, looks, lets them go.
   template <class F>
@@ -90,7 +68,7 @@ TEST_F(ptrace_case, forty_threads_that_block_every_signal_stand_still) {
   std::vector<std::thread> threads;
   for (int i = 0; i < n; i++) {
     threads.emplace_back([&] {
-      block_every_signal();
+      test::block_every_signal();
       running.fetch_add(1);
       while (!quit.load()) {
         steps.fetch_add(1);
@@ -129,19 +107,19 @@ TEST_F(ptrace_case, blocking_calls_go_on) {
   int polled = -1, slept = -1;
   ssize_t got = -1;
   std::thread poller([&] {
-    block_every_signal();
+    test::block_every_signal();
     tids[0].store(gettid());
     pollfd p{ends[0], POLLIN, 0};
     polled = poll(&p, 1, 60'000);
   });
   std::thread sleeper([&] {
-    block_every_signal();
+    test::block_every_signal();
     tids[1].store(gettid());
     timespec t{2, 0};
     slept = nanosleep(&t, nullptr);
   });
   std::thread reader([&] {
-    block_every_signal();
+    test::block_every_signal();
     tids[2].store(gettid());
     char c;
     got = read(ends[0], &c, 1);
@@ -187,7 +165,7 @@ TEST_F(ptrace_case, a_signal_that_comes_meanwhile_is_handed_on) {
   int sent = 0;
   std::atomic<bool> enough{false};
   std::thread sender([&] {
-    block_every_signal();
+    test::block_every_signal();
     for (; !enough.load(); sent++) {
       const int seen = handled.load();
       pthread_kill(busy.native_handle(), SIGUSR1);
@@ -219,7 +197,7 @@ std::vector<pid_t> children() {
 TEST_F(ptrace_case, a_stop_whose_helper_is_killed_is_void) {
   std::atomic<bool> quit{false}, runs{false};
   std::thread busy([&] {
-    block_every_signal();
+    test::block_every_signal();
     runs = true;
     while (!quit.load()) std::this_thread::yield();
   });
@@ -247,7 +225,7 @@ TEST_F(ptrace_case, who_has_waited_out_the_stop_runs_on_and_the_stop_is_void) {
   std::atomic<bool> quit{false};
   std::atomic<std::uint64_t> steps{0};
   std::thread busy([&] {
-    block_every_signal();
+    test::block_every_signal();
     while (!quit.load()) steps.fetch_add(1);
   });
   while (steps.load() == 0) std::this_thread::yield();
@@ -272,7 +250,7 @@ std::string notes_where(F spoil) {
   if (child == 0) {
     std::atomic<int> tid{0};
     std::thread busy([&] {
-      block_every_signal();
+      test::block_every_signal();
       tid.store(gettid());
       for (;;) pause();
     });
@@ -338,41 +316,6 @@ TEST_F(ptrace_case, switched_off_it_says_so) {
   const bool before = allow_ptrace(false);
   EXPECT_NE(notes_where([](int) {}).find("blocks signal "), std::string::npos);
   allow_ptrace(before);
-}
-
-// --- roots: registers as a signal handler would have them -----------------------------------------------------------------------------
-
-struct ptrace_roots : test::roots_case {
-  void SetUp() override {
-    roots_case::SetUp();
-    if (!ptrace_case::may_trace()) GTEST_SKIP() << "a child may not trace its parent here";
-  }
-};
-
-#define HOLD_MASKED(load, clear, ...)                                                                                       \
-  block_every_signal();                                                                                                     \
-  asm volatile("mov (%[c]), %%rbx; not %%rbx;" load "movl $1, (%[p]); 1: cmpl $2, (%[p]); jne 1b;" clear "xor %%ebx, %%ebx" \
-               :                                                                                                            \
-               : [c] "r"(&test::the_secret->complement), [p] "r"(&test::phase)                                              \
-               : "rbx", "memory", "cc" __VA_OPT__(, ) __VA_ARGS__)
-
-TEST_F(ptrace_roots, general_register_of_a_thread_that_blocks_every_signal) {
-  with_thread([] { HOLD_MASKED("", ""); }, [&] { expect_only_by(root::registers); });
-}
-TEST_F(ptrace_roots, upper_half_of_a_ymm_register_of_a_thread_that_blocks_every_signal) {
-  if (!__builtin_cpu_supports("avx")) GTEST_SKIP() << "this processor has no AVX";
-  with_thread(
-      [] {
-        HOLD_MASKED(
-            "movq %%rbx, %%xmm9; xor %%ebx, %%ebx; vpxor %%xmm10, %%xmm10, %%xmm10; vinsertf128 $1, %%xmm9, %%ymm10, %%ymm10;"
-            "vpxor %%xmm9, %%xmm9, %%xmm9;",
-            "vzeroall;", "xmm9", "xmm10");
-      },
-      [&] { expect_only_by(root::vector_registers); });
-}
-TEST_F(ptrace_roots, red_zone_of_a_thread_that_blocks_every_signal) {
-  with_thread([] { HOLD_MASKED("mov %%rbx, -64(%%rsp); xor %%ebx, %%ebx;", "movq $0, -64(%%rsp);"); },
-              [&] { expect_only_by(root::red_zone); });
 }
 
 }  // namespace
