@@ -63,7 +63,7 @@ heaps() {
     for huge in 0 1; do
       who=4K
       [ $huge = 0 ] || who=huge
-      for shape in "chain 64" "chain 512" "chain 2048" "tree 512" "tree 1024" "graph 512" "graph 1024"; do
+      for shape in "chain 64" "chain 512" "chain 2048" "chain 4096" "tree 512" "tree 1024" "graph 512" "graph 1024"; do
         for g in 10 100000; do
           # shellcheck disable=SC2086
           GLIBC_TUNABLES=glibc.malloc.hugetlb=$huge REPEAT=1 "$build/bench/bench_detect" $shape $g |

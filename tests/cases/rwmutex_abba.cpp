@@ -1,4 +1,5 @@
 // Three goroutines, a mutex and two shared_mutexes, each held by one and wanted by the next.
+// blind: it goes on when it has found its leak
 // expect: 1 a_then_b [sync.RWMutex.RLock] cycle @b
 // expect: 1 b_then_c [sync.RWMutex.Lock] cycle @c
 // expect: 1 c_then_a [sync.Mutex.Lock] cycle @a

@@ -1,4 +1,5 @@
 // A goroutine waits for the second value of a timer that fires once.
+// blind: it goes on when it has found its leak
 // expect: 1 main::lambda [chan receive] proven @second
 #include "report.hpp"
 
