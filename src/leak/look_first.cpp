@@ -13,19 +13,28 @@ namespace {
 
 using trace::stop_way;
 
-stop_way way_of(void* arg, int tid) noexcept {
-  const auto& askers = *static_cast<const std::vector<int>*>(arg);
-  if (tid == runtime::watcher_tid() || std::find(askers.begin(), askers.end(), tid) != askers.end()) return stop_way::stop;
+bool asks(void* askers, int tid) noexcept {
+  const auto& all = *static_cast<const std::vector<int>*>(askers);
+  return std::find(all.begin(), all.end(), tid) != all.end();
+}
+
+// One of ours: stop; one of ours in a system call of the user's: `in_a_call`; anybody else's: `other`.
+stop_way way_of(void* askers, int tid, stop_way in_a_call, stop_way other) noexcept {
+  if (tid == runtime::watcher_tid() || asks(askers, tid)) return stop_way::stop;
   runtime::scheduler& s = runtime::sched();
   for (int i = 0; i < s.made.load(); i++) {
     const runtime::worker& w = s.workers[i];
     if (w.tid.load() != tid) continue;
     trace::task_look look;
     bool may_sleep_for_others = !w.asleep.load() && trace::look_at_task(tid, look) && look.state != 'R';
-    return may_sleep_for_others ? stop_way::look_if_asleep : stop_way::stop;
+    return may_sleep_for_others ? in_a_call : stop_way::stop;
   }
-  return stop_way::look;
+  return other;
 }
+stop_way look_at_others(void* askers, int tid) noexcept {
+  return way_of(askers, tid, stop_way::look_if_asleep, stop_way::look);
+}
+stop_way spare_others(void* askers, int tid) noexcept { return way_of(askers, tid, stop_way::spare, stop_way::spare); }
 
 void nap() noexcept {
   timespec t{0, 2'000'000};
@@ -80,15 +89,14 @@ view_of_all take_view(trace::snapshot_request request, verdict_log& log, const s
     view.signals += outcome.signals;
     view.pause_ns = std::max(view.pause_ns, outcome.pause_ns);
   };
+  request.way_arg = const_cast<std::vector<int>*>(&askers);
   if (look) {
-    request.way = way_of;
-    request.way_arg = const_cast<std::vector<int>*>(&askers);
+    request.way = look_at_others;
     do {
       if (view.looks != 0) nap();
       request.only_if_asleep = view.looks < 2;
       take(view.looks);
     } while (!outcome.ok && outcome.ran != 0 && request.only_if_asleep);
-    request.way = nullptr;
     request.only_if_asleep = false;
     bool failed = !outcome.ok && outcome.ran == 0;  // the second would fail, too, and disturb others for nothing
     if (failed || (outcome.ok && outcome.looked == 0 && outcome.unstopped == 0)) return view;
@@ -97,6 +105,7 @@ view_of_all take_view(trace::snapshot_request request, verdict_log& log, const s
       return view;
     }
   }
+  request.way = spare_others;
   // A thread that is just being created blocks all signals for a moment.
   do {
     if (view.stops != 0) nap();

@@ -1,5 +1,5 @@
-// The second means of a stop: threads that a signal cannot reach (they block it, wait for it in sigwait, or do not answer) are stopped by
-// ptrace, from a helper process that shares our memory, since nobody may trace a thread of his own process.
+// The second means of a stop: threads that a signal cannot reach (they block it, wait for it in sigwait, or do not answer), or would disturb
+// (they sleep in a call that it would make return), are stopped by ptrace, from a helper process that shares our memory, since nobody may trace a thread of his own process.
 //
 // 1. One helper a batch. It lives from the attaching to the release; its death lets its threads run on, so ptrace_holds() is asked after the
 //    clone, and a stop without its helper is void. The kernel clears `alive` before it lets go of the threads.
@@ -24,7 +24,7 @@
 
 namespace stray::trace {
 
-inline constexpr std::size_t ptrace_batch = 16, ptrace_batches = 4;
+inline constexpr std::size_t ptrace_batch = 64, ptrace_batches = 8;
 
 std::size_t ptrace_memory_bytes() noexcept;
 void init_ptrace(void* memory) noexcept;  // of ptrace_memory_bytes()

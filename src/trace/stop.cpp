@@ -122,7 +122,7 @@ slot* add_slot(int tid) noexcept {
   for (std::size_t i = spread(tid);; i++) {
     slot& x = t->slots[i & (t->room - 1)];
     if (x.tid.load() != 0) continue;
-    x.blocked = x.only_asleep = false;
+    x.blocked = x.only_asleep = x.spare = false;
     x.in_sigwait = awaits::no;
     x.sleep = {};
     x.name[0] = 0;
@@ -155,7 +155,8 @@ void classify(slot& x) noexcept {
     x.set(kernel);
   } else if (way == stop_way::skip) {
     x.set(skipped);
-  } else if (way == stop_way::stop) {
+  } else if (way == stop_way::stop || way == stop_way::spare) {
+    x.spare = way == stop_way::spare;
     look_at_mask(x);
   } else {
     x.only_asleep = way == stop_way::look_if_asleep;
@@ -223,9 +224,11 @@ void unstopped_note(note_log& notes, const slot& x, const char* ptrace_says) noe
   line << ": it could not be stopped; " << ptrace_says;
 }
 
-// Those that the signal did not reach. What cannot be stopped by ptrace either is given up.
-void second_means(note_log& notes) noexcept {
+// Those that the signal did not reach, or is to spare. What cannot be stopped by ptrace either is given up. True if somebody who was to be
+// spared is listed again.
+bool second_means(note_log& notes) noexcept {
   table* t = s.where.load();
+  bool again = false;
   const char* says = nullptr;
   slot* batch[ptrace_batch];
   for (std::size_t i = 0, n = 0; i <= t->room; i++) {
@@ -233,10 +236,17 @@ void second_means(note_log& notes) noexcept {
     if (n == 0 || (i < t->room && n < ptrace_batch)) continue;
     says = ptrace_stop({batch, n}, s.released, s.epoch.load(), answer_limit);
     for (std::size_t k = 0; k < n; k++) {
-      if (batch[k]->move(held_back, given_up)) unstopped_note(notes, *batch[k], says);
+      slot& x = *batch[k];
+      if (x.why == hindrance::spared) {
+        x.spare = false;
+        again = x.move(held_back, listed) || again;
+      } else if (x.move(held_back, given_up)) {
+        unstopped_note(notes, x, says);
+      }
     }
     n = 0;
   }
+  return again;
 }
 
 void ask_all() noexcept {
@@ -246,6 +256,11 @@ void ask_all() noexcept {
     if (x.state() != listed) continue;
     if (x.blocked || x.in_sigwait == awaits::yes) {
       x.why = x.blocked ? hindrance::blocks : hindrance::sigwait;
+      x.set(held_back, s.epoch.load());
+      continue;
+    }
+    if (x.spare) {
+      x.why = hindrance::spared;
       x.set(held_back, s.epoch.load());
       continue;
     }
@@ -302,6 +317,13 @@ void wait_answers() noexcept {
     timespec one{0, ms};
     base::futex_wait(s.answers, seen, &one);
   }
+}
+
+void ask_and_wait(note_log& notes) noexcept {
+  ask_all();
+  if (second_means(notes)) ask_all();
+  wait_answers();
+  second_means(notes);
 }
 
 // At the end of a stop. True if one that must sleep does not: it is listed again.
@@ -370,9 +392,15 @@ bool prepare_stop(choose_way way, void* arg, note_log& notes) noexcept {
     notes.add() << no_list;
     return false;
   }
-  if (way == nullptr) prepare_ptrace();
+  const bool all = !s.strangers;  // to be stopped
+  if (all) prepare_ptrace();
   // Nobody is stopped yet.
-  wait_unblocked(way == nullptr && ptrace_may_do() ? 20 * ms : 1000 * ms, way == nullptr ? 2 * ms : 0);
+  wait_unblocked(all && ptrace_may_do() ? 20 * ms : 1000 * ms, all ? 2 * ms : 0);
+  for (std::size_t i = 0; i < t->room; i++) {
+    slot& x = t->slots[i];
+    task_sleep now;
+    x.spare = x.spare && x.state() == listed && ptrace_may_do() && look_at_sleep(x.tid.load(), now) && now.asleep;
+  }
   return true;
 }
 
@@ -389,9 +417,7 @@ stop_result stop_threads(note_log& notes) noexcept {
     if (state == stopped || state == left) t->slots[i].set(listed);
   }
   s.epoch.fetch_add(1);
-  ask_all();
-  wait_answers();
-  second_means(notes);
+  ask_and_wait(notes);
   for (int pass = 0;; pass++) {
     news what;
     if (!list_new(what)) {
@@ -403,9 +429,7 @@ stop_result stop_threads(note_log& notes) noexcept {
     bool settled = what != news::some || (pass > 10 && s.strangers);
     if (settled && !look_at_all()) break;
     wait_unblocked(ptrace_may_do() ? ms : 4 * answer_limit, 0);
-    ask_all();
-    wait_answers();
-    second_means(notes);
+    ask_and_wait(notes);
   }
   s.out_size = 0;
   s.looked = s.awake = 0;

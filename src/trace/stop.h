@@ -9,7 +9,9 @@
 // 4. The listing is repeated until it shows no new thread: a running thread may start others, stopped ones cannot.
 // 5. A thread that is only looked at gets no signal: its blocking call cannot come back because of us. What is known of it is whether it
 //    slept in the kernel, and where its stack then ended; never its registers. have_run() says afterwards whether any of them has run.
-// 6. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
+// 6. Who is to be spared and sleeps is stopped by ptrace, where that is allowed: no handler runs, so poll, nanosleep and their like restart.
+//    Else, or if it does not stop in time, by the signal like the others.
+// 7. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
 //
 // The slot of a thread, in a table keyed by thread id: state, who may leave it, to where
 //   listed    caller    asked (signal sent) | held_back (blocks it) | gone
@@ -43,6 +45,7 @@ enum class stop_result : std::uint8_t {
 
 enum class stop_way : std::uint8_t {
   stop,
+  spare,           // stopped; one that sleeps rather by ptrace, after which its call restarts unseen
   skip,            // neither stopped nor looked at
   look,            // only looked at
   look_if_asleep,  // stopped if it turns out to run

@@ -12,7 +12,7 @@
 namespace stray::trace {
 
 enum slot_state : std::uint8_t { none, listed, asked, stopped, left, held_back, given_up, gone, skipped, looked, kernel };
-enum class hindrance : std::uint8_t { blocks, sigwait, silent, refused };  // why the signal does not stop it
+enum class hindrance : std::uint8_t { blocks, sigwait, silent, refused, spared };  // why the signal does not stop it
 
 struct slot {
   std::atomic<std::uint64_t> word;  // epoch << 8 | state: a late handler cannot answer for a later stop
@@ -22,6 +22,7 @@ struct slot {
   std::int64_t asked_ns;
   task_sleep sleep;
   bool blocked, only_asleep;
+  bool spare;  // slept in a call of somebody else's before the stop: rather by ptrace
   awaits in_sigwait;
   hindrance why;
   char name[16];
