@@ -1,19 +1,24 @@
 // Threads of the program's own in every blocking call that can be had, one each, while stray looks for leaks.
 //
 //   interop_blocking_calls quiet    a healthy goroutine is the candidate: nobody has to be disturbed
-//   interop_blocking_calls leaked   a leaked one: all threads are stopped by a signal, and some calls come back
-// Prints `blocked N`, what leak::find() says, and `back: CALL: RESULT` for each call that came back to its caller.
+//   interop_blocking_calls leaked   a leaked one: all threads are stopped by ptrace, and some calls come back
+//   interop_blocking_calls leaked_without_ptrace   ptrace is refused: by a signal, and more come back
+// Prints `ptrace yes` or `no`, `blocked N`, what leak::find() says, and `back: CALL: RESULT` for each call that came back to its caller.
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <linux/aio_abi.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/seccomp.h>
 #include <list>
 #include <mqueue.h>
 #include <mutex>
@@ -28,6 +33,7 @@
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/signalfd.h>
@@ -297,6 +303,26 @@ void print_report() {
   for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';
 }
 
+void refuse_ptrace() {
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  sock_fprog program = {4, code};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) {
+    std::cout << "skipped: seccomp is not allowed here" << std::endl;
+    std::_Exit(77);
+  }
+}
+
+// By a child of its own: with kernel.yama.ptrace_scope, or in a sandbox, not.
+bool may_be_traced() {
+  const pid_t parent = getpid(), child = fork();
+  if (child == 0) _exit(ptrace(PTRACE_SEIZE, parent, nullptr, nullptr) == 0 ? 0 : 1);
+  int status = 0;
+  return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 // A signal reaches its thread at once, but the call's return takes as long as the thread waits for a processor.
 void wait_for_all_to_sleep() {
   for (call& c : calls) wait_asleep(c);
@@ -305,13 +331,15 @@ void wait_for_all_to_sleep() {
 }  // namespace
 
 int main(int, char** argv) {
-  bool leaked = std::string_view(argv[1]) == "leaked";
+  bool leaked = std::string_view(argv[1]) != "quiet";
+  if (std::string_view(argv[1]) == "leaked_without_ptrace") refuse_ptrace();
   streams(!leaked);
   sets_of_descriptors();
   sleeps();
   signals();
   locks();
   others();
+  std::cout << "ptrace " << (may_be_traced() ? "yes" : "no") << '\n';
   std::cout << "blocked " << start_all() << " of " << calls.size() << std::endl;
   if (leaked) {
     start_goroutine(stray::make_chan<int>());
