@@ -129,15 +129,16 @@ void attach(helper& h) noexcept {
   const std::int64_t start = now_ns();
   bool settled[ptrace_batch] = {};
   for (;;) {
+    const std::int64_t waited = now_ns() - start;  // before the look: this process itself may be kept from its processor
     bool due = false, runnable = false;
     for (std::size_t i = 0; i < h.count; i++) {
       if (!h.seized[i] || settled[i]) continue;
       settled[i] = try_hold(h, i);
       task_look look;
       due = due || !settled[i];
-      runnable = runnable || (!settled[i] && look_at_task(h.who[i]->tid.load(), look) && look.state == 'R');
+      runnable =
+          runnable || (!settled[i] && look_at_task(h.who[i]->tid.load(), look) && (look.state == 'R' || look.state == 't'));
     }
-    const std::int64_t waited = now_ns() - start;
     if (!due || waited > (runnable ? runnable_limit : h.limit_ns)) return;
     nap(50'000);
   }
