@@ -70,7 +70,10 @@ def main():
         if verdicts:
             page += f" Go requires {verdicts.count('required')} of these cases and allows {verdicts.count('allowed')}."
         wrongly = [row[7] for row in table if row[7]]
-        page += f" Counting names {sum(wrongly)} goroutines of {len(wrongly)} twins, all wrongly."
+        if wrongly:
+            page += f" Counting would name {sum(wrongly)} goroutines of {len(wrongly)} twins, all wrongly."
+        else:
+            page += " No twin leaves a goroutine that counting would name."
         page += "\n\n| case | found | causes asserted | twin | counting: case | twin |" + (" Go |" if verdicts else "")
         page += "\n|---|---|---|---|---|---|" + ("---|" if verdicts else "")
         for stem, found, sites, causes, silent, go, *counts in table:
