@@ -44,6 +44,12 @@ struct helper {
   slot* who[ptrace_batch];
   int hand_on[ptrace_batch];  // the signal that it had come upon
   bool seized[ptrace_batch], held[ptrace_batch];
+  bool nobody_seized() const noexcept {
+    for (std::size_t i = 0; i < count; i++) {
+      if (seized[i]) return false;
+    }
+    return true;
+  }
   traced state[ptrace_batch];
   alignas(64) unsigned char stack[32 * 1024];
 };
@@ -136,8 +142,8 @@ void attach(helper& h) noexcept {
       settled[i] = try_hold(h, i);
       task_look look;
       due = due || !settled[i];
-      runnable =
-          runnable || (!settled[i] && look_at_task(h.who[i]->tid.load(), look) && (look.state == 'R' || look.state == 't'));
+      runnable = runnable || (!settled[i] && look_at_task_of(h.parent, h.who[i]->tid.load(), look) &&
+                              (look.state == 'R' || look.state == 't'));
     }
     if (!due || waited > (runnable ? runnable_limit : h.limit_ns)) return;
     nap(50'000);
@@ -264,7 +270,7 @@ const char* ptrace_stop(slice<slot*> who, std::atomic<std::uint32_t>& released, 
     timespec t{0, ms};
     base::futex_wait(h.done, 0, &t);
   }
-  p.refused = h.error != 0;
+  if (p.used == 1) p.refused = h.error == -EPERM && h.nobody_seized();  // a second helper meets the first one's threads
   return reason_of(h.error);
 }
 

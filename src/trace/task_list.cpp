@@ -8,11 +8,13 @@ namespace sys = base::sys;
 
 namespace {
 
-// Reads /proc/self/task/<tid>/<file>; the number of bytes, or < 0.
-long read_task(int tid, const char* file, char* to, std::size_t room) noexcept {
+// Reads /proc/self/task/<tid>/<file>, or that of process `pid`; the number of bytes, or < 0.
+long read_task(int tid, const char* file, char* to, std::size_t room, int pid = 0) noexcept {
   char path[64];
   text p(path, sizeof path);
-  p << "/proc/self/task/";
+  p << "/proc/";
+  pid == 0 ? p << "self" : p.dec(static_cast<std::uint64_t>(pid));
+  p << "/task/";
   p.dec(static_cast<std::uint64_t>(tid)) << "/" << file;
   int fd = sys::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fd;
@@ -24,9 +26,11 @@ long read_task(int tid, const char* file, char* to, std::size_t room) noexcept {
 
 }  // namespace
 
-bool look_at_task(int tid, task_look& out) noexcept {
+bool look_at_task(int tid, task_look& out) noexcept { return look_at_task_of(0, tid, out); }
+
+bool look_at_task_of(int pid, int tid, task_look& out) noexcept {
   char line[512];
-  long n_read = read_task(tid, "stat", line, sizeof line);
+  long n_read = read_task(tid, "stat", line, sizeof line, pid);
   if (n_read == 0 || n_read == -ENOENT || n_read == -ESRCH) return false;
   if (n_read < 0) {
     out.state = '?';

@@ -17,6 +17,8 @@ struct task_look {
 };
 // False when the task is gone; what merely cannot be looked at (no descriptor is free) is not gone.
 bool look_at_task(int tid, task_look& out) noexcept;
+// The same of a task of process `pid`, for who shares our memory and not our process.
+bool look_at_task_of(int pid, int tid, task_look& out) noexcept;
 
 // A task as it sleeps in the kernel, without disturbing it.
 struct task_sleep {

@@ -16,6 +16,7 @@
 #include <stray/testing/control.hpp>
 #include "base/syscalls.h"
 #include "leak/findings.h"
+#include "trace/ptrace_stop.h"
 #include "trace/task_list.h"
 
 namespace {
@@ -165,6 +166,7 @@ TEST_F(look_first, what_a_sleeping_thread_holds_in_its_frame_is_seen) {
 }
 
 TEST_F(look_first, a_leak_is_proven_once_with_a_stop_and_after_that_without) {
+  const bool by_ptrace = stray::trace::allow_ptrace(false);
   bystanders others;
   leak_one();
   parked(1);
@@ -172,6 +174,7 @@ TEST_F(look_first, a_leak_is_proven_once_with_a_stop_and_after_that_without) {
   EXPECT_EQ(first->stops, 1u);
   EXPECT_EQ(proven(*first), before_ + 1);
   EXPECT_TRUE(others.disturbed());  // else this test proves nothing
+  stray::trace::allow_ptrace(by_ptrace);
   bystanders later;
   for (int i = 0; i < 3; i++) {
     auto again = look();
