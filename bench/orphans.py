@@ -21,7 +21,7 @@ PROGRAMS = [  # name, command, input, environment
     ("sqlite3", ["sqlite3", ":memory:"], SQL, {}),
     ("gdb", ["gdb", "-q", "-batch", "-ex", "info functions stray::", "-ex", "shell sleep 60", "{probe}"], None, {}),
     ("git", ["sh", "-c", "exec git -C {root} log --stat --all | { sleep 60; cat; } >/dev/null"], None, {}),
-    ("vim", ["vim", "-es", "-u", "NONE", "-c", "for i in range(100000) | call append(0, 'line '.i) | endfor", "-c", "sleep 60"], None, {}),
+    ("vim", ["vim", "-n", "-es", "-u", "NONE", "-c", "for i in range(100000) | call append(0, 'line '.i) | endfor", "-c", "sleep 60"], None, {}),
 ]
 
 
