@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <sys/syscall.h>
 
 namespace stray::base::sys {
@@ -39,6 +40,12 @@ inline long mmap(std::uintptr_t at, std::size_t n, int prot, int flags, int fd =
 }
 inline long munmap(std::uintptr_t at, std::size_t n) noexcept {
   return call(SYS_munmap, static_cast<long>(at), static_cast<long>(n));
+}
+// CLOCK_MONOTONIC without the vDSO: for code that may call nothing.
+inline std::int64_t now_ns() noexcept {
+  timespec t{};
+  call(SYS_clock_gettime, CLOCK_MONOTONIC, arg(&t));
+  return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
 }
 [[noreturn]] inline void exit_group(int status) noexcept {
   for (;;) call(SYS_exit_group, status);

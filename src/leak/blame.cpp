@@ -110,19 +110,6 @@ struct blamer {
     failed = !open.push(memory, block) || failed;
   }
 
-  std::size_t first_embedded(std::uintptr_t at) const noexcept {
-    std::size_t lo = 0, hi = embedded.size;
-    while (lo < hi) {
-      std::size_t mid = (lo + hi) / 2;
-      if (embedded[mid].primitive < at) {
-        lo = mid + 1;
-      } else {
-        hi = mid;
-      }
-    }
-    return lo;
-  }
-
   bool is_creator(std::uint32_t of_it, std::uint32_t number) const noexcept {
     return g.nodes[of_it].id == g.nodes[number].creator_id;
   }
@@ -139,7 +126,7 @@ struct blamer {
 
   void own_address(std::uintptr_t address) noexcept {
     if (waited.may_hold(address)) {
-      for (std::size_t i = first_embedded(address); i < embedded.size && embedded[i].primitive == address; i++)
+      for (std::size_t i = first_from(embedded, address); i < embedded.size && embedded[i].primitive == address; i++)
         could_help(embedded[i].node, address, true);
     }
     const trace::block_table& blocks = m.process().blocks;
@@ -163,7 +150,7 @@ struct blamer {
 
   void cover(trace::range bytes) noexcept {
     if (embedded.size == 0 || bytes.hi <= embedded[0].primitive || bytes.lo > embedded[embedded.size - 1].primitive) return;
-    for (std::size_t i = first_embedded(bytes.lo); i < embedded.size && embedded[i].primitive < bytes.hi; i++)
+    for (std::size_t i = first_from(embedded, bytes.lo); i < embedded.size && embedded[i].primitive < bytes.hi; i++)
       could_help(embedded[i].node, embedded[i].primitive, false);
   }
 

@@ -27,6 +27,20 @@ struct waited_on {  // an embedded primitive that somebody waits on by reference
   std::uint32_t node;
 };
 
+// The first of a sorted list that does not lie below the address.
+inline std::size_t first_from(trace::slice<const waited_on> sorted, std::uintptr_t address) noexcept {
+  std::size_t lo = 0, hi = sorted.size;
+  while (lo < hi) {
+    std::size_t mid = (lo + hi) / 2;
+    if (sorted[mid].primitive < address) {
+      lo = mid + 1;
+    } else {
+      hi = mid;
+    }
+  }
+  return lo;
+}
+
 struct blame {
   std::uint32_t waits_for = no_node, root = no_node;  // root no_node: it is one itself
   bool ring = false;

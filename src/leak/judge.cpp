@@ -151,17 +151,8 @@ void reached(void* self, marker& m, const trace::word& w) noexcept {
 void covered(void* self, marker& m, trace::range live) noexcept {
   trace::slice<waited_on>& e = state.embedded;
   if (e.size == 0 || live.hi <= e[0].primitive || live.lo > e[e.size - 1].primitive) return;
-  std::size_t lo = 0, hi = e.size;
-  while (lo < hi) {
-    std::size_t mid = (lo + hi) / 2;
-    if (e[mid].primitive < live.lo) {
-      lo = mid + 1;
-    } else {
-      hi = mid;
-    }
-  }
-  for (; lo < e.size && e[lo].primitive < live.hi; lo++)
-    make_live(of(self).graph, m, e[lo].node, {arrival::covered, true, no_node, no_core, e[lo].primitive});
+  for (std::size_t i = first_from({e.data, e.size}, live.lo); i < e.size && e[i].primitive < live.hi; i++)
+    make_live(of(self).graph, m, e[i].node, {arrival::covered, true, no_node, no_core, e[i].primitive});
 }
 
 trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {

@@ -14,12 +14,9 @@ struct ptrace_roots : roots_case {
   }
 };
 
-#define HOLD_MASKED(load, clear, ...)                                                                                       \
-  block_every_signal();                                                                                                     \
-  asm volatile("mov (%[c]), %%rbx; not %%rbx;" load "movl $1, (%[p]); 1: cmpl $2, (%[p]); jne 1b;" clear "xor %%ebx, %%ebx" \
-               :                                                                                                            \
-               : [c] "r"(&the_secret->complement), [p] "r"(&phase)                                                          \
-               : "rbx", "memory", "cc" __VA_OPT__(, ) __VA_ARGS__)
+#define HOLD_MASKED(...) \
+  block_every_signal();  \
+  HOLD_IN(__VA_ARGS__)
 
 TEST_F(ptrace_roots, general_register_of_a_thread_that_blocks_every_signal) {
   with_thread([] { HOLD_MASKED("", ""); }, [&] { expect_only_by(root::registers); });

@@ -9,8 +9,8 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <utility>
 
-#include "base/clock.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "trace/seccomp.h"
@@ -64,17 +64,6 @@ struct {
 } p;
 
 long ptrace(long what, long tid, long at = 0, long data = 0) noexcept { return sys::call(SYS_ptrace, what, tid, at, data); }
-
-std::int64_t now_ns() noexcept {  // without the vDSO: the helper is pure
-  timespec t{};
-  sys::call(SYS_clock_gettime, CLOCK_MONOTONIC, sys::arg(&t));
-  return static_cast<std::int64_t>(t.tv_sec) * 1000 * ms + t.tv_nsec;
-}
-
-void nap(std::int64_t ns) noexcept {
-  timespec t{0, static_cast<long>(ns)};
-  sys::call(SYS_nanosleep, sys::arg(&t), 0);
-}
 
 // --- the helper; pure -----------------------------------------------------------------------------------------------------------------
 
@@ -132,10 +121,10 @@ void attach(helper& h) noexcept {
     if (r != 0 && r != -ESRCH) h.error = r;
     if (r == 0) ptrace(PTRACE_INTERRUPT, tid);
   }
-  const std::int64_t start = now_ns();
+  const std::int64_t start = sys::now_ns();
   bool settled[ptrace_batch] = {};
   for (;;) {
-    const std::int64_t waited = now_ns() - start;  // before the look: this process itself may be kept from its processor
+    const std::int64_t waited = sys::now_ns() - start;  // before the look: this process itself may be kept from its processor
     bool due = false, runnable = false;
     for (std::size_t i = 0; i < h.count; i++) {
       if (!h.seized[i] || settled[i]) continue;
@@ -146,7 +135,7 @@ void attach(helper& h) noexcept {
                               (look.state == 'R' || look.state == 't'));
     }
     if (!due || waited > (runnable ? runnable_limit : h.limit_ns)) return;
-    nap(50'000);
+    base::nap(50'000);
   }
 }
 
@@ -158,10 +147,10 @@ void helper_body(helper& h) noexcept {
   attach(h);
   h.done.store(1);
   base::futex_wake(h.done, 1);
-  const std::int64_t deadline = now_ns() + helper_limit;
+  const std::int64_t deadline = sys::now_ns() + helper_limit;
   for (;;) {
     const std::uint32_t seen = h.released->load();
-    const std::int64_t left_ns = deadline - now_ns();
+    const std::int64_t left_ns = deadline - sys::now_ns();
     if (seen == h.epoch) break;
     if (left_ns <= 0) {
       for (std::size_t i = 0; i < h.count; i++) h.who[i]->move(stopped, left);
@@ -265,8 +254,8 @@ const char* ptrace_stop(slice<slot*> who, std::atomic<std::uint32_t>& released, 
   }
   h.pid = pid;
   p.used++;
-  const std::int64_t deadline = now_ns() + runnable_limit + 50 * ms;
-  while (h.done.load() == 0 && h.alive.load() != 0 && now_ns() < deadline) {
+  const std::int64_t deadline = sys::now_ns() + runnable_limit + 50 * ms;
+  while (h.done.load() == 0 && h.alive.load() != 0 && sys::now_ns() < deadline) {
     timespec t{0, ms};
     base::futex_wait(h.done, 0, &t);
   }
@@ -284,9 +273,9 @@ bool ptrace_holds() noexcept {
 }
 
 void ptrace_end() noexcept {
-  const std::int64_t deadline = now_ns() + 1000 * ms;
+  const std::int64_t deadline = sys::now_ns() + 1000 * ms;
   for (std::size_t i = 0; i < p.used; i++) {
-    while (!reap(p.all[i]) && now_ns() < deadline) nap(50'000);
+    while (!reap(p.all[i]) && sys::now_ns() < deadline) base::nap(50'000);
   }
   p.used = 0;
 }

@@ -23,15 +23,12 @@
 #include "trace/ptrace_case.h"
 #include "trace/ptrace_stop.h"
 #include "trace/stop.h"
+#include "trace/test_support.h"
 
 namespace stray::trace {
 namespace {
 
-std::string notes_of(const note_log& log) {
-  std::string all;
-  for (std::uint32_t i = 0; i < log.used; i++) all += std::string(log.notes[i].line) + "\n";
-  return all;
-}
+using test::notes_of;
 
 void wait_asleep(const std::atomic<int>& tid) {
   for (task_sleep now; tid.load() == 0 || !look_at_sleep(tid.load(), now) || !now.asleep;) std::this_thread::yield();

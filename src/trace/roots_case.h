@@ -29,6 +29,14 @@ inline secret* the_secret;         // shared with the child, hidden from the roo
       "mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&the_secret->complement), [s] "r"(slot) \
       : "rax", "memory")
 
+// Target in rbx, then what `load_and_scrub` makes of it, until the phase is 2.
+#define HOLD_IN(load_and_scrub, clear, ...)                                                                        \
+  asm volatile("mov (%[c]), %%rbx; not %%rbx;" load_and_scrub "movl $1, (%[p]); 1: cmpl $2, (%[p]); jne 1b;" clear \
+               "xor %%ebx, %%ebx"                                                                                  \
+               :                                                                                                   \
+               : [c] "r"(&the_secret->complement), [p] "r"(&phase)                                                 \
+               : "rbx", "memory", "cc" __VA_OPT__(, ) __VA_ARGS__)
+
 [[gnu::noinline]] inline void spin() {  // not inlined: what is planted must not lie in the red zone of a leaf
   phase.store(1);
   while (phase.load() != 2) __builtin_ia32_pause();

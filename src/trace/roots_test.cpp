@@ -24,13 +24,6 @@ TEST_F(roots_case, nothing_holds_it) { EXPECT_FALSE(found()); }
 
 // --- threads --------------------------------------------------------------------------------------------------------------------------
 
-#define HOLD_IN(load_and_scrub, clear, ...)                                                                        \
-  asm volatile("mov (%[c]), %%rbx; not %%rbx;" load_and_scrub "movl $1, (%[p]); 1: cmpl $2, (%[p]); jne 1b;" clear \
-               "xor %%ebx, %%ebx"                                                                                  \
-               :                                                                                                   \
-               : [c] "r"(&the_secret->complement), [p] "r"(&phase)                                                 \
-               : "rbx", "memory", "cc" __VA_OPT__(, ) __VA_ARGS__)
-
 TEST_F(roots_case, general_register) {
   with_thread([] { HOLD_IN("", ""); }, [&] { expect_only_by(root::registers); });
 }

@@ -13,6 +13,7 @@
 
 #include "base/arch.h"
 #include "base/clock.h"
+#include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "trace/heap_lock.h"
 #include "trace/memory_room.h"
@@ -38,11 +39,6 @@ struct tracer {
 };
 constinit tracer the_tracer;
 constinit std::atomic<bool> in_use{false};
-
-void nap(std::int64_t ns) noexcept {
-  timespec t = base::to_timespec(ns);
-  sys::call(SYS_nanosleep, sys::arg(&t), 0);
-}
 
 const char* clone_refusal(long error) noexcept {
   switch (error) {
@@ -73,7 +69,7 @@ bool stop_quietly(const heap_facts& heap, note_log& notes, snapshot_outcome& out
     if (try_heap_locks(heap) || last) return true;
     drop_heap_locks();
     release_threads();
-    nap(ms);
+    base::nap(ms);
   }
   return false;
 }

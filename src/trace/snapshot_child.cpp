@@ -2,7 +2,6 @@
 #include "trace/snapshot_child.h"
 
 #include <csignal>
-#include <ctime>
 #include <fcntl.h>
 #include <linux/futex.h>
 
@@ -13,12 +12,6 @@ namespace stray::trace {
 namespace {
 
 namespace sys = base::sys;
-
-std::int64_t now_ns() noexcept {
-  timespec t{};
-  sys::call(SYS_clock_gettime, CLOCK_MONOTONIC, sys::arg(&t));
-  return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
-}
 
 // Nothing of the program's may run here: not its handlers (a crash reporter), not its signals.
 void detach(int parent_pid) noexcept {
@@ -55,7 +48,7 @@ void open_protection_keys() noexcept {
 void run_child(const child_input& input) noexcept {
   detach(input.parent_pid);
   open_protection_keys();
-  std::int64_t begin = now_ns();
+  std::int64_t begin = sys::now_ns();
   snapshot_page& page = *input.page;
   const snapshot_request& request = *input.request;
   bump memory;
@@ -86,13 +79,13 @@ void run_child(const child_input& input) noexcept {
     stacks.find(in, *input.layout, input.heap->caller_fs);
     find_roots(in, *input.layout, stacks, *input.pause, input.heap->caller_fs);
     in.pages.close();
-    std::int64_t walked = now_ns();
+    std::int64_t walked = sys::now_ns();
     page.walk_ns = walked - begin;
     page.blocks = in.blocks.blocks();
     page.unstopped = in.unstopped;
     page.blind = in.blind;
     if (!memory.exhausted()) request.decide(request.arg, in);
-    page.decide_ns = now_ns() - walked;
+    page.decide_ns = sys::now_ns() - walked;
     if (memory.exhausted()) page.failed = failed_memory;
   }
   page.done.store(1);

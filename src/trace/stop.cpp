@@ -86,11 +86,6 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
   mine->word.compare_exchange_strong(word, (word & ~std::uint64_t{255}) | left);
 }
 
-void nap(std::int64_t ns) noexcept {
-  timespec t = base::to_timespec(ns);
-  sys::call(SYS_nanosleep, sys::arg(&t), 0);
-}
-
 // --- the table ------------------------------------------------------------------------------------------------------------------------
 
 void* map(std::size_t bytes) noexcept {
@@ -187,7 +182,7 @@ void wait_unblocked(std::int64_t runnable_ns, std::int64_t running_ns) noexcept 
       again = again || waited < limit;
     }
     if (!again) return;
-    nap(100'000);
+    base::nap(100'000);
   }
 }
 
@@ -229,12 +224,11 @@ void unstopped_note(note_log& notes, const slot& x, const char* ptrace_says) noe
 bool second_means(note_log& notes) noexcept {
   table* t = s.where.load();
   bool again = false;
-  const char* says = nullptr;
   slot* batch[ptrace_batch];
   for (std::size_t i = 0, n = 0; i <= t->room; i++) {
     if (i < t->room && t->slots[i].state() == held_back) batch[n++] = &t->slots[i];
     if (n == 0 || (i < t->room && n < ptrace_batch)) continue;
-    says = ptrace_stop({batch, n}, s.released, s.epoch.load(), answer_limit);
+    const char* says = ptrace_stop({batch, n}, s.released, s.epoch.load(), answer_limit);
     for (std::size_t k = 0; k < n; k++) {
       slot& x = *batch[k];
       if (x.why == hindrance::spared) {
@@ -254,13 +248,8 @@ void ask_all() noexcept {
   for (std::size_t i = 0; i < t->room; i++) {
     slot& x = t->slots[i];
     if (x.state() != listed) continue;
-    if (x.blocked || x.in_sigwait == awaits::yes) {
-      x.why = x.blocked ? hindrance::blocks : hindrance::sigwait;
-      x.set(held_back, s.epoch.load());
-      continue;
-    }
-    if (x.spare) {
-      x.why = hindrance::spared;
+    if (x.blocked || x.in_sigwait == awaits::yes || x.spare) {
+      x.why = x.blocked ? hindrance::blocks : x.in_sigwait == awaits::yes ? hindrance::sigwait : hindrance::spared;
       x.set(held_back, s.epoch.load());
       continue;
     }

@@ -14,10 +14,10 @@
 // 7. Before each stop the kernel is asked whether the handler is still ours; a real-time signal's default is to kill.
 //
 // The slot of a thread, in a table keyed by thread id: state, who may leave it, to where
-//   listed    caller    asked (signal sent) | held_back (blocks it) | gone
+//   listed    caller    asked (signal sent) | held_back (blocks it, or is spared) | gone
 //   looked    caller    listed (look_if_asleep, and it does not sleep)
 //   asked     handler   stopped             | caller: held_back (did not answer), gone (exited)
-//   held_back helper    stopped, gone       | caller: given_up
+//   held_back helper    stopped, gone       | caller: given_up, listed (spared, and ptrace did not do)
 //   stopped   handler, helper  left (timed out) | the next prepare_stop clears the table
 // A signal that arrives late finds no slot `asked` and returns at once.
 //

@@ -23,11 +23,7 @@
 namespace stray::trace {
 namespace {
 
-std::string notes_of(const note_log& log) {
-  std::string all;
-  for (std::uint32_t i = 0; i < log.used; i++) all += std::string(log.notes[i].line) + "\n";
-  return all;
-}
+using test::notes_of;
 
 struct without_ptrace {
   bool before = allow_ptrace(false);

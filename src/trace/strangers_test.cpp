@@ -18,15 +18,12 @@
 #include "trace/ptrace_stop.h"
 #include "trace/stop.h"
 #include "trace/task_list.h"
+#include "trace/test_support.h"
 
 namespace stray::trace {
 namespace {
 
-std::string notes_of(const note_log& log) {
-  std::string all;
-  for (std::uint32_t i = 0; i < log.used; i++) all += std::string(log.notes[i].line) + "\n";
-  return all;
-}
+using test::notes_of;
 
 struct stranger_case : ::testing::Test {
   std::unique_ptr<note_log> log = std::make_unique<note_log>();

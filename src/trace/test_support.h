@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <new>
+#include <string>
 #include <sys/mman.h>
 
 #include "trace/mark.h"
@@ -42,6 +43,12 @@ class shared_with_child {
   T* value_;
   range where_;
 };
+
+inline std::string notes_of(const note_log& log) {
+  std::string all;
+  for (std::uint32_t i = 0; i < log.used; i++) all += std::string(log.notes[i].line) + "\n";
+  return all;
+}
 
 inline void print_notes(const snapshot_outcome& out) {
   if (!out.ok) std::printf("  not ok: %s\n", out.why);
