@@ -27,31 +27,31 @@ found or missed. Counting: what a test that counts goroutines names at the same 
 
 
 def all_right(exe, source, repeat):
-    """Every run reports what the head of the source says."""
+    """Whether every run reports what the head of the source says; and the fewest goroutines there were when one asked, None: it does not say."""
     want, causes = driver.expected(source), driver.expected_causes(source)
-    bad = [wrong for procs in "1248" for _ in range(repeat) if (wrong := driver.judge(driver.run(str(exe), procs, False, causes), want, causes))]
+    bad, counts = [], []
+    for procs in "1248":
+        for _ in range(repeat):
+            done = driver.run(str(exe), procs, False, causes, True)
+            counts += map(int, re.findall(r"^count: (\d+)$", done.stdout, re.M))
+            done.stdout = re.sub(r"^count: \d+\n", "", done.stdout, flags=re.M)
+            bad += filter(None, [driver.judge(done, want, causes)])
     for wrong in bad:
         print(f"{source.relative_to(ROOT)}:", *wrong, sep="\n  ", file=sys.stderr)
-    return not bad
-
-
-def counted(exe):
-    """The goroutines there are when the program asks; None: it does not say."""
-    said = [re.search(r"^count: (\d+)$", driver.run(str(exe), procs, False, False, True).stdout, re.M) for procs in "1248"]
-    return min(int(m[1]) for m in said) if all(said) else None
+    return not bad, min(counts, default=None)
 
 
 def rows(build, folder, repeat):
     for source in sorted((ROOT / "tests/cases" / folder).glob("*.cpp")):
         name = "_".join(source.relative_to(ROOT / "tests/cases").with_suffix("").parts)
         sites, causes = sum(driver.expected(source).values()), len(driver.expected_causes(source))
-        found = sites if all_right(build / f"tests/case_{name}", source, repeat) else 0
+        right, there = all_right(build / f"tests/case_{name}", source, repeat)
+        found = sites if right else 0
         twin = ROOT / "tests/healthy" / source.relative_to(ROOT / "tests/cases")
-        silent = all_right(build / f"tests/healthy_{name}", twin, repeat)
+        silent, left = all_right(build / f"tests/healthy_{name}", twin, repeat)
         go = re.search(r"^// go: (\w+)$", source.read_text(), re.M)
         print(f"{name}: {found} of {sites}, twin {'silent' if silent else 'NOT SILENT'}", flush=True)
-        count = [counted(build / f"tests/{kind}_{name}") for kind in ("case", "healthy")]
-        yield source.stem, found, sites, causes, silent, go[1] if go else None, *count
+        yield source.stem, found, sites, causes, silent, go[1] if go else None, there, left
 
 
 def main():
