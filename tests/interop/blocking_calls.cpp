@@ -8,17 +8,13 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
-#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <linux/aio_abi.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/io_uring.h>
-#include <linux/seccomp.h>
 #include <list>
 #include <mqueue.h>
 #include <mutex>
@@ -48,6 +44,8 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+
+#include "refuse.hpp"
 
 namespace {
 
@@ -303,18 +301,6 @@ void print_report() {
   for (const std::string& note : r.notes()) std::cout << "note: " << note << '\n';
 }
 
-void refuse_ptrace() {
-  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  sock_fprog program = {4, code};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) {
-    std::cout << "skipped: seccomp is not allowed here" << std::endl;
-    std::_Exit(77);
-  }
-}
-
 // By a child of its own: with kernel.yama.ptrace_scope, or in a sandbox, not.
 bool may_be_traced() {
   const pid_t parent = getpid(), child = fork();
@@ -332,7 +318,7 @@ void wait_for_all_to_sleep() {
 
 int main(int, char** argv) {
   bool leaked = std::string_view(argv[1]) != "quiet";
-  if (std::string_view(argv[1]) == "leaked_without_ptrace") refuse_ptrace();
+  if (std::string_view(argv[1]) == "leaked_without_ptrace") refuse({SYS_ptrace}, EPERM);
   streams(!leaked);
   sets_of_descriptors();
   sleeps();

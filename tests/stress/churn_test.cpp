@@ -183,6 +183,17 @@ class on_children {
   std::thread thread_;
 };
 
+void spin(unsigned us) {
+  auto end = steady::now() + std::chrono::microseconds(us);
+  while (steady::now() < end) {
+  }
+}
+void hold_up(pid_t child, unsigned us) {
+  kill(child, SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::microseconds(us));
+  kill(child, SIGCONT);
+}
+
 struct fault {
   const char* name;
   bool may_spoil_all;  // no detection need be complete
@@ -230,19 +241,13 @@ const fault faults[] = {
      [](unsigned s) {
        return keep(new on_children([d = std::make_shared<dice>(s)](pid_t child) {
          if (d->below(3) == 0) return;
-         auto end = steady::now() + std::chrono::microseconds(d->below(8000));
-         while (steady::now() < end) {
-         }
+         spin(d->below(8000));
          kill(child, SIGKILL);
        }));
      }},
     {"child_held_up", false,
      [](unsigned s) {
-       return keep(new on_children([d = std::make_shared<dice>(s)](pid_t child) {
-         kill(child, SIGSTOP);
-         std::this_thread::sleep_for(std::chrono::microseconds(d->below(20'000)));
-         kill(child, SIGCONT);
-       }));
+       return keep(new on_children([d = std::make_shared<dice>(s)](pid_t child) { hold_up(child, d->below(20'000)); }));
      }},
     {"child_without_memory", false,
      [](unsigned s) {
@@ -261,21 +266,10 @@ const fault faults[] = {
          on_children spoil;
          explicit both(unsigned seed)
              : spoil([d = std::make_shared<dice>(seed)](pid_t child) {
-                 auto end = steady::now() + std::chrono::microseconds(d->below(3000));
-                 while (steady::now() < end) {
-                 }
-                 switch (d->below(4)) {
-                   case 0:
-                     kill(child, SIGKILL);
-                     break;
-                   case 1:
-                     kill(child, SIGSTOP);
-                     std::this_thread::sleep_for(std::chrono::microseconds(d->below(20'000)));
-                     kill(child, SIGCONT);
-                     break;
-                   default:
-                     break;
-                 }
+                 spin(d->below(3000));
+                 const unsigned what = d->below(4);
+                 if (what == 0) kill(child, SIGKILL);
+                 if (what == 1) hold_up(child, d->below(20'000));
                }) {}
        };
        return keep(new both(s));
