@@ -1,5 +1,6 @@
 // Goroutines that wait in different ways, and one that runs, for gdb_goroutines.py to look at. Calls everything_is_parked() when all of them are there,
 // then ends: with status 0, or, with any argument, by abort(). Named functions only: compilers name lambdas differently.
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -13,6 +14,7 @@ namespace {
 stray::mutex shelf;
 stray::wait_group night;
 int never_ready[2];
+std::atomic<bool> listening;
 
 }  // namespace
 
@@ -34,18 +36,18 @@ namespace shop {
   night.add(1);
   night.wait();
 }
-[[gnu::noinline]] void listen(const stray::chan<int>& started) {
-  started.send(1);
+[[gnu::noinline]] void listen() {
+  listening = true;
   char byte;
   while (read(never_ready[0], &byte, 1) == 1) std::puts("a byte came");
 }
 
-[[gnu::noinline]] void open(const stray::chan<int>& orders, const stray::chan<int>& other, const stray::chan<int>& started) {
+[[gnu::noinline]] void open(const stray::chan<int>& orders, const stray::chan<int>& other) {
   stray::go(serve, orders);
   stray::go(take_from_shelf);
   stray::go(choose, orders, other);
   stray::go(wait_for_night);
-  stray::go(listen, started);
+  stray::go(listen);
 }
 
 }  // namespace shop
@@ -53,11 +55,11 @@ namespace shop {
 extern "C" [[gnu::noinline]] void everything_is_parked() { asm volatile(""); }
 
 int main(int argc, char**) {
-  auto orders = stray::make_chan<int>(), other = stray::make_chan<int>(), started = stray::make_chan<int>();
+  auto orders = stray::make_chan<int>(), other = stray::make_chan<int>();
   if (pipe(never_ready) != 0) return 1;
   std::lock_guard hold(shelf);
-  shop::open(orders, other, started);
-  started.recv();
+  shop::open(orders, other);
+  while (!listening) stray::yield();  // no send: whom a receiver has woken may not run yet
   stray::testing::until_parked(4);
   everything_is_parked();
   if (argc > 1) std::abort();
