@@ -33,11 +33,20 @@ if(STRAY_SANITIZE STREQUAL "thread")
   set(STRAY_TEST_ENVIRONMENT ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp)
 endif()
 
+# 3 s of each test's compilation, done once for all of them.
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gtest_precompiled.cpp CONTENT "int gtest_precompiled;\n")
+add_library(gtest_precompiled OBJECT ${PROJECT_BINARY_DIR}/gtest_precompiled.cpp)
+target_compile_features(gtest_precompiled PRIVATE cxx_std_20)
+target_compile_options(gtest_precompiled PRIVATE ${STRAY_PUBLIC_OPTIONS})
+target_link_libraries(gtest_precompiled PRIVATE stray_warnings GTest::gtest_main)
+target_precompile_headers(gtest_precompiled PRIVATE <gtest/gtest.h>)
+
 # stray_gtest(target label timeout sources...): one ctest a TEST; the caller links what is tested.
 function(stray_gtest target label timeout)
   add_executable(${target} ${ARGN})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
   target_link_libraries(${target} PRIVATE stray_warnings GTest::gtest_main)
+  target_precompile_headers(${target} REUSE_FROM gtest_precompiled)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${target}.
                        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
                        PROPERTIES LABELS ${label} TIMEOUT ${timeout} ${STRAY_TEST_ENVIRONMENT})
