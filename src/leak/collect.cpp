@@ -42,6 +42,8 @@ std::int64_t unix_seconds(std::int64_t monotonic_ns) {
   return (monotonic_ns + offset) / 1'000'000'000;
 }
 
+bool is_at_work(state s) noexcept { return s == state::running || s == state::parking; }
+
 // One entry of a task that exists; false: it ended or is none of those shown.
 bool describe(task* t, const task* self, profile::stack_entry& e) {
   std::uint64_t word = t->word.load();
@@ -66,7 +68,7 @@ bool describe(task* t, const task* self, profile::stack_entry& e) {
     return !t->is_thread || !asks;  // nor is one that asks the detector
   }
   if (t->is_thread) return false;
-  bool runs = now == state::running || now == state::parking;
+  bool runs = is_at_work(now);
   e.state = runs ? "running" : "runnable";
   e.no_stack = runs ? "goroutine running on other thread; stack unavailable" : "goroutine about to run; stack unavailable";
   return true;
@@ -128,6 +130,22 @@ std::vector<profile::sample> leak_samples(const findings& f) {
     out.push_back(std::move(s));
   }
   return out;
+}
+
+std::map<std::string_view, std::size_t> goroutines_by_state() {
+  std::map<std::string_view, std::size_t> counts;
+  base::slab<task>& all = runtime::tasks();
+  for (std::size_t i = 1; i < all.used(); i++) {
+    task* t = all.at(i);
+    state now = t->current_state();
+    if (t->is_thread || now == state::free || now == state::dead || now == state::init) continue;
+    if (now == state::waiting) {
+      counts[runtime::text_of(std::atomic_ref(t->reason).load(std::memory_order_relaxed))]++;  // order: a figure only
+    } else {
+      counts[is_at_work(now) ? "running" : "runnable"]++;
+    }
+  }
+  return counts;
 }
 
 std::vector<profile::sample> goroutine_samples() {

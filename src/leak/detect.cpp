@@ -20,6 +20,7 @@
 #include "base/sync_shim.h"
 #include "leak/extra_roots.h"
 #include "leak/findings.h"
+#include "leak/history.h"
 #include "leak/look_first.h"
 #include "leak/path.h"
 #include "leak/settle.h"
@@ -61,11 +62,6 @@ struct detector {
   std::atomic<std::uint32_t> work{0};
   std::atomic<bool> started{false};
   std::atomic<int> tid{0};
-  // Of the last detection.
-  std::atomic<bool> any{false};
-  std::atomic<std::size_t> leaked{0};
-  std::atomic<bool> complete{true};
-  std::atomic<std::int64_t> taken_ns{0};
   std::uint64_t generation = 0;  // its own thread's
 };
 constinit detector the_detector;
@@ -217,6 +213,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   const trace::snapshot_outcome& outcome = view.outcome;
   out.pause = std::chrono::nanoseconds(view.pause_ns);
   out.blocks = outcome.blocks;
+  out.unknown_bytes = outcome.unknown_bytes;
   out.walked = std::chrono::nanoseconds(outcome.walk_ns);
   out.judged = std::chrono::nanoseconds(outcome.decide_ns);
   out.looks = view.looks;
@@ -260,17 +257,12 @@ std::shared_ptr<const findings> run(const ablation& without, const std::vector<i
       out->complete = false;
       out->notes.push_back("a pause of " + ms_text(predicted) + " is predicted, more than the budget of " +
                            ms_text(pause_budget_ns) + ": no verdict this time");
-      return out;
+    } else {
+      look_for_leaks(without, askers, *out, path_to, path);
     }
-    look_for_leaks(without, askers, *out, path_to, path);
   }
-  std::size_t leaked = 0;
-  for (const finding& f : out->list) leaked += f.tier >= tier::cycle;
-  the_detector.leaked.store(leaked);
-  the_detector.complete.store(out->complete);
-  the_detector.taken_ns.store(std::chrono::duration_cast<std::chrono::nanoseconds>(out->taken.time_since_epoch()).count());
-  the_detector.any.store(true);
   out->elapsed = std::chrono::nanoseconds(base::now_ns() - began);
+  if (without.none()) remember(*out);
   return out;
 }
 
@@ -414,13 +406,6 @@ void on_detector(const std::function<void()>& job) {
   r.job = &job;
   ask(r);
   if (!r.error.empty()) throw std::runtime_error(r.error);
-}
-
-std::optional<last_detection> last() noexcept {
-  if (!the_detector.any.load()) return std::nullopt;
-  auto taken =
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(the_detector.taken_ns.load()));
-  return last_detection{the_detector.leaked.load(), the_detector.complete.load(), std::chrono::system_clock::time_point(taken)};
 }
 
 }  // namespace stray::leak

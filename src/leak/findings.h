@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <stray/leak.hpp>
@@ -51,6 +53,7 @@ struct findings {
   bool complete = true;
   std::chrono::nanoseconds pause{0}, elapsed{0};
   std::size_t blocks = 0;                         // of the heap, in use
+  std::uint64_t unknown_bytes = 0;                // of the memory that is a root because nobody knows what it is
   std::chrono::nanoseconds walked{0}, judged{0};  // how long the snapshot took to list the heap and the roots, and to decide
   unsigned looks = 0, stops = 0;                  // snapshots for which others' threads were not stopped, were stopped
   std::uint64_t signals = 0;                      // sent to stop threads
@@ -88,14 +91,6 @@ void on_detector(const std::function<void()>& job);
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;
 
-// Of the last detection that ended; nothing when there was none.
-struct last_detection {
-  std::size_t leaked = 0;
-  bool complete = true;
-  std::chrono::system_clock::time_point taken;
-};
-std::optional<last_detection> last() noexcept;
-
 bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
 // all: where owners and root leaks are looked up, when f is a part of it.
 report make_report(const findings& f, const options& o, const findings* all = nullptr);
@@ -105,5 +100,7 @@ report make_report(const findings& f, const options& o, const findings* all = nu
 std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked, bool own_thread = false);
 std::vector<profile::sample> leak_samples(const findings& f);
 std::vector<profile::sample> goroutine_samples();
+// How many goroutines there are, by state: "running", "runnable", or what they wait for (Go's texts).
+std::map<std::string_view, std::size_t> goroutines_by_state();
 
 }  // namespace stray::leak

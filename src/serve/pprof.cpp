@@ -10,8 +10,11 @@
 #include <stray/go.hpp>
 #include "base/stale_words.h"
 #include "leak/findings.h"
+#include "leak/history.h"
 #include "profile/formats.h"
+#include "runtime/park.h"
 #include "serve/http.h"
+#include "serve/metrics.h"
 #include "serve/routes.h"
 
 namespace stray::pprof {
@@ -33,15 +36,19 @@ class live_collector final : public serve::collector {
   }
   tally count(std::string_view profile) override {
     if (profile != "goroutineleak") return {num_goroutine(), 0, true};
-    std::optional<leak::last_detection> last = leak::last();
-    if (!last) return {};
-    auto taken = std::chrono::duration_cast<std::chrono::seconds>(last->taken.time_since_epoch());
-    return {last->leaked, taken.count(), false, last->complete};
+    leak::history past = leak::so_far();
+    if (past.runs == 0) return {};
+    auto taken = std::chrono::duration_cast<std::chrono::seconds>(past.taken.time_since_epoch());
+    return {past.leaked(), taken.count(), false, past.complete};
   }
   std::optional<std::string> explain() override {
     std::ostringstream text;
     text << leak::find({.min_tier = leak::tier::likely});
     return std::move(text).str();
+  }
+  std::optional<std::string> metrics(bool detect) override {
+    if (detect) leak::detect();
+    return serve::write_metrics({leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts()});
   }
 
  private:

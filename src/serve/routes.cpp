@@ -133,7 +133,7 @@ response dispatch(collector& source, std::string_view target, const wait_functio
     return r;
   }
   if (*path == "/metrics") {
-    auto text = source.metrics();
+    auto text = source.metrics(query(raw_query).number("detect") != 0);
     return text ? answer(std::move(*text), "text/plain; version=0.0.4; charset=utf-8") : not_found();
   }
   if (*path == "/debug/stray/") {

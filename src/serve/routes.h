@@ -45,8 +45,8 @@ class collector {
   virtual tally count(std::string_view profile) = 0;
   // goroutineleak?debug=3: the explanation for people. Empty: not provided, then debug=3 is debug=2.
   virtual std::optional<std::string> explain() { return std::nullopt; }
-  // /metrics (Prometheus text) and /debug/stray/ (HTML). Empty: 404.
-  virtual std::optional<std::string> metrics() { return std::nullopt; }
+  // /metrics (Prometheus text; detect: a detection runs before) and /debug/stray/ (HTML). Empty: 404.
+  virtual std::optional<std::string> metrics(bool /*detect*/) { return std::nullopt; }
   virtual std::optional<std::string> page() { return std::nullopt; }
 };
 

@@ -48,7 +48,8 @@ struct fake_collector : collector {
   }
   tally count(std::string_view name) override { return name == "goroutine" ? tally{19, 0, true} : leaks; }
   std::optional<std::string> explain() override { return with_extras ? std::optional<std::string>("because\n") : std::nullopt; }
-  std::optional<std::string> metrics() override {
+  std::optional<std::string> metrics(bool detect) override {
+    if (detect) ++collections;
     return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt;
   }
 };
@@ -216,6 +217,9 @@ TEST_F(routes, extras_are_served_when_provided) {
   source.with_extras = true;
   EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=3").body, "because\n");
   EXPECT_EQ(get("/metrics").body, "stray_goroutines 1\n");
+  EXPECT_EQ(source.collections, 0) << "a scrape runs no detection";
+  EXPECT_EQ(get("/metrics?detect=1").body, "stray_goroutines 1\n");
+  EXPECT_EQ(source.collections, 1);
 }
 
 TEST_F(routes, cmdline_and_symbol) {

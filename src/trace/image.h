@@ -44,7 +44,8 @@ struct image {
   bool heap_known = false;
   unsigned unstopped = 0;
   unsigned looked = 0;
-  unsigned blind = 0;  // mappings that could hold pointers and were not read; each has a note
+  std::uint64_t unknown_bytes = 0;  // root spans that belong to no module, stack or walked heap
+  unsigned blind = 0;               // mappings that could hold pointers and were not read; each has a note
 
   bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }
 };

@@ -278,7 +278,9 @@ class root_finder {
       }
       std::uintptr_t lo = run.lo < r.lo ? r.lo : run.lo, end = run.hi > r.hi ? r.hi : run.hi;
       lo = (lo + 7) & ~std::uintptr_t{7};
-      if (lo + 8 <= end) in_.roots.push(*in_.memory, {lo, end, lo, what, strength::strong, origin::memory, 0});
+      if (lo + 8 > end) continue;
+      in_.roots.push(*in_.memory, {lo, end, lo, what, strength::strong, origin::memory, 0});
+      if (what != root::data) in_.unknown_bytes += end - lo;
     }
   }
 

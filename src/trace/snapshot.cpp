@@ -270,6 +270,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
     out.unstopped = page.unstopped;
     out.blind = page.blind;
     out.blocks = page.blocks;
+    out.unknown_bytes = page.unknown_bytes;
   }
   out.signals = signals_sent() - signals;
   t.memory.reset();

@@ -54,7 +54,8 @@ struct snapshot_outcome {
   unsigned blind = 0;
   unsigned stops = 0;  // tries until malloc was quiet
   std::uint64_t blocks = 0;
-  std::uint64_t signals = 0;  // sent
+  std::uint64_t unknown_bytes = 0;  // of private memory that is a root because nobody knows what it is
+  std::uint64_t signals = 0;        // sent
 };
 
 // At start-up, on a thread that may allocate: finds the arenas, learns the layout of threads, takes a signal. False when no snapshot will

@@ -82,6 +82,7 @@ void run_child(const child_input& input) noexcept {
     std::int64_t walked = sys::now_ns();
     page.walk_ns = walked - begin;
     page.blocks = in.blocks.blocks();
+    page.unknown_bytes = in.unknown_bytes;
     page.unstopped = in.unstopped;
     page.blind = in.blind;
     if (!memory.exhausted()) request.decide(request.arg, in);

@@ -1,0 +1,40 @@
+#include "leak/history.h"
+
+#include <mutex>
+
+#include "base/spin_lock.h"
+#include "leak/findings.h"
+
+namespace stray::leak {
+
+void history::add(const findings& f) noexcept {
+  runs++;
+  incomplete += f.complete ? 0 : 1;
+  took.add(f.elapsed);
+  if (f.looks + f.stops != 0) {
+    pauses.add(f.pause);
+    unknown_bytes = f.unknown_bytes;
+  }
+  std::array<std::size_t, 4> found{};
+  for (const finding& x : f.list) found[static_cast<std::size_t>(x.tier)]++;
+  if (f.complete || !f.list.empty()) tiers = found;
+  complete = f.complete;
+  taken = f.taken;
+}
+
+namespace {
+constinit base::spin_lock lock;
+constinit history of_process;
+}  // namespace
+
+history so_far() noexcept {
+  std::lock_guard hold(lock);
+  return of_process;
+}
+
+void remember(const findings& f) noexcept {
+  std::lock_guard hold(lock);
+  of_process.add(f);
+}
+
+}  // namespace stray::leak

@@ -1,0 +1,51 @@
+// What the detections of this process have cost and found: for the index page and /metrics.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include <stray/leak.hpp>
+
+namespace stray::leak {
+
+struct findings;
+
+// Of seconds. counts[i]: how many were at most bounds[i] and above the bound before; the last: above all.
+struct histogram {
+  static constexpr std::array bounds = {0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0};
+  std::array<std::uint64_t, bounds.size() + 1> counts{};
+  double sum = 0;
+
+  void add(std::chrono::nanoseconds time) noexcept {
+    double seconds = std::chrono::duration<double>(time).count();
+    counts[static_cast<std::size_t>(std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin())]++;
+    sum += seconds;
+  }
+};
+
+struct history {
+  std::uint64_t runs = 0;        // detections that ended; 0: nothing has ever been looked at
+  std::uint64_t incomplete = 0;  // of those
+  histogram took;
+  histogram pauses;  // of those that took a snapshot: the longest of each
+  // Goroutines by leak::tier. Leaks do not heal, so a detection that could not decide, and has nothing, leaves the numbers as they were.
+  std::array<std::size_t, 4> tiers{};
+  std::uint64_t unknown_bytes = 0;  // of the last snapshot: scanned as a root, since nobody knows what it is
+  // Of the last detection.
+  bool complete = true;
+  std::chrono::system_clock::time_point taken;
+
+  std::size_t leaked() const noexcept {
+    return tiers[static_cast<std::size_t>(tier::cycle)] + tiers[static_cast<std::size_t>(tier::proven)];
+  }
+  void add(const findings& f) noexcept;
+};
+
+// Thread-safe; a copy.
+history so_far() noexcept;
+void remember(const findings& f) noexcept;
+
+}  // namespace stray::leak

@@ -1,0 +1,22 @@
+// /metrics: Prometheus' text format 0.0.4.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "leak/history.h"
+
+namespace stray::serve {
+
+struct measures {
+  std::map<std::string_view, std::size_t> goroutines;  // by state
+  leak::history leaks;
+  std::uint64_t wrong_verdicts = 0;
+};
+
+// Families always stand in the same order, and all but the times of a last detection that never was are always there.
+std::string write_metrics(const measures& m);
+
+}  // namespace stray::serve
