@@ -17,7 +17,10 @@ void history::add(const findings& f) noexcept {
   }
   std::array<std::size_t, 4> found{};
   for (const finding& x : f.list) found[static_cast<std::size_t>(x.tier)]++;
-  if (f.complete || !f.list.empty()) tiers = found;
+  if (f.complete || !f.list.empty()) {
+    tiers = found;
+    trend.add({std::chrono::duration_cast<std::chrono::seconds>(f.taken.time_since_epoch()).count(), leaked()});
+  }
   complete = f.complete;
   taken = f.taken;
 }

@@ -26,6 +26,31 @@ struct histogram {
   }
 };
 
+// Leaked goroutines over time, of all detections that decided: when it is full, each second point goes, and then comes each second look.
+struct trend {
+  struct point {
+    std::int64_t taken_s = 0;  // unix
+    std::size_t leaked = 0;
+  };
+  std::array<point, 256> points{};
+  std::size_t used = 0, stride = 1, skipped = 0;
+
+  void add(point p) noexcept {
+    if (++skipped < stride) {
+      last = p;
+      return;
+    }
+    skipped = 0;
+    if (used == points.size()) {
+      for (std::size_t i = 0; i < used / 2; i++) points[i] = points[2 * i];
+      used /= 2;
+      stride *= 2;
+    }
+    points[used++] = last = p;
+  }
+  point last;  // the newest, which may not be among the points
+};
+
 struct history {
   std::uint64_t runs = 0;        // detections that ended; 0: nothing has ever been looked at
   std::uint64_t incomplete = 0;  // of those
@@ -33,6 +58,7 @@ struct history {
   histogram pauses;  // of those that took a snapshot: the longest of each
   // Goroutines by leak::tier. Leaks do not heal, so a detection that could not decide, and has nothing, leaves the numbers as they were.
   std::array<std::size_t, 4> tiers{};
+  leak::trend trend;
   std::uint64_t unknown_bytes = 0;  // of the last snapshot: scanned as a root, since nobody knows what it is
   // Of the last detection.
   bool complete = true;

@@ -1,10 +1,12 @@
 // stray::pprof: the routes over the detector, to sockets, streams and a user's own server.
 #include <stray/pprof.hpp>
 
+#include <cerrno>
 #include <ostream>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <unistd.h>
 
 #include <stray/chan.hpp>
 #include <stray/go.hpp>
@@ -15,6 +17,7 @@
 #include "runtime/park.h"
 #include "serve/http.h"
 #include "serve/metrics.h"
+#include "serve/page.h"
 #include "serve/routes.h"
 
 namespace stray::pprof {
@@ -49,6 +52,22 @@ class live_collector final : public serve::collector {
   std::optional<std::string> metrics(bool detect) override {
     if (detect) leak::detect();
     return serve::write_metrics({leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts()});
+  }
+  std::optional<std::string> page(std::uint64_t why) override {
+    serve::page_content c;
+    c.program = program_invocation_short_name;
+    c.pid = getpid();
+    c.asked = why;
+    if (why != 0) c.answer = leak::why(why);
+    c.found = leak::detect();
+    c.all = leak::all_stacks(c.found.get(), false);
+    c.past = leak::so_far();
+    std::string text;
+    leak::on_large_stack([&] {
+      c.report = leak::make_report(*c.found, {.min_tier = leak::tier::likely});
+      text = serve::write_page(c);
+    });
+    return text;
   }
 
  private:

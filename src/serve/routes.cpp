@@ -1,6 +1,7 @@
 // One path, one function; texts and statuses are Go's net/http/pprof. seconds is capped: a request must end.
 #include "serve/routes.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
@@ -137,8 +138,11 @@ response dispatch(collector& source, std::string_view target, const wait_functio
     return text ? answer(std::move(*text), "text/plain; version=0.0.4; charset=utf-8") : not_found();
   }
   if (*path == "/debug/stray/") {
-    auto page = source.page();
-    return page ? answer(std::move(*page), "text/html; charset=utf-8") : not_found();
+    auto page = source.page(static_cast<std::uint64_t>(std::max<std::int64_t>(query(raw_query).number("why"), 0)));
+    if (!page) return not_found();
+    response r = answer(std::move(*page), "text/html; charset=utf-8");
+    r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
+    return r;
   }
   if (!path->starts_with(root)) return not_found();
   std::string_view name = std::string_view(*path).substr(root.size());

@@ -47,7 +47,8 @@ class collector {
   virtual std::optional<std::string> explain() { return std::nullopt; }
   // /metrics (Prometheus text; detect: a detection runs before) and /debug/stray/ (HTML). Empty: 404.
   virtual std::optional<std::string> metrics(bool /*detect*/) { return std::nullopt; }
-  virtual std::optional<std::string> page() { return std::nullopt; }
+  // why: a goroutine's id to be explained on the page, 0: none.
+  virtual std::optional<std::string> page(std::uint64_t /*why*/) { return std::nullopt; }
 };
 
 // Waits that long; false when the answer is no longer wanted (the client left, the server stops).

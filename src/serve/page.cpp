@@ -1,0 +1,332 @@
+#include "serve/page.h"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <fmt/format.h>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sys/stat.h>
+
+#include "profile/symbolize.h"
+#include "runtime/task.h"
+#include "serve/wait_svg.h"
+
+namespace stray::serve {
+
+namespace {
+
+constexpr std::size_t most_groups = 200, most_boxes = 60, most_ids = 24, most_live_groups = 100;
+
+constexpr std::string_view style = R"(
+:root{color-scheme:light dark;--ink:#1c2330;--dim:#5d6778;--paper:#fff;--card:#f6f7f9;--line:#d8dce3;--bad:#b3261e;--good:#1b6e3c;--warn:#8a5a00;--link:#1f4fa8}
+@media(prefers-color-scheme:dark){:root{--ink:#e4e7ec;--dim:#9aa4b5;--paper:#14171d;--card:#1d2129;--line:#343b47;--bad:#ff8a80;--good:#7bd69a;--warn:#f1c15c;--link:#8ab4f8}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:76rem;margin:0 auto;padding:1rem 1.5rem 4rem}
+h1{font-size:1.3rem;margin:.4rem 0}h2{font-size:1.1rem;margin:2rem 0 .6rem}a{color:var(--link)}
+code,pre,.mono{font:13px/1.5 ui-monospace,monospace}pre{overflow-x:auto;margin:.4rem 0;padding:.5rem .7rem;background:var(--paper);border:1px solid var(--line);border-radius:6px}
+.verdict{font-size:1.5rem;font-weight:600;margin:.2rem 0}.bad{color:var(--bad)}.good{color:var(--good)}.warn{color:var(--warn)}.dim{color:var(--dim)}
+.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6rem 1rem;margin:.7rem 0}.card .card{background:var(--paper)}
+summary{cursor:pointer;font-weight:600}summary:focus-visible,a:focus-visible{outline:2px solid var(--link)}
+.badge{font-size:.8rem;font-weight:600;border:1px solid currentColor;border-radius:99px;padding:0 .5rem;margin-left:.4rem}
+.here{background:color-mix(in srgb,var(--bad) 18%,transparent);display:inline-block;min-width:100%}
+table{border-collapse:collapse}td,th{padding:.15rem .9rem .15rem 0;text-align:left;vertical-align:top}td.n{text-align:right}
+.scroll{overflow-x:auto}svg text{font:12px ui-monospace,monospace;fill:var(--ink)}svg .name{font-weight:600}svg .label{fill:var(--dim)}
+.box rect{fill:var(--card);stroke:var(--dim)}.box.ring rect{stroke:var(--bad);stroke-width:2}.wait{fill:none;stroke:var(--dim);stroke-width:1.5}
+.wait.ring{stroke:var(--bad);stroke-width:2}marker.arrow path{fill:var(--dim)}marker.ring path{fill:var(--bad)}.trend{fill:none;stroke:var(--bad);stroke-width:2}
+input{font:inherit;width:9rem;padding:.1rem .4rem}
+)";
+
+std::string utc(std::chrono::system_clock::time_point when) {
+  std::time_t seconds = std::chrono::system_clock::to_time_t(when);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[40];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return text;
+}
+
+std::string plural(std::size_t n, std::string_view one) { return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s"); }
+
+std::string age(std::chrono::nanoseconds time) {
+  double s = std::chrono::duration<double>(time).count();
+  if (s < 10) return fmt::format("{:.0f} ms", s * 1000);
+  if (s < 600) return fmt::format("{:.0f} s", s);
+  if (s < 36'000) return fmt::format("{:.0f} min", s / 60);
+  return fmt::format("{:.1f} h", s / 3600);
+}
+
+std::string size(std::size_t bytes) {
+  double n = static_cast<double>(bytes);
+  if (n < 1e4) return fmt::format("{} bytes", bytes);
+  if (n < 1e7) return fmt::format("{:.0f} KB", n / 1e3);
+  return fmt::format("{:.0f} MB", n / 1e6);
+}
+
+// The lines around, if the file is there.
+std::string excerpt(const leak::frame& f) {
+  constexpr int around = 3;
+  constexpr off_t most_bytes = 8 << 20;
+  struct stat s {};
+  if (f.file.empty() || f.line <= 0 || stat(f.file.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size > most_bytes)
+    return {};
+  std::ifstream in(f.file);
+  std::string line, text;
+  for (int n = 1; n <= f.line + around && std::getline(in, line); n++) {
+    if (n < f.line - around) continue;
+    std::string row = fmt::format("{:5}  {}", n, html(shortened(line, 200)));
+    text += n == f.line ? "<span class=\"here\">" + row + "</span>\n" : row + "\n";
+  }
+  return text.empty() ? text : "<pre>" + text + "</pre>\n";
+}
+
+std::string position(const leak::frame& f) { return f.file.empty() ? std::string() : fmt::format("{}:{}", f.file, f.line); }
+
+// The first that is the program's own.
+const leak::frame* own_frame(const leak::group& g) {
+  for (const leak::frame& f : g.stack)
+    if (!f.function.starts_with("std::")) return &f;
+  return g.stack.empty() ? nullptr : &g.stack.front();
+}
+
+std::string title(const leak::group& g) {
+  const leak::frame* f = own_frame(g);
+  if (f == nullptr) return "?";
+  std::string name;
+  int depth = 0;
+  for (char c : f->function) {  // without template arguments and parameters
+    if (c == '(' && depth == 0 && !name.empty() && !f->function.starts_with('(')) break;
+    depth += c == '<' ? 1 : 0;
+    if (depth == 0) name += c;
+    depth -= c == '>' && depth > 0 ? 1 : 0;
+  }
+  return name.empty() ? f->function : name;
+}
+
+class page {
+ public:
+  explicit page(const page_content& c) : c_(c) {}
+
+  std::string write() {
+    find_parents();
+    head();
+    trend();
+    groups();
+    graph();
+    live();
+    put("<h2>More</h2><p><a href=\"../pprof/\">profiles for go tool pprof</a> · <a href=\"../pprof/goroutineleak?debug=3\">the "
+        "report as text</a> · "
+        "<a href=\"../pprof/goroutine?debug=2\">all goroutines</a> · <a href=\"/metrics\">metrics</a></p>\n</body>\n</html>\n");
+    return std::move(text_);
+  }
+
+ private:
+  template <class... Args>
+  void put(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+  }
+
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  const std::vector<leak::group>& all_groups() const { return c_.report.groups(); }
+
+  // Whose victims a group's members are (of most, the first decides), and who waits for whom.
+  void find_parents() {
+    std::map<std::pair<std::uint64_t, bool>, std::size_t> group_of;
+    for (std::size_t i = 0; i < all_groups().size(); i++)
+      for (const leak::goroutine& one : all_groups()[i].goroutines) group_of[{one.id, one.thread}] = i;
+    parent_.assign(all_groups().size(), none);
+    if (c_.found == nullptr) return;
+    std::map<std::uint64_t, std::size_t> by_task;
+    for (const leak::finding& f : c_.found->list)
+      if (auto at = group_of.find({f.id, f.thread}); at != group_of.end()) by_task[f.task_id] = at->second;
+    for (const leak::finding& f : c_.found->list) {
+      auto from = by_task.find(f.task_id), to = by_task.find(f.waits_for), root = by_task.find(f.root);
+      if (from == by_task.end()) continue;
+      if (f.waits_for != 0 && to != by_task.end()) waits_[{from->second, to->second}]++;
+      if (f.reason == leak::grounds::owner_is_self) waits_[{from->second, from->second}]++;
+      bool victim = f.root != 0 && !f.ring && root != by_task.end() && root->second != from->second;
+      if (victim && parent_[from->second] == none) parent_[from->second] = root->second;
+    }
+    for (std::size_t& p : parent_)
+      if (p != none && parent_[p] != none) p = none;  // a root leak whose group has victims, too, stands by itself
+  }
+
+  void head() {
+    const leak::report& r = c_.report;
+    put("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+        "content=\"width=device-width\">\n"
+        "<title>{}: leaked goroutines</title>\n<style>{}</style>\n</head>\n<body>\n",
+        html(c_.program), style);
+    put("<h1>{} <span class=\"dim\">pid {}</span></h1>\n", html(c_.program), c_.pid);
+    if (r.total() == 0 && r.complete()) {
+      put("<p class=\"verdict good\">No leaked goroutines</p>\n");
+    } else if (r.total() == 0) {
+      put("<p class=\"verdict warn\">No verdict: the detection is incomplete</p>\n");
+    } else {
+      put("<p class=\"verdict bad\">{} in {}{}</p>\n", plural(r.total(), "leaked goroutine"),
+          plural(r.groups().size(), "group"), r.complete() ? "" : "; the detection is incomplete");
+    }
+    std::size_t bytes = 0, goroutines = 0;
+    for (const profile::stack_entry& e : c_.all) goroutines += e.thread_name.empty() ? 1 : 0;
+    for (const leak::group& g : r.groups()) bytes += g.bytes;
+    put("<p class=\"dim\">{} · {} in all · leaks keep {} · detection {} took {:.1f} ms, threads stood still for {:.2f} "
+        "ms</p>\n",
+        utc(r.taken()), plural(goroutines, "goroutine"), size(bytes), r.generation(),
+        std::chrono::duration<double, std::milli>(r.elapsed()).count(),
+        std::chrono::duration<double, std::milli>(r.pause()).count());
+    for (const std::string& note : r.notes()) put("<p class=\"warn\">note: {}</p>\n", html(note));
+  }
+
+  void trend() {
+    const leak::trend& t = c_.past.trend;
+    std::vector<leak::trend::point> points(t.points.begin(), t.points.begin() + static_cast<std::ptrdiff_t>(t.used));
+    if (!points.empty() && t.skipped != 0) points.push_back(t.last);
+    if (points.size() < 2) return;
+    constexpr double width = 700, height = 70;
+    std::size_t most = 1;
+    for (const auto& p : points) most = std::max<std::size_t>(most, p.leaked);
+    double begin = static_cast<double>(points.front().taken_s),
+           span = std::max(static_cast<double>(points.back().taken_s) - begin, 1e-3);
+    put("<h2>Over the last {} looks</h2>\n<div class=\"scroll\"><svg viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" "
+        "role=\"img\" "
+        "aria-label=\"leaked goroutines over time\"><polyline class=\"trend\" points=\"",
+        c_.past.runs, width + 80, height + 24, width + 80, height + 24);
+    for (const auto& p : points)
+      put("{:.1f},{:.1f} ", (static_cast<double>(p.taken_s) - begin) / span * width,
+          height + 2 - height * static_cast<double>(p.leaked) / static_cast<double>(most));
+    put("\"/><text x=\"{}\" y=\"12\">{}</text><text x=\"{}\" y=\"{}\">0</text><text x=\"0\" y=\"{}\">{}</text>", width + 8,
+        most, width + 8, height + 4, height + 20, utc(std::chrono::system_clock::from_time_t(points.front().taken_s)));
+    put("</svg></div>\n");
+  }
+
+  void groups() {
+    if (all_groups().empty()) return;
+    put("<h2>Leaks by cause</h2>\n");
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < all_groups().size(); i++)
+      if (parent_[i] == none) order.push_back(i);
+    auto weight = [&](std::size_t i) { return all_groups()[i].count + all_groups()[i].victims; };
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return weight(a) > weight(b); });
+    for (std::size_t i : order) {
+      if (shown_ == most_groups) break;
+      group(i);
+    }
+    if (shown_ < all_groups().size())
+      put("<p class=\"dim\">{} more: <a href=\"../pprof/goroutineleak?debug=3\">the report as text</a> has all.</p>\n",
+          plural(all_groups().size() - shown_, "group"));
+  }
+
+  void group(std::size_t i) {
+    const leak::group& g = all_groups()[i];
+    shown_++;
+    put("<details class=\"card\" id=\"g{}\"{}><summary>{} × {} <span class=\"dim mono\">{}</span><span class=\"badge "
+        "{}\">{}</span></summary>\n",
+        i, shown_ <= 8 ? " open" : "", g.count, html(g.wait_reason), html(shortened(title(g), 80)),
+        g.tier == leak::tier::likely ? "warn" : "bad", leak::to_string(g.tier));
+    put("<p>{}</p>\n<p class=\"dim\">blocked for {} · keeps {}", html(g.cause), age(g.age_max), size(g.bytes));
+    if (g.heap_bytes != 0) put(", of that {} of heap", size(g.heap_bytes));
+    if (g.victims != 0) put(" · {} leaked only because of this", plural(g.victims, "other"));
+    put("</p>\n");
+    if (const leak::frame* f = own_frame(g)) text_ += excerpt(*f);
+    put("<pre>");
+    for (const leak::frame& f : g.stack) put("{}\n    <span class=\"dim\">{}</span>\n", html(f.function), html(position(f)));
+    if (!g.created_by.function.empty()) {
+      put("created by {}", html(g.created_by.function));
+      if (g.creator_id != 0) put(" in goroutine {}", g.creator_id);
+      put("\n    <span class=\"dim\">{}</span>\n", html(position(g.created_by)));
+    }
+    put("</pre>\n<p class=\"dim\">{}", !g.goroutines.empty() && g.goroutines[0].thread ? "threads" : "goroutines");
+    for (std::size_t k = 0; k < g.goroutines.size() && k < most_ids; k++) put(" {}", g.goroutines[k].id);
+    if (g.goroutines.size() > most_ids) put(" and {} more", g.goroutines.size() - most_ids);
+    put("</p>\n");
+    for (std::size_t v = 0; v < parent_.size() && shown_ < most_groups; v++)
+      if (parent_[v] == i) group(v);
+    put("</details>\n");
+  }
+
+  void graph() {
+    std::set<std::size_t> drawn;
+    for (const auto& [pair, n] : waits_) {
+      if (drawn.size() + 2 > most_boxes) break;
+      drawn.insert({pair.first, pair.second});
+    }
+    if (drawn.empty()) return;
+    std::vector<graph_box> boxes;
+    std::map<std::size_t, std::size_t> number;
+    for (std::size_t i : drawn) {
+      const leak::group& g = all_groups()[i];
+      number[i] = boxes.size();
+      boxes.push_back({title(g), fmt::format("{} × {}", g.count, g.wait_reason), fmt::format("#g{}", i)});
+    }
+    std::vector<graph_arrow> arrows;
+    std::size_t left_out = 0;
+    for (const auto& [pair, n] : waits_) {
+      if (drawn.count(pair.first) == 0 || drawn.count(pair.second) == 0) {
+        left_out++;
+        continue;
+      }
+      arrows.push_back({number[pair.first], number[pair.second], n == 1 ? "" : fmt::format("{}", n)});
+    }
+    put("<h2>Who waits for whom</h2>\n<p class=\"dim\">An arrow leads from who waits to the leaked one that could wake it, if "
+        "it could run. Red: a "
+        "cycle.{}</p>\n<div class=\"scroll\">",
+        left_out == 0 ? "" : fmt::format(" {} not drawn.", plural(left_out, "further wait")));
+    text_ += draw_waits(boxes, arrows);
+    put("</div>\n");
+  }
+
+  void live() {
+    struct entry {
+      std::size_t count = 0;
+      std::vector<std::uint64_t> ids;
+      std::vector<std::uintptr_t> pcs;
+    };
+    std::map<std::pair<std::string, std::vector<std::uintptr_t>>, entry> by_stack;
+    for (const profile::stack_entry& e : c_.all) {
+      if (e.state.ends_with(" (leaked)")) continue;
+      entry& x = by_stack[{e.state, e.pcs}];
+      x.count++;
+      if (x.ids.size() < most_ids && e.thread_name.empty()) x.ids.push_back(e.id);
+    }
+    std::vector<const decltype(by_stack)::value_type*> order;
+    for (const auto& one : by_stack) order.push_back(&one);
+    std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->second.count > b->second.count; });
+    put("<h2 id=\"alive\">Goroutines that are alive</h2>\n<form method=\"get\" action=\"#alive\"><label>Why is goroutine "
+        "<input name=\"why\" "
+        "inputmode=\"numeric\" value=\"{}\"> alive?</label> <button>ask</button> <span class=\"dim\">a detection of its "
+        "own</span></form>\n",
+        c_.asked == 0 ? std::string() : std::to_string(c_.asked));
+    if (!c_.answer.empty()) put("<pre>{}</pre>\n", html(c_.answer));
+    if (order.empty()) {
+      put("<p class=\"dim\">none</p>\n");
+      return;
+    }
+    put("<div class=\"scroll\"><table><tr><th>count</th><th>state</th><th>where</th><th>ids: why?</th></tr>\n");
+    for (std::size_t i = 0; i < order.size() && i < most_live_groups; i++) {
+      const auto& [key, x] = *order[i];
+      std::string where = "-";
+      if (std::vector<profile::shown_line> lines = profile::shown_lines(key.second); !lines.empty()) {
+        const profile::source_line& l = *lines.front().line;
+        where = fmt::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(l.function, 90)), html(l.file), l.line);
+      }
+      put("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"mono\">{}</td><td>", x.count, html(key.first), where);
+      for (std::size_t k = 0; k < x.ids.size() && k < 4; k++) put("<a href=\"?why={0}#alive\">{0}</a> ", x.ids[k]);
+      put("</td></tr>\n");
+    }
+    put("</table></div>\n");
+    if (order.size() > most_live_groups)
+      put("<p class=\"dim\">and {}</p>\n", plural(order.size() - most_live_groups, "further place"));
+  }
+
+  const page_content& c_;
+  std::string text_;
+  std::vector<std::size_t> parent_;
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> waits_;  // groups, how many
+  std::size_t shown_ = 0;
+};
+
+}  // namespace
+
+std::string write_page(const page_content& content) { return page(content).write(); }
+
+}  // namespace stray::serve

@@ -1,0 +1,32 @@
+// /debug/stray/: one HTML page for eyes. No scripts, nothing from outside; everything that comes from the program is escaped.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "leak/findings.h"
+#include "leak/history.h"
+#include "profile/sample.h"
+
+namespace stray::serve {
+
+struct page_content {
+  std::string program;
+  int pid = 0;
+  leak::report report;                          // of tier likely and better
+  std::shared_ptr<const leak::findings> found;  // the same detection's: who waits for whom
+  leak::history past;
+  std::vector<profile::stack_entry> all;  // goroutines that exist
+  std::uint64_t asked = 0;                // `why=ID`; 0: nobody
+  std::string answer;                     // of leak::why
+};
+
+// Wants more stack than a goroutine has (libdw).
+std::string write_page(const page_content& content);
+
+}  // namespace stray::serve
