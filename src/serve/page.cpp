@@ -91,16 +91,7 @@ const leak::frame* own_frame(const leak::group& g) {
 
 std::string title(const leak::group& g) {
   const leak::frame* f = own_frame(g);
-  if (f == nullptr) return "?";
-  std::string name;
-  int depth = 0;
-  for (char c : f->function) {  // without template arguments and parameters
-    if (c == '(' && depth == 0 && !name.empty() && !f->function.starts_with('(')) break;
-    depth += c == '<' ? 1 : 0;
-    if (depth == 0) name += c;
-    depth -= c == '>' && depth > 0 ? 1 : 0;
-  }
-  return name.empty() ? f->function : name;
+  return f == nullptr ? "?" : f->function;
 }
 
 class page {
@@ -169,10 +160,10 @@ class page {
     std::size_t bytes = 0, goroutines = 0;
     for (const profile::stack_entry& e : c_.all) goroutines += e.thread_name.empty() ? 1 : 0;
     for (const leak::group& g : r.groups()) bytes += g.bytes;
-    put("<p class=\"dim\">{} · {} in all · leaks keep {} · detection {} took {:.1f} ms, threads stood still for {:.2f} "
+    put("<p class=\"dim\">{} · {} in all{} · detection {} took {:.1f} ms, threads stood still for {:.2f} "
         "ms</p>\n",
-        utc(r.taken()), plural(goroutines, "goroutine"), size(bytes), r.generation(),
-        std::chrono::duration<double, std::milli>(r.elapsed()).count(),
+        utc(r.taken()), plural(goroutines, "goroutine"), bytes == 0 ? std::string() : " · leaks keep " + size(bytes),
+        r.generation(), std::chrono::duration<double, std::milli>(r.elapsed()).count(),
         std::chrono::duration<double, std::milli>(r.pause()).count());
     for (const std::string& note : r.notes()) put("<p class=\"warn\">note: {}</p>\n", html(note));
   }
