@@ -54,7 +54,8 @@ def main():
         database = json.loads((build / "compile_commands.json").read_text())
     except FileNotFoundError:
         tree.finish("purity", [f"{build}/compile_commands.json is missing: run ./dev build {preset}"], "")
-    objects = ((pathlib.Path(e["file"]).resolve(), OBJECT.search(e["command"]).group(1)) for e in database)
+    made = ((e["file"], OBJECT.search(e["command"])) for e in database)  # precompiled headers are there too, and no objects
+    objects = ((pathlib.Path(file).resolve(), match.group(1)) for file, match in made if match)
     library = {source: build / obj for source, obj in objects if obj.startswith("CMakeFiles/stray")}
 
     pure, others = {}, {}
