@@ -91,6 +91,8 @@ void on_detector(const std::function<void()>& job);
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;
 
+std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "34 s", "56 min"
+std::string size_text(std::size_t bytes);
 bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
 // all: where owners and root leaks are looked up, when f is a part of it.
 report make_report(const findings& f, const options& o, const findings* all = nullptr);

@@ -1,4 +1,4 @@
-// What the detections of this process have cost and found: for the index page and /metrics.
+// What the detections of this process have cost and found: for the index page, the page for eyes and /metrics.
 #pragma once
 
 #include <algorithm>
@@ -70,8 +70,8 @@ struct history {
   void add(const findings& f) noexcept;
 };
 
-// Thread-safe; a copy.
+// Any thread; a copy.
 history so_far() noexcept;
-void remember(const findings& f) noexcept;
+void remember(const findings& f) noexcept;  // the detector's thread only
 
 }  // namespace stray::leak

@@ -24,6 +24,18 @@ namespace {
 
 frame frame_of(const profile::shown_line& l) { return {l.pc, l.line->function, l.line->file, l.line->line}; }
 
+struct group_key {
+  const std::vector<std::uintptr_t>* pcs;  // the first finding's; a copy each costs more than all the rest of a report
+  leak::tier tier;
+  runtime::wait_reason waits;
+  grounds reason;
+  bool operator<(const group_key& o) const {
+    return std::tie(*pcs, tier, waits, reason) < std::tie(*o.pcs, o.tier, o.waits, o.reason);
+  }
+};
+
+}  // namespace
+
 std::string age_text(std::chrono::nanoseconds age) {
   auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
   if (ms < 10'000) return std::to_string(ms) + " ms";
@@ -36,18 +48,6 @@ std::string size_text(std::size_t bytes) {
   if (bytes < 10'000'000) return std::to_string(bytes / 1000) + " KB";
   return std::to_string(bytes / 1'000'000) + " MB";
 }
-
-struct group_key {
-  const std::vector<std::uintptr_t>* pcs;  // the first finding's; a copy each costs more than all the rest of a report
-  leak::tier tier;
-  runtime::wait_reason waits;
-  grounds reason;
-  bool operator<(const group_key& o) const {
-    return std::tie(*pcs, tier, waits, reason) < std::tie(*o.pcs, o.tier, o.waits, o.reason);
-  }
-};
-
-}  // namespace
 
 const char* to_string(tier t) noexcept {
   switch (t) {

@@ -1,7 +1,6 @@
 #include "serve/page.h"
 
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <fmt/format.h>
 #include <fstream>
@@ -17,7 +16,7 @@ namespace stray::serve {
 
 namespace {
 
-constexpr std::size_t most_groups = 200, most_boxes = 60, most_ids = 24, most_live_groups = 100;
+constexpr std::size_t most_groups = 200, most_boxes = 60, most_ids = 24, most_live_groups = 100, most_live_ids = 4;
 
 constexpr std::string_view style = R"(
 :root{color-scheme:light dark;--ink:#1c2330;--dim:#5d6778;--paper:#fff;--card:#f6f7f9;--line:#d8dce3;--bad:#b3261e;--good:#1b6e3c;--warn:#8a5a00;--link:#1f4fa8}
@@ -47,21 +46,6 @@ std::string utc(std::chrono::system_clock::time_point when) {
 }
 
 std::string plural(std::size_t n, std::string_view one) { return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s"); }
-
-std::string age(std::chrono::nanoseconds time) {
-  double s = std::chrono::duration<double>(time).count();
-  if (s < 10) return fmt::format("{:.0f} ms", s * 1000);
-  if (s < 600) return fmt::format("{:.0f} s", s);
-  if (s < 36'000) return fmt::format("{:.0f} min", s / 60);
-  return fmt::format("{:.1f} h", s / 3600);
-}
-
-std::string size(std::size_t bytes) {
-  double n = static_cast<double>(bytes);
-  if (n < 1e4) return fmt::format("{} bytes", bytes);
-  if (n < 1e7) return fmt::format("{:.0f} KB", n / 1e3);
-  return fmt::format("{:.0f} MB", n / 1e6);
-}
 
 // The lines around, if the file is there.
 std::string excerpt(const leak::frame& f) {
@@ -162,7 +146,7 @@ class page {
     for (const leak::group& g : r.groups()) bytes += g.bytes;
     put("<p class=\"dim\">{} · {} in all{} · detection {} took {:.1f} ms, threads stood still for {:.2f} "
         "ms</p>\n",
-        utc(r.taken()), plural(goroutines, "goroutine"), bytes == 0 ? std::string() : " · leaks keep " + size(bytes),
+        utc(r.taken()), plural(goroutines, "goroutine"), bytes == 0 ? std::string() : " · leaks keep " + leak::size_text(bytes),
         r.generation(), std::chrono::duration<double, std::milli>(r.elapsed()).count(),
         std::chrono::duration<double, std::milli>(r.pause()).count());
     for (const std::string& note : r.notes()) put("<p class=\"warn\">note: {}</p>\n", html(note));
@@ -214,8 +198,9 @@ class page {
         "{}\">{}</span></summary>\n",
         i, shown_ <= 8 ? " open" : "", g.count, html(g.wait_reason), html(shortened(title(g), 80)),
         g.tier == leak::tier::likely ? "warn" : "bad", leak::to_string(g.tier));
-    put("<p>{}</p>\n<p class=\"dim\">blocked for {} · keeps {}", html(g.cause), age(g.age_max), size(g.bytes));
-    if (g.heap_bytes != 0) put(", of that {} of heap", size(g.heap_bytes));
+    put("<p>{}</p>\n<p class=\"dim\">blocked for {} · keeps {}", html(g.cause), leak::age_text(g.age_max),
+        leak::size_text(g.bytes));
+    if (g.heap_bytes != 0) put(", of that {} of heap", leak::size_text(g.heap_bytes));
     if (g.victims != 0) put(" · {} leaked only because of this", plural(g.victims, "other"));
     put("</p>\n");
     if (const leak::frame* f = own_frame(g)) text_ += excerpt(*f);
@@ -269,15 +254,14 @@ class page {
   void live() {
     struct entry {
       std::size_t count = 0;
-      std::vector<std::uint64_t> ids;
-      std::vector<std::uintptr_t> pcs;
+      std::vector<std::uint64_t> ids;  // some
     };
     std::map<std::pair<std::string, std::vector<std::uintptr_t>>, entry> by_stack;
     for (const profile::stack_entry& e : c_.all) {
       if (e.state.ends_with(" (leaked)")) continue;
       entry& x = by_stack[{e.state, e.pcs}];
       x.count++;
-      if (x.ids.size() < most_ids && e.thread_name.empty()) x.ids.push_back(e.id);
+      if (x.ids.size() < most_live_ids && e.thread_name.empty()) x.ids.push_back(e.id);
     }
     std::vector<const decltype(by_stack)::value_type*> order;
     for (const auto& one : by_stack) order.push_back(&one);
@@ -301,7 +285,7 @@ class page {
         where = fmt::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(l.function, 90)), html(l.file), l.line);
       }
       put("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"mono\">{}</td><td>", x.count, html(key.first), where);
-      for (std::size_t k = 0; k < x.ids.size() && k < 4; k++) put("<a href=\"?why={0}#alive\">{0}</a> ", x.ids[k]);
+      for (std::uint64_t id : x.ids) put("<a href=\"?why={0}#alive\">{0}</a> ", id);
       put("</td></tr>\n");
     }
     put("</table></div>\n");
