@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <dwarf.h>
 #include <filesystem>
+#include <utility>
 
 #include "profile/dwarf_name.h"
 
@@ -65,48 +66,86 @@ const dwarf_index::span* dwarf_index::find(const std::vector<span>& spans, std::
   return nullptr;
 }
 
-dwarf_index::dwarf_index(Dwarf* dwarf) {
-  if (dwarf == nullptr) return;
-  Dwarf_CU* cu = nullptr;
-  Dwarf_Half version = 0;
+dwarf_index::unit& dwarf_index::unit_of(Dwarf_CU* cu) {
+  auto [at, fresh] = units_.try_emplace(cu);
+  unit& u = at->second;
+  if (!fresh) return u;
+  Dwarf_Die split{};
   std::uint8_t type = 0;
-  Dwarf_Die die, split;
-  while (dwarf_get_units(dwarf, cu, &cu, &version, &type, &die, &split) == 0) {
+  if (dwarf_cu_info(cu, nullptr, &type, &u.die, &split, nullptr, nullptr, nullptr) != 0) return u;
+  u.tree = type == DW_UT_skeleton && dwarf_tag(&split) == DW_TAG_compile_unit ? split : u.die;
+  if (const char* directory = text_of(&u.die, DW_AT_comp_dir)) u.directory = directory;
+  return u;
+}
+
+void dwarf_index::list_units() {
+  Dwarf_CU* cu = nullptr;
+  std::uint8_t type = 0;
+  Dwarf_Die die;
+  while (dwarf_get_units(dwarf_, cu, &cu, nullptr, &type, &die, nullptr) == 0) {
     if (type != DW_UT_compile && type != DW_UT_skeleton) continue;
-    std::size_t owner = units_.size();
-    unit u;
-    u.die = die;
-    u.tree = type == DW_UT_skeleton && dwarf_tag(&split) == DW_TAG_compile_unit ? split : die;
-    if (const char* directory = text_of(&die, DW_AT_comp_dir)) u.directory = directory;
+    std::size_t owner = listed_.size();
+    listed_.push_back(cu);
     for_each_range(&die, [&](Dwarf_Addr lo, Dwarf_Addr hi) { unit_spans_.push_back({lo, hi, owner}); });
-    units_.push_back(std::move(u));
   }
   sort(unit_spans_);
 }
 
-void dwarf_index::walk(unit& u, Dwarf_Die* parent, int depth) {
+dwarf_index::unit* dwarf_index::unit_at(std::uintptr_t address) {
+  if (dwarf_ == nullptr) return nullptr;
+  Dwarf_Aranges* ranges = nullptr;
+  Dwarf_Off offset = 0;
+  Dwarf_Die die;
+  if (dwarf_getaranges(dwarf_, &ranges, nullptr) == 0 &&
+      dwarf_getarangeinfo(dwarf_getarange_addr(ranges, address), nullptr, nullptr, &offset) == 0 &&
+      dwarf_offdie(dwarf_, offset, &die) != nullptr && holds(&die, address))
+    return &unit_of(die.cu);
+  if (!std::exchange(all_listed_, true)) list_units();
+  const span* found = find(unit_spans_, address);
+  return found != nullptr ? &unit_of(listed_[found->owner]) : nullptr;
+}
+
+void dwarf_index::walk(unit& u, Dwarf_Die* parent, bool classes, int depth) {
   Dwarf_Die child;
   if (depth > 200 || dwarf_child(parent, &child) != 0) return;
   do {
     switch (dwarf_tag(&child)) {
       case DW_TAG_subprogram: {
+        if (dwarf_hasattr(&child, DW_AT_declaration)) break;
         std::size_t owner = u.functions.size(), before = u.spans.size();
         for_each_range(&child, [&](Dwarf_Addr lo, Dwarf_Addr hi) { u.spans.push_back({lo, hi, owner}); });
         if (u.spans.size() != before) u.functions.push_back(child);
-        [[fallthrough]];  // a local class has its member functions inside
+        walk(u, &child, true, depth + 1);  // a local class has its member functions inside
+        break;
       }
-      case DW_TAG_namespace:
-      case DW_TAG_module:
-      case DW_TAG_lexical_block:
       case DW_TAG_class_type:
       case DW_TAG_structure_type:
       case DW_TAG_union_type:
-        walk(u, &child, depth + 1);
+        if (!classes) break;
+        [[fallthrough]];
+      case DW_TAG_namespace:
+      case DW_TAG_module:
+      case DW_TAG_lexical_block:
+        walk(u, &child, classes, depth + 1);
         break;
       default:
         break;
     }
   } while (dwarf_siblingof(&child, &child) == 0);
+}
+
+const dwarf_index::span* dwarf_index::function_at(unit& u, std::uintptr_t address) {
+  for (int places = 1; places <= 2; places++) {
+    if (u.walked < places) {
+      u.functions.clear();
+      u.spans.clear();
+      walk(u, &u.tree, places == 2, 0);
+      sort(u.spans);
+      u.walked = places;
+    }
+    if (const span* found = find(u.spans, address)) return found;
+  }
+  return nullptr;
 }
 
 std::string dwarf_index::path(const unit& u, const char* file) const {
@@ -134,15 +173,10 @@ void dwarf_index::call_site(const unit& u, Dwarf_Die* inlined, source_line& line
 }
 
 std::uintptr_t dwarf_index::lines_at(std::uintptr_t address, std::vector<source_line>& lines) {
-  const span* unit_span = find(unit_spans_, address);
-  if (unit_span == nullptr) return 0;
-  unit& u = units_[unit_span->owner];
-  if (!u.walked) {
-    walk(u, &u.tree, 0);
-    sort(u.spans);
-    u.walked = true;
-  }
-  const span* where = find(u.spans, address);
+  unit* its = unit_at(address);
+  if (its == nullptr) return 0;
+  unit& u = *its;
+  const span* where = function_at(u, address);
   if (where == nullptr) return 0;
   Dwarf_Die function = u.functions[where->owner];
   std::vector<Dwarf_Die> chain{function};

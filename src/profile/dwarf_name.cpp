@@ -1,10 +1,11 @@
 // Walks scopes and sums of siblings only where the linkage name is missing.
 #include "profile/dwarf_name.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <dwarf.h>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "profile/names.h"
 
@@ -78,6 +79,22 @@ std::string closure_name(Dwarf_Die* type, Dwarf_Die* function, int count) {
   return std::string(count == 0 ? "{lambda()#" : "{lambda(...)#") + std::to_string(before + 1) + "}";
 }
 
+// The entry and those around it, innermost first, without the unit. Entries lie in the order of a walk, parents before children: of each
+// level only the siblings are stepped over, by their DW_AT_sibling. dwarf_getscopes_die visits all that stands before the entry.
+std::vector<Dwarf_Die> scopes_of(const Dwarf_Die& die) {
+  std::vector<Dwarf_Die> path;
+  Dwarf_Die at, next;
+  if (dwarf_cu_die(die.cu, &next, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr) == nullptr) return {die};
+  while (next.addr != die.addr && dwarf_child(&next, &at) == 0) {
+    do {
+      next = at;
+    } while (dwarf_siblingof(&next, &at) == 0 && at.addr <= die.addr);
+    path.push_back(next);
+  }
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
 std::string function_scope(Dwarf_Die* function) {
   if (const char* linkage = linkage_name(function)) {
     std::string text = demangle(linkage);
@@ -117,15 +134,15 @@ void name_function(Dwarf_Die* function, source_line& line) {
     if (line.start_line != 0) return;
   }
   Dwarf_Die origin = origin_of(*function);
-  Dwarf_Die* scopes = nullptr;
-  int n = dwarf_getscopes_die(&origin, &scopes);
+  std::vector<Dwarf_Die> scopes = scopes_of(origin);
+  std::size_t n = scopes.size();
   if (line.start_line == 0 && n > 1 && is_class(dwarf_tag(&scopes[1])))
     line.start_line = number_of(&scopes[1], DW_AT_decl_line);
   const char* plain = text_of(function, DW_AT_name);
   if (line.function.empty() && plain != nullptr) {
     line.system_name = plain;
     line.function = plain;
-    for (int i = 1; i < n; ++i) {
+    for (std::size_t i = 1; i < n; ++i) {
       int tag = dwarf_tag(&scopes[i]);
       const char* name = dwarf_diename(&scopes[i]);
       std::string scope;
@@ -135,7 +152,7 @@ void name_function(Dwarf_Die* function, source_line& line) {
         scope = name != nullptr ? name : "(anonymous namespace)";
       } else if (is_class(tag)) {
         Dwarf_Die* around = nullptr;
-        for (int k = i + 1; k < n && around == nullptr; ++k)
+        for (std::size_t k = i + 1; k < n && around == nullptr; ++k)
           if (dwarf_tag(&scopes[k]) == DW_TAG_subprogram) around = &scopes[k];
         int count = closure_parameters(&scopes[i]);
         scope = count >= 0 ? closure_name(&scopes[i], around, count) : name != nullptr ? name : "{unnamed}";
@@ -146,7 +163,6 @@ void name_function(Dwarf_Die* function, source_line& line) {
       if (tag == DW_TAG_subprogram && linkage_name(&scopes[i]) != nullptr) break;  // its text has the outer scopes
     }
   }
-  std::free(scopes);
 }
 
 }  // namespace stray::profile

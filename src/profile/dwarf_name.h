@@ -13,7 +13,7 @@ namespace stray::profile {
 
 // The entry that stands inside its scopes: what inlined and outlined copies of a function refer to.
 Dwarf_Die origin_of(Dwarf_Die function);
-// Sets function, system_name and start_line. May walk the whole unit (gcc's local functions): keep the answer by origin_of().addr.
+// Sets function, system_name and start_line. May step over many entries (gcc's local functions): keep the answer by origin_of().addr.
 void name_function(Dwarf_Die* function, source_line& line);
 
 }  // namespace stray::profile
