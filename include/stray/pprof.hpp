@@ -1,10 +1,13 @@
 // Profiles: the /debug/pprof/ endpoint for the unmodified `go tool pprof`, and the same bytes to a stream.
 #pragma once
 
+#include <functional>
+#include <initializer_list>
 #include <iosfwd>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,6 +37,30 @@ server serve(const std::string& address);
 // profile: "goroutineleak" or "goroutine". debug: 0 gzipped profile.proto, 1 counts, 2 stacks. Throws std::invalid_argument.
 // After an incomplete detection the profile says so: a comment of the protobuf, a line `# incomplete: REASON` of the texts.
 void write(std::string_view profile, std::ostream& out, int debug);
+
+// The running of `labels` from its constructor on; what it changes belongs to the calling goroutine or thread, which must destroy it.
+class [[nodiscard]] label_scope {
+ public:
+  explicit label_scope(std::initializer_list<std::pair<std::string_view, std::string_view>> set);
+  ~label_scope();
+  label_scope(const label_scope&) = delete;
+  label_scope& operator=(const label_scope&) = delete;
+
+ private:
+  void* before_;
+};
+
+// Calls f with these labels (key, value) added to the caller's own, and returns what it returns; a key that is there already gets the new
+// value meanwhile. Goroutines that f starts inherit them for their whole life, and so do theirs. Profiles show them (`go tool pprof -tags`,
+// `-tagfocus`), and so does leak::goroutine::labels; samples with different labels are different.
+//   stray::pprof::labels({{"route", "/buy"}}, [&] { serve(request); });
+// Any goroutine or OS thread may call it; f may block. Costs an allocation; a goroutine that is started under labels costs a reference count.
+// Throws std::bad_alloc and what f throws.
+template <class F>
+std::invoke_result_t<F> labels(std::initializer_list<std::pair<std::string_view, std::string_view>> set, F&& f) {
+  label_scope scope(set);
+  return std::invoke(std::forward<F>(f));
+}
 
 struct response {
   int status = 200;

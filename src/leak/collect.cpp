@@ -57,12 +57,14 @@ bool describe(task* t, const task* self, profile::stack_entry& e) {
   if (t == self) {
     e.state = "running";
     e.pcs = own_stack();
+    e.labels = read_labels(*t);
     return true;
   }
   if (now == state::waiting && runtime::begin_inspection(t, runtime::word::seq_of(word))) {
     e.state = runtime::text_of(t->reason);
     e.minutes = minutes_blocked(*t);
     e.pcs = read_stack(*t);
+    e.labels = read_labels(*t);
     bool asks = t->reason == runtime::wait_reason::internal;
     runtime::end_inspection(t);
     return !t->is_thread || !asks;  // nor is one that asks the detector
@@ -102,6 +104,7 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
 std::vector<profile::sample> leak_samples(const findings& f) {
   struct key {
     std::vector<std::uintptr_t> pcs;
+    std::vector<profile::label> labels;
     runtime::wait_reason waits;
     leak::tier tier;
     auto operator<=>(const key&) const = default;
@@ -110,7 +113,7 @@ std::vector<profile::sample> leak_samples(const findings& f) {
   std::map<key, std::pair<profile::sample, const finding*>> groups;
   for (const finding& x : f.list) {
     if (x.tier < tier::cycle) continue;
-    auto& [s, oldest] = groups[{x.pcs, x.waits, x.tier}];
+    auto& [s, oldest] = groups[{x.pcs, x.labels, x.waits, x.tier}];
     s.count++;
     s.bytes += static_cast<std::int64_t>(x.bytes + x.heap_bytes);
     if (oldest == nullptr || x.age_ns > oldest->age_ns) oldest = &x;
@@ -119,6 +122,7 @@ std::vector<profile::sample> leak_samples(const findings& f) {
   for (auto& [k, entry] : groups) {
     auto& [s, oldest] = entry;
     s.pcs = k.pcs;
+    s.labels = k.labels;
     s.wait_reason = runtime::text_of(k.waits);
     s.tier = to_string(k.tier);
     s.cause = why_of.of(*oldest);
@@ -149,15 +153,16 @@ std::map<std::string_view, std::size_t> goroutines_by_state() {
 }
 
 std::vector<profile::sample> goroutine_samples() {
-  std::map<std::vector<std::uintptr_t>, std::int64_t> counts;
+  std::map<std::pair<std::vector<std::uintptr_t>, std::vector<profile::label>>, std::int64_t> counts;
   for (profile::stack_entry& e : all_stacks(nullptr, false)) {
     if (e.pcs.empty() && e.created_by_pc != 0) e.pcs.push_back(e.created_by_pc);
-    if (!e.pcs.empty()) counts[e.pcs]++;
+    if (!e.pcs.empty()) counts[{e.pcs, e.labels}]++;
   }
   std::vector<profile::sample> out;
-  for (auto& [pcs, n] : counts) {
+  for (auto& [key, n] : counts) {
     profile::sample s;
-    s.pcs = pcs;
+    s.pcs = key.first;
+    s.labels = key.second;
     s.count = n;
     out.push_back(std::move(s));
   }

@@ -22,6 +22,7 @@ std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool l
   f.creator_id = t.creator_id;
   f.created_by = t.created_by;
   f.pcs = read_stack(t);
+  f.labels = read_labels(t);
   if (!t.is_thread) f.bytes = t.stack_hi - (t.sp & ~(base::page_size - 1));
   if (t.node_count == 1) {
     if (runtime::rule_of(t.reason) == runtime::live_rule::chan) {

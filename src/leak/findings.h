@@ -32,6 +32,7 @@ struct finding {
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
   std::vector<std::uintptr_t> pcs;
+  std::vector<profile::label> labels;    // by key
   std::string place;                     // likely: where the word or block lies; suspected: what it is compared with
   std::vector<std::uint64_t> owner_ids;  // of the lock: some of them
   std::size_t owner_count = 0;

@@ -95,7 +95,9 @@ report report_builder::build(const findings& f, const options& o, const findings
     g.heap_bytes += x.heap_bytes;
     g.victims += why_of.victims(x);
     g.age_max = std::max(g.age_max, std::chrono::nanoseconds(x.age_ns));
-    g.goroutines.push_back({x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq});
+    goroutine& one = g.goroutines.emplace_back();
+    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq};
+    for (const profile::label& l : x.labels) one.labels.emplace_back(l.key, l.value);
     const finding*& first = oldest[k];
     if (first == nullptr || x.age_ns > first->age_ns) first = &x;
     r.total_++;
@@ -144,6 +146,28 @@ extern "C" [[gnu::visibility("hidden"), gnu::used]] report* stray_find(report* r
 }
 [[gnu::naked]] report find(const options&) { STRAY_CLEAR_STACK_AND_GO_TO("stray_find"); }
 
+namespace {
+
+// One line a set of labels, the commonest first.
+void print_labels(std::ostream& out, const group& g) {
+  constexpr std::size_t most = 8;
+  std::map<std::vector<std::pair<std::string, std::string>>, std::size_t> counts;
+  for (const goroutine& one : g.goroutines) {
+    if (!one.labels.empty()) counts[one.labels]++;
+  }
+  std::vector<const decltype(counts)::value_type*> sets;
+  for (const auto& entry : counts) sets.push_back(&entry);
+  std::stable_sort(sets.begin(), sets.end(), [](auto* a, auto* b) { return a->second > b->second; });
+  for (std::size_t i = 0; i < sets.size() && i < most; i++) {
+    out << "    labels:";
+    for (const auto& [key, value] : sets[i]->first) out << " " << key << "=" << value;
+    out << (g.count == 1 ? "" : " (" + std::to_string(sets[i]->second) + ")") << "\n";
+  }
+  if (sets.size() > most) out << "    and " << sets.size() - most << " other sets of labels\n";
+}
+
+}  // namespace
+
 std::ostream& operator<<(std::ostream& out, const report& r) {
   if (r.total() == 0) {
     out << (r.complete() ? "no leaked goroutines\n" : "no leaked goroutines proven, but the detection is incomplete\n");
@@ -170,6 +194,7 @@ std::ostream& operator<<(std::ostream& out, const report& r) {
     for (std::size_t i = 0; i < g.goroutines.size() && i < 8; i++) out << " " << g.goroutines[i].id;
     if (g.goroutines.size() > 8) out << " ... (" << g.goroutines.size() - 8 << " more)";
     out << "\n";
+    print_labels(out, g);
   }
   if (!r.notes().empty()) out << "\n";
   for (const std::string& n : r.notes()) out << "note: " << n << "\n";

@@ -9,6 +9,7 @@
 #include "profile/unwind.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
+#include "runtime/labels.h"
 #include "runtime/stack.h"
 #include "runtime/worker.h"
 
@@ -41,6 +42,13 @@ std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_
 }
 
 }  // namespace
+
+std::vector<profile::label> read_labels(const runtime::task& t) {
+  std::vector<profile::label> out;
+  if (t.labels == nullptr) return out;
+  for (const auto& [key, value] : t.labels->pairs) out.push_back({key, value});
+  return out;
+}
 
 std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {
   if (t.is_thread) {

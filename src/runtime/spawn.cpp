@@ -1,12 +1,14 @@
 // go(f): a record, a closure in it, no stack yet.
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "base/check.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
+#include "runtime/labels.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
@@ -18,6 +20,8 @@ namespace stray {
 
 namespace detail {
 
+using runtime::drop_labels;
+using runtime::share_labels;
 using runtime::task;
 using runtime::worker;
 
@@ -28,6 +32,7 @@ using runtime::worker;
   t->created_by = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   task* creator = runtime::current_task_or_null();
   t->creator_id = creator != nullptr && !creator->is_thread ? creator->id : 0;
+  t->labels = creator != nullptr ? share_labels(creator->labels) : nullptr;
   t->stack_class = options.stack_size == 0 ? runtime::default_stack_class()
                                            : static_cast<std::uint8_t>(runtime::stack_class_for(options.stack_size));
   t->closure_size = ops.size;
@@ -42,6 +47,7 @@ using runtime::worker;
     try {
       t->closure_at = ::operator new(ops.size, std::align_val_t(ops.align));
     } catch (...) {
+      drop_labels(std::exchange(t->labels, nullptr));
       runtime::free_task(w, t);
       throw;
     }
@@ -66,6 +72,7 @@ void spawn_commit(const spawn_slot& slot) noexcept {
 void spawn_abandon(const spawn_slot& slot) noexcept {
   auto* t = static_cast<task*>(slot.record);
   if (t->closure_at != t->closure) ::operator delete(t->closure_at, std::align_val_t(t->closure_align));
+  drop_labels(std::exchange(t->labels, nullptr));
   runtime::free_task(runtime::current_worker(), t);
 }
 
@@ -90,6 +97,7 @@ namespace runtime {
 
 void retire(task* t) noexcept {
   if (t->holds.any()) end_holds(t->holds, t->id);
+  if (t->labels != nullptr) drop_labels(std::exchange(t->labels, nullptr));
   worker* w = current_worker();
   if (t->bound != nullptr) {  // ended without unlock_os_thread
     t->bound = nullptr;

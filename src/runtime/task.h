@@ -79,6 +79,7 @@ constexpr std::uint64_t seq_of(std::uint64_t w) noexcept { return w >> 8; }
 constexpr std::uint64_t with(std::uint64_t w, state s) noexcept { return (w & ~state_mask) | static_cast<std::uint64_t>(s); }
 }  // namespace word
 
+struct label_list;
 struct task;
 struct worker;
 
@@ -131,6 +132,7 @@ struct alignas(64) task {
   std::atomic<int> tid{0};  // threads only
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0;               // return address in go's caller
+  label_list* labels = nullptr;                // labels.h
   std::atomic<std::uint64_t> thread_start{0};  // field 22 of /proc/self/task/TID/stat
   std::atomic<std::uint32_t> futex{0};         // threads only
   std::uint32_t closure_size = 0, closure_align = 0;

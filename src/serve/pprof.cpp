@@ -14,6 +14,7 @@
 #include "leak/findings.h"
 #include "leak/history.h"
 #include "profile/formats.h"
+#include "runtime/labels.h"
 #include "runtime/park.h"
 #include "serve/http.h"
 #include "serve/metrics.h"
@@ -96,6 +97,10 @@ server& server::operator=(server&&) noexcept = default;
 server::~server() = default;
 int server::port() const noexcept { return state_ != nullptr ? state_->http.port() : 0; }
 void server::detach() noexcept { state_.release(); }
+
+label_scope::label_scope(std::initializer_list<std::pair<std::string_view, std::string_view>> set)
+    : before_(runtime::push_labels({set.begin(), set.size()})) {}
+label_scope::~label_scope() { runtime::restore_labels(static_cast<runtime::label_list*>(before_)); }
 
 server serve(const std::string& address) { return server(std::make_unique<server::state>(address)); }
 

@@ -1,0 +1,51 @@
+#include "runtime/labels.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/current.h"
+
+using namespace stray::runtime;
+
+namespace {
+
+using pairs = std::vector<std::pair<std::string, std::string>>;
+
+pairs now() { return current_task()->labels == nullptr ? pairs() : current_task()->labels->pairs; }
+
+label_list* push(std::initializer_list<std::pair<std::string_view, std::string_view>> more) {
+  return push_labels({more.begin(), more.size()});
+}
+
+TEST(labels, are_sorted_replaced_and_restored) {
+  label_list* outer = push({{"route", "/buy"}, {"a", "1"}});
+  EXPECT_EQ(outer, nullptr);
+  EXPECT_EQ(now(), (pairs{{"a", "1"}, {"route", "/buy"}}));
+  label_list* before = push({{"route", "/sell"}, {"z", ""}});
+  EXPECT_EQ(now(), (pairs{{"a", "1"}, {"route", "/sell"}, {"z", ""}}));
+  EXPECT_EQ(before->pairs, (pairs{{"a", "1"}, {"route", "/buy"}})) << "the outer list is untouched: others share it";
+  restore_labels(before);
+  EXPECT_EQ(now(), (pairs{{"a", "1"}, {"route", "/buy"}}));
+  restore_labels(outer);
+  EXPECT_EQ(now(), pairs());
+}
+
+TEST(labels, a_goroutine_keeps_those_of_its_start) {
+  label_list* before = push({{"k", "v"}});
+  label_list* list = current_task()->labels;
+  std::atomic<bool> go_on{false};
+  pairs seen;
+  stray::go([&] {
+    while (!go_on) stray::yield();
+    seen = now();
+  });
+  EXPECT_EQ(list->holders.load(), 2u);
+  share_labels(list);
+  restore_labels(before);
+  go_on = true;
+  while (stray::num_goroutine() != 0) stray::yield();
+  EXPECT_EQ(seen, (pairs{{"k", "v"}}));
+  EXPECT_EQ(list->holders.load(), 1u) << "it has ended, and only we are left";
+  drop_labels(list);
+}
+
+}  // namespace
