@@ -51,7 +51,9 @@ struct goroutine {
   bool thread = false;   // an OS thread blocked in a primitive
   std::vector<std::pair<std::string, std::string>> labels;
   std::chrono::nanoseconds age{0};
-  std::uint64_t wait = 0;  // number of its wait: as long as it is the same, it has not woken in between
+  std::uint64_t wait = 0;      // number of its wait: as long as it is the same, it has not woken in between
+  std::size_t bytes = 0;       // stack in use, and heap_bytes
+  std::size_t heap_bytes = 0;  // blocks that only this one leads to
 };
 
 // Goroutines with identical stacks.
@@ -66,8 +68,8 @@ struct group {
   // that one is blocked, the root leak behind a victim, a cycle as a cycle.
   std::string cause;
   std::chrono::nanoseconds age_max{0};
-  std::size_t bytes = 0;       // stacks in use, and heap_bytes
-  std::size_t heap_bytes = 0;  // blocks that only one member leads to: what would be free without the leak, at least
+  std::size_t bytes = 0;       // of all members
+  std::size_t heap_bytes = 0;  // of all members: what would be free without the leak, at least
   std::size_t victims = 0;     // others that are leaked only because of these: root leaks first
   std::vector<leak::goroutine> goroutines;
   std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
@@ -83,6 +85,10 @@ class report {
   // By count descending, then stack.
   const std::vector<group>& groups() const& noexcept { return groups_; }
   std::vector<group> groups() && { return std::move(groups_); }
+
+  // The same detection with those goroutines only that `keep` accepts; groups without any go. Causes and victims stay as they are.
+  //   stray::leak::reclaim(r.only([&](const auto&, const stray::leak::goroutine& g) { return g.id == mine; }));
+  report only(const std::function<bool(const group&, const goroutine&)>& keep) const;
 
   std::chrono::nanoseconds pause() const noexcept { return pause_; }  // threads stood still for so long
   std::chrono::nanoseconds elapsed() const noexcept { return elapsed_; }
@@ -105,6 +111,7 @@ class report {
 report find(const options& o = {});
 
 std::ostream& operator<<(std::ostream& out, const report& r);
+std::ostream& operator<<(std::ostream& out, const group& g);
 
 // The end of on_leak: the destructor ends the calls. It waits for one that is running, unless that is what destroys it.
 class [[nodiscard]] subscription {

@@ -2,7 +2,7 @@
 //
 // 1. Addresses of the program's memory are never kept as they are: a report that lies about must keep nothing alive.
 // 2. A leak is a root, or the victim of another one: then the text names whom it waits for, and the root behind that.
-// Runs where libdw has room (on_large_stack); allocates.
+// Runs where libdw has room (on_detector); allocates.
 #pragma once
 
 #include <cstdint>

@@ -396,11 +396,6 @@ std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log
   return answer_of(r);
 }
 
-void on_large_stack(const std::function<void()>& job) {
-  if (runtime::current_worker() == nullptr) return job();
-  on_detector(job);
-}
-
 void on_detector(const std::function<void()>& job) {
   request r;
   r.job = &job;

@@ -242,7 +242,10 @@ void choose(const report& r, const findings& second, const reclaim_options& o, b
   std::vector<std::size_t> taken;
   std::shared_ptr<const findings> second = detect({}, o.pause_budget.count());
   out.notes = second->notes;
-  on_detector([&] { choose(r, *second, o, of.get(), out, taken); });
+  on_detector([&] {
+    choose(r, *second, o, of.get(), out, taken);
+    second.reset();
+  });
   time_point end = detail::timer_after(o.wait.count() > 0 ? o.wait.count() : 0);
   for (std::size_t n = taken.size(); n != 0; n--) {
     if (!of->ended.try_acquire_for(end - detail::timer_after(0))) break;

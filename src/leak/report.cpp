@@ -96,7 +96,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     g.victims += why_of.victims(x);
     g.age_max = std::max(g.age_max, std::chrono::nanoseconds(x.age_ns));
     goroutine& one = g.goroutines.emplace_back();
-    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq};
+    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq, x.bytes + x.heap_bytes, x.heap_bytes};
     for (const profile::label& l : x.labels) one.labels.emplace_back(l.key, l.value);
     const finding*& first = oldest[k];
     if (first == nullptr || x.age_ns > first->age_ns) first = &x;
@@ -121,6 +121,26 @@ report report_builder::build(const findings& f, const options& o, const findings
   return r;
 }
 
+report report::only(const std::function<bool(const group&, const goroutine&)>& keep) const {
+  report r = *this;
+  r.total_ = 0;
+  for (group& g : r.groups_) {
+    std::erase_if(g.goroutines, [&](const goroutine& one) { return !keep(g, one); });
+    g.count = g.goroutines.size();
+    g.bytes = g.heap_bytes = 0;
+    g.age_max = {};
+    for (const goroutine& one : g.goroutines) {
+      g.bytes += one.bytes;
+      g.heap_bytes += one.heap_bytes;
+      g.age_max = std::max(g.age_max, one.age);
+    }
+    r.total_ += g.count;
+  }
+  std::erase_if(r.groups_, [](const group& g) { return g.count == 0; });
+  std::stable_sort(r.groups_.begin(), r.groups_.end(), [](const group& a, const group& b) { return a.count > b.count; });
+  return r;
+}
+
 report make_report(const findings& f, const options& o, const findings* all) {
   return report_builder::build(f, o, all != nullptr ? *all : f);
 }
@@ -128,15 +148,22 @@ report make_report(const findings& f, const options& o, const findings* all) {
 namespace {
 [[gnu::noinline]] report find_now(const options& o) {
   if (!runtime::started()) return make_report(findings{}, o);
+  constexpr std::size_t copied_up_to = 10'000;
   std::shared_ptr<const findings> f = detect({}, o.pause_budget.count());
-  if (o.min_tier == tier::suspected) {
-    auto more = std::make_shared<findings>(*f);
-    std::vector<finding> old = suspects(*f, o.min_age.count() > 0 ? o.min_age.count() : usual_floor_ns);
-    more->list.insert(more->list.end(), std::make_move_iterator(old.begin()), std::make_move_iterator(old.end()));
-    f = more;
-  }
-  report r;
-  on_large_stack([&] { r = make_report(*f, o); });
+  report made;
+  on_detector([&] {
+    if (o.min_tier == tier::suspected) {
+      auto more = std::make_shared<findings>(*f);
+      std::vector<finding> old = suspects(*f, o.min_age.count() > 0 ? o.min_age.count() : usual_floor_ns);
+      more->list.insert(more->list.end(), std::make_move_iterator(old.begin()), std::make_move_iterator(old.end()));
+      f = more;
+    }
+    made = make_report(*f, o);
+    f.reset();
+  });
+  if (made.total() > copied_up_to) return made;
+  report r = made;
+  on_detector([&] { made = report(); });
   return r;
 }
 }  // namespace
@@ -168,6 +195,28 @@ void print_labels(std::ostream& out, const group& g) {
 
 }  // namespace
 
+std::ostream& operator<<(std::ostream& out, const group& g) {
+  out << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
+  for (const frame& f : g.stack) {
+    out << "    " << f.function << "\n";
+    if (!f.file.empty()) out << "        " << f.file << ":" << f.line << "\n";
+  }
+  if (!g.created_by.function.empty()) {
+    out << "    created by " << g.created_by.function;
+    if (g.creator_id != 0) out << " in goroutine " << g.creator_id;
+    out << "\n";
+    if (!g.created_by.file.empty()) out << "        " << g.created_by.file << ":" << g.created_by.line << "\n";
+  }
+  out << "    why: " << g.cause << "\n";
+  if (g.heap_bytes != 0) out << "    keeps " << size_text(g.heap_bytes) << " of heap memory\n";
+  out << "    " << (g.goroutines.size() > 0 && g.goroutines[0].thread ? "threads" : "goroutines");
+  for (std::size_t i = 0; i < g.goroutines.size() && i < 8; i++) out << " " << g.goroutines[i].id;
+  if (g.goroutines.size() > 8) out << " ... (" << g.goroutines.size() - 8 << " more)";
+  out << "\n";
+  print_labels(out, g);
+  return out;
+}
+
 std::ostream& operator<<(std::ostream& out, const report& r) {
   if (r.total() == 0) {
     out << (r.complete() ? "no leaked goroutines\n" : "no leaked goroutines proven, but the detection is incomplete\n");
@@ -175,27 +224,7 @@ std::ostream& operator<<(std::ostream& out, const report& r) {
     out << r.total() << (r.total() == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << r.groups().size()
         << (r.groups().size() == 1 ? " group" : " groups") << (r.complete() ? "\n" : "; the detection is incomplete\n");
   }
-  for (const group& g : r.groups()) {
-    out << "\n"
-        << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
-    for (const frame& f : g.stack) {
-      out << "    " << f.function << "\n";
-      if (!f.file.empty()) out << "        " << f.file << ":" << f.line << "\n";
-    }
-    if (!g.created_by.function.empty()) {
-      out << "    created by " << g.created_by.function;
-      if (g.creator_id != 0) out << " in goroutine " << g.creator_id;
-      out << "\n";
-      if (!g.created_by.file.empty()) out << "        " << g.created_by.file << ":" << g.created_by.line << "\n";
-    }
-    out << "    why: " << g.cause << "\n";
-    if (g.heap_bytes != 0) out << "    keeps " << size_text(g.heap_bytes) << " of heap memory\n";
-    out << "    " << (g.goroutines.size() > 0 && g.goroutines[0].thread ? "threads" : "goroutines");
-    for (std::size_t i = 0; i < g.goroutines.size() && i < 8; i++) out << " " << g.goroutines[i].id;
-    if (g.goroutines.size() > 8) out << " ... (" << g.goroutines.size() - 8 << " more)";
-    out << "\n";
-    print_labels(out, g);
-  }
+  for (const group& g : r.groups()) out << "\n" << g;
   if (!r.notes().empty()) out << "\n";
   for (const std::string& n : r.notes()) out << "note: " << n << "\n";
   return out;

@@ -46,7 +46,7 @@ std::vector<std::uintptr_t> walk(const profile::registers& regs, profile::stack_
 std::vector<profile::label> read_labels(const runtime::task& t) {
   std::vector<profile::label> out;
   if (t.labels == nullptr) return out;
-  for (const auto& [key, value] : t.labels->pairs) out.push_back({key, value});
+  t.labels->each([&](std::string_view key, std::string_view value) { out.push_back({std::string(key), std::string(value)}); });
   return out;
 }
 

@@ -241,7 +241,7 @@ TEST(find, shares_one_detection) {
   std::uint64_t before = stray::leak::find().generation();
   std::atomic<bool> free{false}, busy{false};
   stray::go([&] {
-    stray::leak::on_large_stack([&] {  // on the detector's thread
+    stray::leak::on_detector([&] {  // on the detector's thread
       busy = true;
       while (!free) std::this_thread::yield();
     });

@@ -4,6 +4,7 @@
 
 #include <stray/go.hpp>
 #include <stray/panic.hpp>
+#include "base/clock.h"
 #include "base/stale_words.h"
 #include "base/sync_shim.h"
 #include "runtime/current.h"
@@ -26,23 +27,45 @@ std::size_t parked_now() noexcept {
   return n;
 }
 
+// Goroutines that run or are about to, without the caller.
+std::size_t busy_now() noexcept {
+  using runtime::state;
+  std::size_t n = 0;
+  base::slab<runtime::task>& all = runtime::tasks();
+  const runtime::task* self = runtime::current_task_or_null();
+  for (std::size_t i = 1; i < all.used(); i++) {
+    runtime::task* t = all.at(i);
+    state now = t->current_state();
+    n += !t->is_thread && t != self && now != state::free && now != state::dead && now != state::init && now != state::waiting;
+  }
+  return n;
+}
+
 // Between a test's scene and its report: what the scene left on this stack would hide its leak.
-template <class Count>
-[[gnu::noinline]] void until(std::size_t n, Count count) {
+template <class Done>
+[[gnu::noinline]] bool until(Done done, std::int64_t limit_ns) {
   base::clear_stack_below();
-  while (count() < n) {
+  const std::int64_t end = limit_ns < 0 ? 0 : base::now_ns() + limit_ns;
+  while (!done()) {
+    if (limit_ns >= 0 && base::now_ns() >= end) return false;
     if (runtime::current_worker() != nullptr) {
       yield();
     } else {
       base::nap(100'000);
     }
   }
+  return true;
 }
 }  // namespace
 
-void until_parked(std::size_t n) { until(n, parked_now); }
+void until_parked(std::size_t n) {
+  until([n] { return parked_now() >= n; }, -1);
+}
 void until_pending(std::size_t n) {
-  until(n, [] { return std::size_t{runtime::timers().size.load()}; });
+  until([n] { return runtime::timers().size.load() >= n; }, -1);
+}
+bool detail::until_settled_ns(std::int64_t limit_ns) {
+  return until([] { return busy_now() == 0; }, limit_ns);
 }
 
 fake_clock::fake_clock() {

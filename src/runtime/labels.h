@@ -2,23 +2,34 @@
 //
 // 1. task::labels is written before the task is visible, and by its own task while that runs; others read it behind the inspecting bit.
 // 2. Each pointer in a task, and in a label_scope (pprof.hpp), is one holder; the last one frees the list.
+// 3. A list is one block without gaps, zeroed: the tracer reaches it, and what the block's last owner left there would keep leaks alive.
+//    Rejected: a vector of pairs of strings, which leave up to 15 bytes of each short string as they were.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "runtime/task.h"
 
 namespace stray::runtime {
 
 struct label_list {
-  std::atomic<std::uint32_t> holders{1};
-  std::vector<std::pair<std::string, std::string>> pairs;  // by key, each key once
+  std::atomic<std::uint32_t> holders;
+  std::uint32_t count;
+  struct sizes {
+    std::uint32_t key, value;
+  } of[];  // `count` of them, then the text of all, in order
+
+  // f(key, value), by key, each key once.
+  template <class F>
+  void each(F f) const {
+    const char* at = reinterpret_cast<const char*>(of + count);
+    for (std::uint32_t i = 0; i < count; at += of[i].key + of[i].value, i++)
+      f(std::string_view(at, of[i].key), std::string_view(at + of[i].key, of[i].value));
+  }
 };
 
 inline label_list* share_labels(label_list* l) noexcept {

@@ -30,7 +30,7 @@ class live_collector final : public serve::collector {
   profile::collection<profile::sample> samples(std::string_view profile) override {
     profile::collection<profile::sample> out;
     std::shared_ptr<const leak::findings> found = profile == "goroutineleak" ? leak::detect() : nullptr;
-    leak::on_large_stack([&] { out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
+    leak::on_detector([&] { out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
     out.incomplete = reasons(found);
     return out;
   }
@@ -64,7 +64,7 @@ class live_collector final : public serve::collector {
     c.all = leak::all_stacks(c.found.get(), false);
     c.past = leak::so_far();
     std::string text;
-    leak::on_large_stack([&] {
+    leak::on_detector([&] {
       c.report = leak::make_report(*c.found, {.min_tier = leak::tier::likely});
       text = serve::write_page(c);
     });
@@ -120,10 +120,12 @@ namespace {
     samples = the_collector.samples(name);
   }
   std::string bytes;
-  leak::on_large_stack([&] {
+  leak::on_detector([&] {
     bytes = debug == 2   ? profile::write_stacks(stacks.list, stacks.incomplete)
             : debug == 1 ? profile::write_counts(name, samples.list, samples.incomplete)
                          : profile::write_proto(name, samples.list, leaks, 0, samples.incomplete);
+    stacks = {};
+    samples = {};
   });
   out << bytes;
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include <stray/detail/duration.hpp>
 #include <stray/go.hpp>
@@ -13,6 +14,10 @@ namespace stray::testing {
 void until_parked(std::size_t n);
 // Waits until at least n timers are pending: sleeps and time-outs of goroutines and OS threads, timers, tickers, deadlines of contexts.
 void until_pending(std::size_t n);
+// Waits until every goroutine but the caller is blocked, asleep or at its end, and says whether they were so within the limit. Those that get
+// woken at the same moment may be missed: for what wakes by itself wait with until_parked or until_pending.
+template <class Rep, class Period>
+bool until_settled(const std::chrono::duration<Rep, Period>& limit);
 
 // While one exists, time stands still for sleep, time-outs, timers, tickers and the deadlines of contexts, in goroutines and OS threads
 // alike, and moves only by advance(). It begins at the time of its construction. What is pending then waits for advance(), too; what is
@@ -31,11 +36,19 @@ class fake_clock {
   // need functions of after_func). One caller at a time; any goroutine or OS thread.
   template <class Rep, class Period>
   void advance(const std::chrono::duration<Rep, Period>& d) {
-    advance_ns(detail::wait_ns(d));
+    advance_ns(stray::detail::wait_ns(d));
   }
 
  private:
   void advance_ns(std::int64_t ns);
 };
+
+namespace detail {
+bool until_settled_ns(std::int64_t limit_ns);
+}
+template <class Rep, class Period>
+bool until_settled(const std::chrono::duration<Rep, Period>& limit) {
+  return detail::until_settled_ns(stray::detail::wait_ns(limit));
+}
 
 }  // namespace stray::testing
