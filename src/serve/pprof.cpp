@@ -54,6 +54,7 @@ class live_collector final : public serve::collector {
     if (detect) leak::detect();
     return serve::write_metrics({leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts()});
   }
+  std::optional<std::string> why(std::uint64_t goroutine) override { return leak::why(goroutine); }
   std::optional<std::string> page(std::uint64_t why) override {
     serve::page_content c;
     c.program = program_invocation_short_name;

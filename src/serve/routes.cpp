@@ -144,6 +144,12 @@ response dispatch(collector& source, std::string_view target, const wait_functio
     r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
     return r;
   }
+  if (*path == "/debug/stray/why") {
+    std::int64_t id = query(raw_query).number("id");
+    if (id <= 0) return error(400, "id must be the number of a goroutine: /debug/stray/why?id=5", false);
+    auto text = source.why(static_cast<std::uint64_t>(id));
+    return text ? answer(std::move(*text)) : not_found();
+  }
   if (!path->starts_with(root)) return not_found();
   std::string_view name = std::string_view(*path).substr(root.size());
   if (name.empty()) return answer(index_page(source), "text/html; charset=utf-8");

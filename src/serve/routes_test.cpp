@@ -52,6 +52,9 @@ struct fake_collector : collector {
     if (detect) ++collections;
     return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt;
   }
+  std::optional<std::string> why(std::uint64_t id) override {
+    return with_extras ? std::optional<std::string>("of " + std::to_string(id) + "\n") : std::nullopt;
+  }
 };
 
 std::string header(const response& r, std::string_view name) {
@@ -220,6 +223,11 @@ TEST_F(routes, extras_are_served_when_provided) {
   EXPECT_EQ(source.collections, 0) << "a scrape runs no detection";
   EXPECT_EQ(get("/metrics?detect=1").body, "stray_goroutines 1\n");
   EXPECT_EQ(source.collections, 1);
+  EXPECT_EQ(get("/debug/stray/why?id=17").body, "of 17\n");
+  for (const char* wrong : {"/debug/stray/why", "/debug/stray/why?id=0", "/debug/stray/why?id=-3", "/debug/stray/why?id=x"}) {
+    EXPECT_EQ(get(wrong).status, 400) << wrong;
+    EXPECT_EQ(get(wrong).body, "id must be the number of a goroutine: /debug/stray/why?id=5\n") << wrong;
+  }
 }
 
 TEST_F(routes, cmdline_and_symbol) {

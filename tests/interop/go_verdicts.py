@@ -1,19 +1,16 @@
 #!/usr/bin/env python3
 """What `./dev case NAME --go` shows is what Go says: each shape of go/shapes.go finds as many as its table has, and has a case of ours."""
 # subject: all
-import os
 import subprocess
 import sys
 import tempfile
 
-from program import ROOT, check, find_go, run, same
+from program import ROOT, build_shapes, check, run, same
 
 
 def test(_subject):
     with tempfile.TemporaryDirectory() as folder:
-        exe = os.path.join(folder, "shapes")
-        env = dict(os.environ, GOFLAGS="-mod=mod", GOEXPERIMENT="goroutineleakprofile")
-        subprocess.run([find_go(), "build", "-o", exe, str(ROOT / "tests/interop/go/shapes.go")], env=env, check=True)
+        exe = build_shapes(folder)
 
         def lines(*arguments):
             return subprocess.run([exe, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout.splitlines()

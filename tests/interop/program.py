@@ -68,6 +68,14 @@ def find_go():
     skip(f"no Go 1.{GO_MINOR} or later in STRAY_GO, PATH, /usr/local/go or build/go")
 
 
+def build_shapes(folder):
+    """The program of go/shapes.go."""
+    exe = os.path.join(folder, "shapes")
+    env = dict(os.environ, GOFLAGS="-mod=mod", GOEXPERIMENT="goroutineleakprofile")
+    subprocess.run([find_go(), "build", "-o", exe, str(ROOT / "tests/interop/go/shapes.go")], env=env, check=True)
+    return exe
+
+
 def pprof(*arguments):
     """What `go tool pprof` prints. It must succeed."""
     done = pprof_run(*arguments)

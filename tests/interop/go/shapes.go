@@ -1,6 +1,7 @@
 // The shapes of some of our cases in Go, for `./dev case NAME --go`: what does Go's own goroutineleak profile say of the same program?
 //
 //	shapes NAME    runs it, prints the profile (debug=1) and, as its last line, `found N`
+//	shapes NAME FILE    also writes it (debug=0) to the file
 //	shapes         prints `NAME N` a line: how many of its goroutines Go 1.26 reports (tests/interop/go_verdicts.py runs them all)
 //
 // Build with GOEXPERIMENT=goroutineleakprofile.
@@ -239,6 +240,14 @@ func main() {
 			os.Exit(1)
 		}
 		profile.WriteTo(os.Stdout, 1)
+		if len(os.Args) > 2 {
+			file, err := os.Create(os.Args[2])
+			if err != nil {
+				panic(err)
+			}
+			defer file.Close()
+			profile.WriteTo(file, 0)
+		}
 		fmt.Println("found", profile.Count())
 		return
 	}

@@ -1,0 +1,15 @@
+// Where profiles come from: endpoints, processes, files.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace stray::cli {
+
+// A target is http://HOST:PORT, HOST:PORT or :PORT of an endpoint (also with the path of a profile), the PID of a process of this machine that
+// has one, or a file with a saved profile. Throws std::runtime_error that says what was tried.
+std::string fetch_profile(const std::string& target, std::chrono::seconds limit);
+// What /debug/stray/why answers for a goroutine. Not for files.
+std::string fetch_why(const std::string& target, const std::string& id, std::chrono::seconds limit);
+
+}  // namespace stray::cli
