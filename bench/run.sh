@@ -9,24 +9,25 @@
 #   ./dev bench orphans      programs of the system with a probe preloaded: how much of their heap nothing refers to
 #   ./dev bench code_bytes   bytes of code of each further chan<T>
 #   ./dev bench time         timers and contexts
+#   ./dev bench serve        the endpoint: scrapes of 2,000 healthy goroutines beside Go's, and 50 clients at a time (STRAY_LOAD_S seconds, 60)
 set -eu
 cd "$(dirname "$0")/.."
 build=${STRAY_BUILD_DIR:-build/release}
 wanted=${1:-}
 
-# Sets peer to Go's program, or to nothing.
+# Sets peer to Go's program of this name, or to nothing.
 build_peer() {
   go=${STRAY_GO:-}
   peer=
   if [ -n "$go" ]; then
-    peer=$build/bench/peer_detect
-    GOFLAGS=-mod=mod GOEXPERIMENT=goroutineleakprofile "$go" build -o "$peer" bench/peers/detect.go || peer=
+    peer=$build/bench/peer_$1
+    GOFLAGS=-mod=mod GOEXPERIMENT=goroutineleakprofile "$go" build -o "$peer" "bench/peers/$1.go" || peer=
   fi
   [ -n "$peer" ] || echo "Go >= 1.26 is not here: no figures beside ours"
 }
 
 detect() {
-  build_peer
+  build_peer detect
   rows=$(mktemp)
   for shape in "chain 1024" "graph 512" "leaked 100000" "mixed 100000"; do
     for _ in 1 2 3; do
@@ -42,7 +43,7 @@ detect() {
 
 # Go's time grows with the square of the number where it is left out: hours.
 goroutines() {
-  build_peer
+  build_peer detect
   rows=$(mktemp)
   for n in 1000 10000 100000 1000000; do
     for shape in daisy waiters leaked; do
@@ -83,10 +84,15 @@ million() {
 idle() { "$build/bench/bench_idle"; }
 code_bytes() { python3 bench/code_bytes.py "$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")"; }
 orphans() { python3 bench/orphans.py "$build/bench/libprobe_orphans.so"; }
+serve() {
+  build_peer serve
+  # shellcheck disable=SC2086
+  python3 bench/serve.py "$build/bench/bench_serve" $peer
+}
 timers() { "$build/bench/bench_time"; }
 
 found=
-for name in detect goroutines heaps million idle code_bytes orphans time; do
+for name in detect goroutines heaps million idle code_bytes orphans time serve; do
   case $name in
     *"$wanted"*)
       found=1
@@ -95,4 +101,4 @@ for name in detect goroutines heaps million idle code_bytes orphans time; do
       ;;
   esac
 done
-[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time" >&2; exit 1; }
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time serve" >&2; exit 1; }

@@ -121,6 +121,9 @@ response symbol(std::string_view raw_query) {
 }
 
 response dispatch(collector& source, std::string_view target, const wait_function& wait) {
+  // A user's own server may hand over anything (pprof::handle), and parts of the target come back in a Location.
+  for (char c : target)
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return error(400, "400 Bad Request", false);
   target = target.substr(0, target.find('#'));
   std::size_t mark = target.find('?');
   std::string_view raw_path = target.substr(0, mark),
