@@ -93,7 +93,9 @@ std::string causes::ring(const finding& f) const {
 std::string causes::why_text(const finding& f) const {
   bool shared = f.waits == runtime::wait_reason::rwmutex_rlock || f.waits == runtime::wait_reason::rwmutex_lock;
   std::string held = f.for_reading ? "held for reading by " : shared ? "held, or asked for before, by " : "held by ";
-  std::string lock = "the lock" + primitive(f) + " is " + held + owners(f);
+  bool once = f.waits == runtime::wait_reason::once_do;
+  std::string lock = once ? "the function of the once" + primitive(f) + " is being run by " + owners(f)
+                          : "the lock" + primitive(f) + " is " + held + owners(f);
   bool many = f.owner_count > 1;
   switch (f.reason) {
     case grounds::no_holder:
@@ -103,10 +105,11 @@ std::string causes::why_text(const finding& f) const {
     case grounds::owner_leaked:
       return lock + (many ? ", which are leaked too" : ", which is itself leaked");
     case grounds::owner_is_self:
+      if (once) return "it runs the function of the once" + primitive(f) + " itself: called from within its own call";
       return "it holds the lock" + primitive(f) +
              (f.for_reading ? " itself for reading: a lock cannot be upgraded" : " itself: locked twice");
     case grounds::owner_ended:
-      return lock + (many ? ", which have" : ", which has") + " ended without unlocking it";
+      return lock + (many ? ", which have" : ", which has") + " ended without " + (once ? "returning from it" : "unlocking it");
     case grounds::in_cycle:
       return "a cycle of locks: " + lock + (many ? ", which wait" : ", which waits") + " in the same cycle";
     case grounds::no_reference:

@@ -30,7 +30,7 @@ bool once::begin_blocking() {
   n->owner = self;
   n->primitive = reinterpret_cast<std::uintptr_t>(&word_);
   n->slot = nullptr;
-  runtime::prepare_wait(self, runtime::wait_reason::mutex_lock, n, 1);
+  runtime::prepare_wait(self, runtime::wait_reason::once_do, n, 1);
   bucket.push_back(n);
   bucket.lock.unlock();
   runtime::park(self);

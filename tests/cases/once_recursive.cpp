@@ -1,6 +1,6 @@
 // A function that runs once calls it again; somebody else waits for it.
-// expect: 1 initialise [sync.Mutex.Lock] cycle @inside
-// expect: 1 main::lambda [sync.Mutex.Lock] proven @outside
+// expect: 1 initialise [sync.Once.Do] cycle @inside
+// expect: 1 main::lambda [sync.Once.Do] proven @outside
 #include "report.hpp"
 
 stray::once initialised;

@@ -1,6 +1,6 @@
 // The function waits for ever, so all others do.
 // expect: 1 main::lambda::lambda [chan receive] proven @receive
-// expect: 10 main::lambda [sync.Mutex.Lock] proven @call
+// expect: 10 main::lambda [sync.Once.Do] proven @call
 #include "report.hpp"
 
 stray::once initialised;

@@ -1,5 +1,5 @@
 // A permit that nobody will release.
-// expect: 1 main::lambda [semacquire] proven @acquire
+// expect: 1 main::lambda [sync.Semaphore.Acquire] proven @acquire
 #include "report.hpp"
 
 int main() {

@@ -14,6 +14,7 @@
 namespace {
 
 stray::mutex left, right, left_locked, twice;
+stray::once initialised;
 stray::shared_mutex left_for_reading, left_for_writing;
 stray::chan<int> in_use = stray::make_chan<int>();
 
@@ -74,9 +75,12 @@ namespace shop {
 [[gnu::noinline]] void write_abandoned() {
   left_for_reading.lock();  // waits: 1 shop::write_abandoned [sync.RWMutex.Lock] proven
 }
+[[gnu::noinline]] void initialise_again() {
+  initialised.call([] {});  // waits: 1 shop::initialise_again [sync.Once.Do] cycle
+}
 [[gnu::noinline]] void acquire_slot() {
   stray::semaphore slots(0);
-  slots.acquire();  // waits: 1 shop::acquire_slot [semacquire] proven
+  slots.acquire();  // waits: 1 shop::acquire_slot [sync.Semaphore.Acquire] proven
 }
 [[gnu::noinline]] void wait_for_latch() {
   stray::latch opened(1);
@@ -107,6 +111,7 @@ namespace {
   stray::go(shop::lock_abandoned);
   stray::go(shop::read_abandoned);
   stray::go(shop::write_abandoned);
+  stray::go([] { initialised.call(shop::initialise_again); });
   stray::go(shop::acquire_slot);
   stray::go(shop::wait_for_latch);
   stray::go(shop::arrive_alone);

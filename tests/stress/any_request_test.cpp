@@ -76,8 +76,27 @@ class mutator {
  private:
   std::size_t below(std::size_t n) { return random_() % n; }
   void change(std::string& text) {
-    static constexpr std::string_view pieces[] = {"%", "%0", "%00", "%0a", "\r\n", "?", "&", "=", "+", ";", "/", "//", "..", "debug=", "seconds=",
-                                                  "-", "9223372036854775808", "0x", "why=", std::string_view("\0", 1), "\xff"};
+    static constexpr std::string_view pieces[] = {"%",
+                                                  "%0",
+                                                  "%00",
+                                                  "%0a",
+                                                  "\r\n",
+                                                  "?",
+                                                  "&",
+                                                  "=",
+                                                  "+",
+                                                  ";",
+                                                  "/",
+                                                  "//",
+                                                  "..",
+                                                  "debug=",
+                                                  "seconds=",
+                                                  "-",
+                                                  "9223372036854775808",
+                                                  "0x",
+                                                  "why=",
+                                                  std::string_view("\0", 1),
+                                                  "\xff"};
     std::size_t at = below(text.size() + 1);
     switch (below(6)) {
       case 0:
