@@ -1,0 +1,73 @@
+// A report's parts: only(), the text of a group, labels; and that a test can wait until nothing runs.
+#include <algorithm>
+#include <atomic>
+#include <gtest/gtest.h>
+#include <sstream>
+#include <string>
+
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace stray::leak {
+namespace {
+
+// Each with a channel that nobody else has, and a label.
+[[gnu::noinline]] void start(int from, int to) {
+  for (int i = from; i < to; i++) {
+    pprof::labels({{"number", std::to_string(i)}}, [] { go([c = make_chan<int>()] { c.recv(); }); });
+  }
+}
+
+std::string number_of(const goroutine& g) {
+  return g.labels.size() == 1 && g.labels[0].first == "number" ? g.labels[0].second : "?";
+}
+
+TEST(report, only_keeps_what_is_asked_for) {
+  start(0, 5);
+  testing::until_parked(5);
+  report all = find();
+  ASSERT_EQ(all.total(), 5u);
+  ASSERT_EQ(all.groups().size(), 1u);
+  report some = all.only([](const group&, const goroutine& g) { return number_of(g) == "1" || number_of(g) == "3"; });
+  EXPECT_EQ(some.total(), 2u);
+  EXPECT_EQ(some.generation(), all.generation());
+  const group& g = some.groups()[0];
+  ASSERT_EQ(g.count, 2u);
+  EXPECT_EQ(g.bytes, g.goroutines[0].bytes + g.goroutines[1].bytes);
+  EXPECT_GE(g.goroutines[0].bytes, 4096u) << "a page of stack at least";
+  EXPECT_EQ(g.age_max, std::max(g.goroutines[0].age, g.goroutines[1].age));
+  EXPECT_EQ(g.cause, all.groups()[0].cause);
+  EXPECT_EQ(all.total(), 5u) << "the report itself is as it was";
+  report none = all.only([](const group&, const goroutine&) { return false; });
+  EXPECT_EQ(none.total(), 0u);
+  EXPECT_TRUE(none.groups().empty());
+  std::ostringstream text;
+  text << some.groups()[0];
+  EXPECT_NE(text.str().find("2 x chan receive, proven"), std::string::npos) << text.str();
+  EXPECT_NE(text.str().find("    labels: number=1 (1)\n    labels: number=3 (1)\n"), std::string::npos) << text.str();
+  EXPECT_EQ(reclaim(some).count(reclaim_outcome::reclaimed), 2u) << "these, and no others";
+  EXPECT_EQ(find().total(), 3u);
+  reclaim(find());
+}
+
+TEST(until_settled, waits_for_who_is_not_at_rest) {
+  std::atomic<bool> stop{false}, late{false};
+  go([&] {
+    while (!stop) yield();
+  });
+  EXPECT_FALSE(testing::until_settled(std::chrono::milliseconds(20))) << "one still runs";
+  go([&] {
+    for (int i = 0; i < 1000; i++) yield();
+    late = true;
+  });
+  stop = true;
+  EXPECT_TRUE(testing::until_settled(std::chrono::seconds(30)));
+  EXPECT_TRUE(late);
+  std::atomic<bool> from_goroutine{false};
+  go([&] { from_goroutine = testing::until_settled(std::chrono::seconds(30)); });
+  EXPECT_TRUE(testing::until_settled(std::chrono::seconds(30)));
+  EXPECT_TRUE(from_goroutine) << "the caller does not wait for itself";
+}
+
+}  // namespace
+}  // namespace stray::leak
