@@ -111,4 +111,15 @@ def blind():
     has(text, "^stray: leaks are not checked: ", "blind")
 
 
-run({"attribution": attribution, "single": single, "allowed": allowed, "blind": blind}[sys.argv[1]])
+def sanitized():
+    """In a sanitizer's build: the tests run, EXPECT_NO_LEAKS holds, and one line says that leaks are not checked."""
+    status, text = go("ten.finishes:ten.looks_and_has_none:ten.many_come_and_go:ten.nothing_at_all", "--gtest_shuffle")
+    same(status, 0, f"status:\n{text}")
+    said = re.findall(r"^stray: leaks are not checked: the program is built with a sanitizer", text, re.M)
+    check(len(said) <= 1, f"said {len(said)} times")
+    status, text = go("ten.sleeps_on")
+    same(status, 0, f"status:\n{text}")
+    same(text.count("stray: leaks are not checked: the program is built with a sanitizer"), 1, "lines about it")
+
+
+run({"attribution": attribution, "single": single, "allowed": allowed, "blind": blind, "sanitized": sanitized}[sys.argv[1]])
