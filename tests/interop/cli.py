@@ -18,7 +18,7 @@ import tempfile
 
 from program import BUILD, LIMIT_S, ROOT, Program, build_shapes, check, get, has, run, same
 
-TOOL = BUILD / "stray"
+TOOL = BUILD / "bin/stray"
 SOURCE = ROOT / "tests/interop/cli.cpp"
 HERE, THERE = (next(n for n, line in enumerate(SOURCE.read_text().splitlines(), 1) if f"// leaks {word}" in line) for word in ("here", "there"))
 
