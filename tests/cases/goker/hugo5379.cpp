@@ -1,12 +1,12 @@
 // A page renders its content in a goroutine that keeps the content locked. Rendering asks for the page's word count, and that locks the
 // content once more, inside of `plain_init`; so the two renderers stay before `plain_init`, and the site waits for them.
 // expect: 1 Page::init_plain::lambda [sync.Mutex.Lock] cycle @content
-// expect: 2 Page::init_plain [sync.Mutex.Lock] proven @plain
+// expect: 2 Page::init_plain [sync.Once.Do] proven @plain
 // expect: 1 Site::render_pages [sync.WaitGroup.Wait] proven @wait
 // go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice; a root leak:
-// cause: is held by goroutine N, which is itself leaked; goroutine N is blocked at @content [sync.Mutex.Lock]
-// cause: it waits for goroutine N, leaked at @plain [sync.Mutex.Lock]; the root leak is goroutine N at @content [sync.Mutex.Lock]
+// cause: is being run by goroutine N, which is itself leaked; goroutine N is blocked at @content [sync.Mutex.Lock]
+// cause: it waits for goroutine N, leaked at @plain [sync.Once.Do]; the root leak is goroutine N at @content [sync.Mutex.Lock]
 #include <memory>
 #include <mutex>
 
