@@ -1,7 +1,7 @@
 // What the commands print: for people, as JSON, as SARIF.
 #pragma once
 
-#include <cstdio>
+#include <cstdint>
 #include <string>
 #include <vector>
 

@@ -1,6 +1,5 @@
 #include "cli/profile.h"
 
-#include <map>
 #include <stdexcept>
 #include <unordered_map>
 

@@ -69,7 +69,8 @@ std::vector<site> rank(const std::vector<profile>& now, const std::vector<profil
 
 std::vector<site> difference(const std::vector<profile>& old, const std::vector<profile>& now) {
   std::vector<site> out = rank(now, old, order::growth);
-  std::map<std::string, site> kept = merge(now);
+  std::set<std::string> kept;
+  for (const site& s : out) kept.insert(s.key());
   for (auto& [key, s] : merge(old)) {
     if (kept.contains(key)) continue;
     s.growth = -s.count;

@@ -34,6 +34,22 @@ struct group_key {
   }
 };
 
+// The fields that are sums over the members.
+void tally(group& g) {
+  g.count = g.goroutines.size();
+  g.bytes = g.heap_bytes = 0;
+  g.age_max = {};
+  for (const goroutine& one : g.goroutines) {
+    g.bytes += one.bytes;
+    g.heap_bytes += one.heap_bytes;
+    g.age_max = std::max(g.age_max, one.age);
+  }
+}
+
+void sort_by_count(std::vector<group>& groups) {
+  std::stable_sort(groups.begin(), groups.end(), [](const group& a, const group& b) { return a.count > b.count; });
+}
+
 }  // namespace
 
 std::string age_text(std::chrono::nanoseconds age) {
@@ -90,11 +106,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     if (!is_wanted(x, o)) continue;
     group_key k{&x.pcs, x.tier, x.waits, x.reason};
     group& g = groups[k];
-    g.count++;
-    g.bytes += x.bytes + x.heap_bytes;
-    g.heap_bytes += x.heap_bytes;
     g.victims += why_of.victims(x);
-    g.age_max = std::max(g.age_max, std::chrono::nanoseconds(x.age_ns));
     goroutine& one = g.goroutines.emplace_back();
     one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq, x.bytes + x.heap_bytes, x.heap_bytes};
     for (const profile::label& l : x.labels) one.labels.emplace_back(l.key, l.value);
@@ -104,6 +116,7 @@ report report_builder::build(const findings& f, const options& o, const findings
   }
   for (auto& [k, g] : groups) {
     const finding& first = *oldest[k];
+    tally(g);
     g.tier = k.tier;
     g.wait_reason = runtime::text_of(k.waits);
     g.pcs = *k.pcs;
@@ -117,7 +130,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     std::sort(g.goroutines.begin(), g.goroutines.end(), [](const goroutine& a, const goroutine& b) { return a.id < b.id; });
     r.groups_.push_back(std::move(g));
   }
-  std::stable_sort(r.groups_.begin(), r.groups_.end(), [](const group& a, const group& b) { return a.count > b.count; });
+  sort_by_count(r.groups_);
   return r;
 }
 
@@ -126,18 +139,11 @@ report report::only(const std::function<bool(const group&, const goroutine&)>& k
   r.total_ = 0;
   for (group& g : r.groups_) {
     std::erase_if(g.goroutines, [&](const goroutine& one) { return !keep(g, one); });
-    g.count = g.goroutines.size();
-    g.bytes = g.heap_bytes = 0;
-    g.age_max = {};
-    for (const goroutine& one : g.goroutines) {
-      g.bytes += one.bytes;
-      g.heap_bytes += one.heap_bytes;
-      g.age_max = std::max(g.age_max, one.age);
-    }
+    tally(g);
     r.total_ += g.count;
   }
   std::erase_if(r.groups_, [](const group& g) { return g.count == 0; });
-  std::stable_sort(r.groups_.begin(), r.groups_.end(), [](const group& a, const group& b) { return a.count > b.count; });
+  sort_by_count(r.groups_);
   return r;
 }
 

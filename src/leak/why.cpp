@@ -174,7 +174,10 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   path_log log{};
   std::shared_ptr<const findings> f = detect_path(id, log);
   std::string text;
-  on_detector([&] { text = answer(id, *f, log); });
+  on_detector([&] {
+    text = answer(id, *f, log);
+    f.reset();
+  });
   return text;
 }
 
