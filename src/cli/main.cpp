@@ -22,6 +22,7 @@
 #include "cli/print.h"
 #include "cli/profile.h"
 #include "cli/sites.h"
+#include "profile/names.h"
 
 namespace stray::cli {
 
@@ -37,7 +38,7 @@ struct arguments {
   std::string sort = "count", colour = "auto", site, id, shell;
   std::size_t most = 20;
   int seconds = 0, interval = 10, timeout = 30, rounds = 0;
-  bool json = false, sarif = false, fail_on_leak = false;
+  bool json = false, sarif = false, fail_on_leak = false, short_names = false;
 
   std::chrono::seconds limit() const { return std::chrono::seconds(timeout); }
 };
@@ -60,6 +61,13 @@ struct fleet {
   bool whole = true;  // each target could be read
 };
 
+void shorten(profile& p) {
+  for (leak& l : p.leaks) {
+    for (frame& f : l.stack) f.function = stray::profile::short_name(f.function);
+    l.created_by = stray::profile::short_name(l.created_by);
+  }
+}
+
 // All targets at the same time: a slow one costs its own time only.
 fleet read_all(const arguments& a, const std::vector<std::string>& targets) {
   std::vector<std::optional<profile>> read(targets.size());
@@ -69,6 +77,7 @@ fleet read_all(const arguments& a, const std::vector<std::string>& targets) {
     threads.emplace_back([&, i] {
       try {
         read[i] = read_profile(fetch_profile(targets[i], a.limit()), targets[i]);
+        if (a.short_names) shorten(*read[i]);
       } catch (const std::exception& e) {
         errors[i] = e.what();
       }
@@ -246,6 +255,7 @@ int run(int argc, char** argv) {
   auto with_output = [&](CLI::App* c, bool sarif) {
     CLI::Option* json_flag = c->add_flag("--json", a.json, "as JSON");
     if (sarif) c->add_flag("--sarif", a.sarif, "as SARIF 2.1.0, for code scanning of CI systems")->excludes(json_flag);
+    c->add_flag("--short-names", a.short_names, "functions without template arguments and parameters");
     c->add_flag("--fail-on-leak", a.fail_on_leak, "exit status 1 if there are any");
     c->add_option("--color", a.colour, "when to use colours")
         ->capture_default_str()

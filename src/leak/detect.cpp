@@ -3,13 +3,15 @@
 // 1. Without a candidate there is no snapshot; with one, only our own threads are stopped unless somebody may have leaked (look_first.h).
 // 2. The child only decides; the stacks of leaked tasks are frozen, so they are read here, behind the inspecting bit.
 // 3. A verdict whose task has moved on by then was wrong: it is dropped and counted.
-// 4. Requests that arrive while a detection runs share the next one: a report never is older than its request.
+// 4. Requests that arrive while a detection runs share the next one. One that was sent earlier than it was served (detect_since) may also
+//    get the last one, if that began since: a report never is older than its request.
 // 5. Each detection has a number; who shares one sees the same.
 // Who blocks in find() waits for an internal reason: it is never a candidate.
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -42,11 +44,14 @@ namespace {
 
 using runtime::task;
 
+constexpr std::int64_t asks_now = std::numeric_limits<std::int64_t>::max();
+
 struct request {
   request* next = nullptr;
   task* asker = nullptr;
   ablation without;
   std::int64_t pause_budget_ns = 0;
+  std::int64_t sent_ns = asks_now;             // a detection that began later may answer it
   std::uint64_t path_to = 0;                   // goroutine
   path_log* path = nullptr;                    // asked for
   const std::function<void()>* job = nullptr;  // instead of a detection
@@ -277,7 +282,14 @@ std::int64_t largest_budget(const request* list) noexcept {
   return most;
 }
 
-void serve(request* list) noexcept {
+// The last one that requests shared which may also get one that began before they were served. Kept until the next one begins or nothing has
+// been asked for 100 ms.
+struct last_shared {
+  std::shared_ptr<const findings> found;
+  std::int64_t began_ns = 0;
+};
+
+void serve(request* list, last_shared& last) noexcept {
   std::vector<int> askers;  // threads
   std::shared_ptr<const findings> shared;
   for (request* r = list; r != nullptr;) {
@@ -290,12 +302,18 @@ void serve(request* list) noexcept {
       if (r->job != nullptr) {
         (*r->job)();
       } else if (!r->plain()) {
+        last.found.reset();
         r->answer = run(r->without, askers, 0, r->path_to, r->path);
+      } else if (shared == nullptr && last.found != nullptr && r->sent_ns < last.began_ns) {
+        r->answer = last.found;
       } else {
         if (shared == nullptr) {
-          std::int64_t most = largest_budget(r);
+          last.found.reset();  // what it holds is no root in the snapshot
+          std::int64_t most = largest_budget(r), began = base::now_ns();
           shared = run({}, askers, most);
+          last.began_ns = began;
         }
+        if (r->sent_ns != asks_now) last.found = shared;
         r->answer = shared;
       }
     } catch (const std::exception& e) {
@@ -314,6 +332,7 @@ void* detector_body(void*) {
   d.tid.store(base::sys::gettid());
   runtime::register_passive_thread();
   trace::init_snapshot();
+  last_shared last;
   d.started.store(true);
   for (;;) {
     d.lock.lock();
@@ -322,10 +341,12 @@ void* detector_body(void*) {
     if (list == nullptr) d.work.store(0);
     d.lock.unlock();
     if (list == nullptr) {
-      base::futex_wait(d.work, 0);
+      constexpr timespec kept{0, 100'000'000};
+      base::futex_wait(d.work, 0, last.found != nullptr ? &kept : nullptr);
+      if (d.work.load() == 0) last.found.reset();
       continue;
     }
-    serve(list);
+    serve(list, last);
   }
   return nullptr;
 }
@@ -386,6 +407,12 @@ std::shared_ptr<const findings> detect(const ablation& without, std::int64_t pau
   request r;
   r.without = without;
   r.pause_budget_ns = pause_budget_ns;
+  return answer_of(r);
+}
+
+std::shared_ptr<const findings> detect_since(std::int64_t sent_ns) {
+  request r;
+  r.sent_ns = sent_ns;
   return answer_of(r);
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <stray/leak.hpp>
@@ -77,6 +78,9 @@ struct ablation {
 };
 // pause_budget_ns: as in options.
 std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_t pause_budget_ns = 0);
+// The same for a request that was sent at that time (base::now_ns): a detection that began since may answer it, too, while its findings
+// are kept (for some ms).
+std::shared_ptr<const findings> detect_since(std::int64_t sent_ns);
 // Not shared: also fills `out` with what keeps the goroutine alive (path.h).
 struct path_log;
 std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log& out);
@@ -94,6 +98,8 @@ void start_detector() noexcept;
 
 std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "34 s", "56 min"
 std::string size_text(std::size_t bytes);
+// "key=value key=value" and how many of the group have these labels, the commonest first.
+std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g);
 bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
 // all: where owners and root leaks are looked up, when f is a part of it.
 report make_report(const findings& f, const options& o, const findings* all = nullptr);

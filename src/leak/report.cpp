@@ -179,23 +179,28 @@ extern "C" [[gnu::visibility("hidden"), gnu::used]] report* stray_find(report* r
 }
 [[gnu::naked]] report find(const options&) { STRAY_CLEAR_STACK_AND_GO_TO("stray_find"); }
 
-namespace {
-
-// One line a set of labels, the commonest first.
-void print_labels(std::ostream& out, const group& g) {
-  constexpr std::size_t most = 8;
+std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g) {
   std::map<std::vector<std::pair<std::string, std::string>>, std::size_t> counts;
   for (const goroutine& one : g.goroutines) {
     if (!one.labels.empty()) counts[one.labels]++;
   }
-  std::vector<const decltype(counts)::value_type*> sets;
-  for (const auto& entry : counts) sets.push_back(&entry);
-  std::stable_sort(sets.begin(), sets.end(), [](auto* a, auto* b) { return a->second > b->second; });
-  for (std::size_t i = 0; i < sets.size() && i < most; i++) {
-    out << "    labels:";
-    for (const auto& [key, value] : sets[i]->first) out << " " << key << "=" << value;
-    out << (g.count == 1 ? "" : " (" + std::to_string(sets[i]->second) + ")") << "\n";
+  std::vector<std::pair<std::string, std::size_t>> sets;
+  for (const auto& [set, count] : counts) {
+    std::string text;
+    for (const auto& [key, value] : set) text.append(text.empty() ? "" : " ").append(key).append("=").append(value);
+    sets.emplace_back(std::move(text), count);
   }
+  std::stable_sort(sets.begin(), sets.end(), [](auto& a, auto& b) { return a.second > b.second; });
+  return sets;
+}
+
+namespace {
+
+void print_labels(std::ostream& out, const group& g) {
+  constexpr std::size_t most = 8;
+  std::vector<std::pair<std::string, std::size_t>> sets = label_sets(g);
+  for (std::size_t i = 0; i < sets.size() && i < most; i++)
+    out << "    labels: " << sets[i].first << (g.count == 1 ? "" : " (" + std::to_string(sets[i].second) + ")") << "\n";
   if (sets.size() > most) out << "    and " << sets.size() - most << " other sets of labels\n";
 }
 

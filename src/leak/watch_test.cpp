@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -13,6 +14,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "base/clock.h"
 #include "leak/findings.h"
 #include "leak/watch.h"
 #include "runtime/park.h"
@@ -251,6 +253,19 @@ TEST(find, shares_one_detection) {
   while (asking() < askers + 1) stray::yield();
   free = true;
   for (int i = 0; i < askers; i++) EXPECT_EQ(*answers.recv(), before + 1);
+}
+
+TEST(find, one_that_began_since_may_answer) {
+  stray::go([] {});
+  std::int64_t before = stray::base::now_ns();
+  auto used = stray::leak::detect_since(stray::base::now_ns());
+  EXPECT_EQ(stray::leak::detect_since(before), used) << "it began after the request was sent";
+  auto later = stray::leak::detect_since(stray::base::now_ns());
+  EXPECT_GT(later->generation, used->generation) << "an older one is no answer";
+  EXPECT_EQ(stray::leak::detect_since(before), later);
+  EXPECT_GT(stray::leak::detect()->generation, later->generation) << "who does not say when it was sent asks now";
+  std::weak_ptr<const stray::leak::findings> kept = stray::leak::detect_since(before);
+  while (!kept.expired()) std::this_thread::yield();  // not for long
 }
 
 TEST(find, keeps_to_the_pause_budget) {

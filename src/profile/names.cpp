@@ -1,9 +1,11 @@
 // Cuts demangled text by brackets, with care for operators whose signs are brackets. Nonsense passes uncut, never out of bounds.
 #include "profile/names.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <cxxabi.h>
+#include <iterator>
 
 namespace stray::profile {
 
@@ -83,6 +85,11 @@ std::string_view without_parameters(std::string_view text) {
   return head;
 }
 
+bool qualifiers(std::string_view text) {
+  constexpr std::string_view known[] = {"const", "volatile", "&", "&&", "const &", "const &&", "const&", "const volatile"};
+  return std::find(std::begin(known), std::end(known), text) != std::end(known);
+}
+
 std::string_view without_return_type(std::string_view text) {
   std::size_t begin = 0;
   int depth = 0;
@@ -102,14 +109,28 @@ std::string_view without_return_type(std::string_view text) {
     // The qualifiers of an enclosing function, "f() const::{lambda()#1}", are part of the scope.
     std::string_view rest = text.substr(i + 1);
     std::size_t scope = rest.find("::");
-    std::string_view qualifiers = rest.substr(0, scope == std::string_view::npos ? 0 : scope);
-    if (qualifiers == "const" || qualifiers == "volatile" || qualifiers == "&" || qualifiers == "&&" ||
-        qualifiers == "const &" || qualifiers == "const &&" || qualifiers == "const&" || qualifiers == "const volatile")
-      i += qualifiers.size();
+    std::string_view before_scope = rest.substr(0, scope == std::string_view::npos ? 0 : scope);
+    if (qualifiers(before_scope))
+      i += before_scope.size();
     else
       begin = i + 1;
   }
   return text.substr(begin);
+}
+
+// Behind the bracket that closes the one at text[at]; npos when unbalanced.
+std::size_t behind_bracket(std::string_view text, std::size_t at) {
+  int depth = 0;
+  for (std::size_t i = at; i < text.size(); ++i) {
+    if (text[i] == 'o' && operator_at(text, i)) {
+      i = after_operator(text, i) - 1;
+    } else if (text[i] == '-' && i + 1 < text.size() && text[i + 1] == '>') {
+      ++i;
+    } else if ((depth += bracket(text[i])) == 0) {
+      return i + 1;
+    }
+  }
+  return std::string_view::npos;
 }
 
 }  // namespace
@@ -142,6 +163,34 @@ std::string without_template_arguments(std::string_view name) {
     if (name[i] == '<') ++depth;
     if (depth == 0) result.push_back(name[i]);
     if (name[i] == '>' && depth > 0) --depth;
+  }
+  return result;
+}
+
+std::string short_name(std::string_view name) {
+  std::string result;
+  bool named = false;  // what is before is a name, and a bracket here begins its arguments
+  for (std::size_t i = 0; i < name.size();) {
+    std::string_view rest = name.substr(i);
+    std::size_t end = std::string_view::npos;
+    if (name[i] == 'o' && operator_at(name, i)) {
+      end = after_operator(name, i);
+      result.append(name.substr(i, end - i));
+      named = true;
+    } else if (bool tag = rest.starts_with("[abi:"); tag || (named && (name[i] == '<' || name[i] == '('))) {
+      end = behind_bracket(name, i);
+      if (end == std::string_view::npos) return std::string(name);
+      if (name[i] == '<') result.append(end == i + 2 ? "<>" : "<...>");
+      std::size_t scope = name.find("::", end);
+      if (name[i] == '(' && scope != std::string_view::npos && name[end] == ' ' &&
+          qualifiers(name.substr(end + 1, scope - end - 1)))
+        end = scope;
+    } else {
+      named = word(name[i]);
+      result.push_back(name[i]);
+      end = i + 1;
+    }
+    i = end;
   }
   return result;
 }

@@ -18,5 +18,8 @@ std::string demangle(const char* symbol);
 std::string_view function_name(std::string_view demangled);
 // "std::function<void (int)>::operator()" -> "std::function::operator()".
 std::string without_template_arguments(std::string_view name);
+// For lines that people read: template arguments are "...", parameters of scopes and lambdas and ABI tags go:
+// "a::f<int>(long)::{lambda(int)#1}::operator()" -> "a::f<...>::{lambda#1}::operator()".
+std::string short_name(std::string_view name);
 
 }  // namespace stray::profile

@@ -46,6 +46,7 @@ TEST(names, nonsense_is_cut_without_harm) {
        {"(", ")", "<", ">", "operator", "operator()", "a(((", ")))b", "a b c", "::", " ", "operator<", "->", "x [clone"}) {
     function_name(text);
     without_template_arguments(text);
+    short_name(text);
   }
 }
 
@@ -55,6 +56,28 @@ TEST(names, template_arguments_go) {
             "std::thread::_Invoker::_M_invoke");
   EXPECT_EQ(without_template_arguments("a::operator<"), "a::operator<");
   EXPECT_EQ(without_template_arguments("a::operator-><int>"), "a::operator->");
+}
+
+TEST(names, short_ones_fit_a_line) {
+  const struct {
+    const char *name, *short_one;
+  } cases[] = {
+      {"a::f<int>(long)::{lambda(int)#1}::operator()", "a::f<...>::{lambda#1}::operator()"},
+      {"std::map<int, std::vector<a<b>>>::find", "std::map<...>::find"},
+      {"a::g<>", "a::g<>"},
+      {"a::f() const::{lambda()#2}::operator()<int>", "a::f::{lambda#2}::operator()<...>"},
+      {"(anonymous namespace)::pool<(anonymous namespace)::job>::run", "(anonymous namespace)::pool<...>::run"},
+      {"a::operator<< <char>", "a::operator<< <char>"},
+      {"a::operator<", "a::operator<"},
+      {"a::f<&b::operator< >::g", "a::f<...>::g"},
+      {"app::f[abi:cxx11]", "app::f"},
+      {"main", "main"},
+      {"a::f<int", "a::f<int"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(short_name(c.name), c.short_one);
+    EXPECT_EQ(short_name(c.short_one), c.short_one) << "not idempotent";
+  }
 }
 
 TEST(names, runtime_is_decided_by_the_function_alone) {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/stop_signal.h"
 #include "serve/address.h"
 #include "serve/connection.h"
@@ -62,6 +63,7 @@ class sigpipe_kept {
 // One answer's state, for httplib's handler, which knows the request only.
 struct exchange {
   connection* client = nullptr;
+  std::int64_t sent_ns = 0;
   bool handled = false, has_body = false;
 };
 thread_local exchange* current = nullptr;
@@ -85,7 +87,7 @@ class protocol : public httplib::Server {
     set_pre_routing_handler([&answer](const httplib::Request& in, httplib::Response& out) {
       exchange& x = *current;
       wait_function wait = [&x](std::chrono::seconds time) { return x.client->linger(time); };
-      response r = answer({in.method, in.target, wait});
+      response r = answer({in.method, in.target, x.sent_ns, wait});
       x.handled = true;
       out.status = r.status;
       out.set_header("Date", date_now());
@@ -98,8 +100,8 @@ class protocol : public httplib::Server {
   }
 
   // One request and its answer; false when the connection must end.
-  bool serve(connection& client, bool last) {
-    exchange x{&client};
+  bool serve(connection& client, std::int64_t sent_ns, bool last) {
+    exchange x{&client, sent_ns};
     current = &x;
     bool closed = false;
     client.begin_request();
@@ -159,10 +161,16 @@ class http_server::impl {
     if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
     wake_.notify_all();
     for (auto& t : threads_) t.join();
-    for (int fd : waiting_) close(fd);
+    for (const waiting_client& w : waiting_) close(w.fd);
     close(socket_.fd);
     close(stop_fd_);
   }
+
+  // Accepted, and until there is a thread for it.
+  struct waiting_client {
+    int fd = -1;
+    std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
+  };
 
   void listen() {
     pthread_setname_np(pthread_self(), "stray-http");
@@ -181,7 +189,7 @@ class http_server::impl {
         close(fd);
         continue;
       }
-      waiting_.push_back(fd);
+      waiting_.push_back({fd});
       wake_.notify_one();
     }
   }
@@ -189,22 +197,37 @@ class http_server::impl {
   void work() {
     pthread_setname_np(pthread_self(), "stray-http");
     for (;;) {
-      int fd = -1;
+      waiting_client next;
       {
         std::unique_lock guard(lock_);
         wake_.wait(guard, [this] { return stopping_ || !waiting_.empty(); });
         if (stopping_) return;
-        fd = waiting_.front();
+        see_who_has_sent();
+        next = waiting_.front();
         waiting_.pop_front();
       }
-      connection client(fd, stop_fd_);
+      connection client(next.fd, stop_fd_);
       try {
-        for (int i = 1; next_request(client, i == 1) && protocol_->serve(client, i == requests_per_connection); ++i) {
+        for (int i = 1; next_request(client, i == 1); ++i) {
+          std::int64_t sent = i == 1 && next.sent_ns != 0 ? next.sent_ns : base::now_ns();
+          if (!protocol_->serve(client, sent, i == requests_per_connection)) break;
         }
       } catch (const std::exception& e) {
         base::say("stray: an HTTP request failed: %s", e.what());
       }
     }
+  }
+
+  // Before each request is served, so that those that wait may share what is found for it. With the lock held.
+  void see_who_has_sent() noexcept {
+    pollfd fds[most_waiting];
+    nfds_t n = 0;
+    for (const waiting_client& w : waiting_) fds[n++] = {w.fd, static_cast<short>(w.sent_ns == 0 ? POLLIN : 0), 0};
+    if (::poll(fds, n, 0) <= 0) return;
+    std::int64_t now = base::now_ns();
+    n = 0;
+    for (waiting_client& w : waiting_)
+      if ((fds[n++].revents & POLLIN) != 0) w.sent_ns = now;
   }
 
   // Waits for a request on a connection: 5 s, but when other connections wait for this thread 1 s for the first and no time for the next.
@@ -225,7 +248,7 @@ class http_server::impl {
   std::unique_ptr<protocol> protocol_;
   std::mutex lock_;  // guards waiting_ and stopping_
   std::condition_variable wake_;
-  std::deque<int> waiting_;
+  std::deque<waiting_client> waiting_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -5,9 +5,11 @@
 // 2. Every wait ends by itself: a request's head has 10 s in all, each read and write 5 s, an idle connection 5 s, or none when others wait.
 // 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, further ones are closed.
 // 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
+// 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
 // Any thread may construct and destroy it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -18,6 +20,7 @@ namespace stray::serve {
 
 struct request {
   std::string_view method, target;
+  std::int64_t sent_ns;  // base::now_ns
   const wait_function& wait;
 };
 using handler = std::function<response(const request&)>;

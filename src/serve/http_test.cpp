@@ -7,12 +7,18 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <latch>
+#include <linux/sockios.h>
+#include <map>
+#include <mutex>
 #include <netinet/in.h>
 #include <random>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 using namespace stray::serve;
 
@@ -46,6 +52,10 @@ struct client {
   client(const client&) = delete;
   client& operator=(const client&) = delete;
   void send(std::string_view text) const { [[maybe_unused]] auto n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL); }
+  // Until the other side's kernel has all that was sent.
+  void until_there() const {
+    for (int left = 1; left != 0; std::this_thread::yield()) ASSERT_EQ(ioctl(fd, SIOCOUTQ, &left), 0);
+  }
   // To the end of the stream.
   std::string all() const {
     std::string out;
@@ -236,6 +246,67 @@ TEST(http, stop_is_prompt_with_open_connections_and_waiting_requests) {
   server.reset();
   EXPECT_EQ(outcome, 0);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+}
+
+std::size_t open_files() {
+  auto all = std::filesystem::directory_iterator("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+// What is found for the first of those that wait may answer the others, and nobody who comes later.
+TEST(http, knows_who_had_sent_before_a_request_was_served) {
+  std::mutex lock;
+  std::map<std::string, std::int64_t> sent, served;
+  std::latch held(4), late_has_sent(1);
+  std::atomic<int> may_go{0};
+  http_server server("127.0.0.1:0", [&](const request& r) {
+    {
+      std::lock_guard guard(lock);
+      sent[std::string(r.target)] = r.sent_ns;
+      served[std::string(r.target)] = stray::base::now_ns();
+    }
+    if (r.target == "/hold") {
+      held.count_down();
+      for (int n = may_go; n == 0 || !may_go.compare_exchange_strong(n, n - 1); n = may_go) std::this_thread::yield();
+    }
+    if (r.target == "/early") late_has_sent.wait();
+    return response{};
+  });
+  auto request_of = [](const std::string& target) { return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"; };
+  std::vector<std::unique_ptr<client>> holders;
+  for (int i = 0; i < 4; ++i) {
+    holders.push_back(std::make_unique<client>(server.port()));
+    holders.back()->send(request_of("/hold"));
+  }
+  held.wait();
+  std::size_t before = open_files();
+  client early(server.port()), too(server.port()), late(server.port());
+  early.send(request_of("/early"));
+  too.send(request_of("/too"));
+  early.until_there();
+  too.until_there();
+  while (open_files() != before + 6) std::this_thread::yield();  // all three wait for a thread
+  holders[0].reset();
+  may_go = 1;
+  for (bool there = false; !there; std::this_thread::yield()) {
+    std::lock_guard guard(lock);
+    there = served.count("/early") == 1;
+  }
+  late.send(request_of("/late"));
+  late.until_there();
+  late_has_sent.count_down();
+  early.until("200 OK");
+  shutdown(early.fd, SHUT_WR);
+  too.until("200 OK");
+  shutdown(too.fd, SHUT_WR);
+  late.until("\r\n\r\n");
+  late.send(request_of("/again"));
+  late.until("200 OK");
+  may_go = 3;
+  EXPECT_LE(sent["/early"], served["/early"]);
+  EXPECT_LE(sent["/too"], served["/early"]);
+  EXPECT_GE(sent["/late"], served["/early"]);
+  EXPECT_GE(sent["/again"], served["/late"]);
 }
 
 TEST(http, a_waiting_request_ends_when_its_client_leaves) {

@@ -7,7 +7,9 @@
 #include <iterator>
 #include <set>
 #include <sys/stat.h>
+#include <tuple>
 
+#include "profile/names.h"
 #include "profile/symbolize.h"
 #include "runtime/task.h"
 #include "serve/wait_svg.h"
@@ -16,7 +18,8 @@ namespace stray::serve {
 
 namespace {
 
-constexpr std::size_t most_groups = 200, most_boxes = 60, most_ids = 24, most_live_groups = 100, most_live_ids = 4;
+constexpr std::size_t most_groups = 200, most_boxes = 60, most_ids = 24, most_live_groups = 100, most_live_ids = 4,
+                      most_labels = 12;
 
 constexpr std::string_view style = R"(
 :root{color-scheme:light dark;--ink:#1c2330;--dim:#5d6778;--paper:#fff;--card:#f6f7f9;--line:#d8dce3;--bad:#b3261e;--good:#1b6e3c;--warn:#8a5a00;--link:#1f4fa8}
@@ -75,7 +78,13 @@ const leak::frame* own_frame(const leak::group& g) {
 
 std::string title(const leak::group& g) {
   const leak::frame* f = own_frame(g);
-  return f == nullptr ? "?" : f->function;
+  return f == nullptr ? "?" : profile::short_name(f->function);
+}
+
+std::string text_of(const std::vector<profile::label>& labels) {
+  std::string out;
+  for (const auto& [key, value] : labels) out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
+  return out;
 }
 
 class page {
@@ -215,9 +224,20 @@ class page {
     for (std::size_t k = 0; k < g.goroutines.size() && k < most_ids; k++) put(" {}", g.goroutines[k].id);
     if (g.goroutines.size() > most_ids) put(" and {} more", g.goroutines.size() - most_ids);
     put("</p>\n");
+    labels(g);
     for (std::size_t v = 0; v < parent_.size() && shown_ < most_groups; v++)
       if (parent_[v] == i) group(v);
     put("</details>\n");
+  }
+
+  void labels(const leak::group& g) {
+    auto sets = leak::label_sets(g);
+    if (sets.empty()) return;
+    put("<p class=\"dim\">labels");
+    for (std::size_t i = 0; i < sets.size() && i < most_labels; i++)
+      put(" · <span class=\"mono\">{}</span> ({})", html(sets[i].first), sets[i].second);
+    if (sets.size() > most_labels) put(" · {} more", sets.size() - most_labels);
+    put("</p>\n");
   }
 
   void graph() {
@@ -256,10 +276,10 @@ class page {
       std::size_t count = 0;
       std::vector<std::uint64_t> ids;  // some
     };
-    std::map<std::pair<std::string, std::vector<std::uintptr_t>>, entry> by_stack;
+    std::map<std::tuple<std::string, std::vector<std::uintptr_t>, std::vector<profile::label>>, entry> by_stack;
     for (const profile::stack_entry& e : c_.all) {
       if (e.state.ends_with(" (leaked)")) continue;
-      entry& x = by_stack[{e.state, e.pcs}];
+      entry& x = by_stack[{e.state, e.pcs, e.labels}];
       x.count++;
       if (x.ids.size() < most_live_ids && e.thread_name.empty()) x.ids.push_back(e.id);
     }
@@ -278,13 +298,16 @@ class page {
     }
     put("<div class=\"scroll\"><table><tr><th>count</th><th>state</th><th>where</th><th>ids: why?</th></tr>\n");
     for (std::size_t i = 0; i < order.size() && i < most_live_groups; i++) {
-      const auto& [key, x] = *order[i];
+      const auto& [state, pcs, labels] = order[i]->first;
+      const entry& x = order[i]->second;
       std::string where = "-";
-      if (std::vector<profile::shown_line> lines = profile::shown_lines(key.second); !lines.empty()) {
+      if (std::vector<profile::shown_line> lines = profile::shown_lines(pcs); !lines.empty()) {
         const profile::source_line& l = *lines.front().line;
-        where = fmt::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(l.function, 90)), html(l.file), l.line);
+        where = fmt::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(profile::short_name(l.function), 90)),
+                            html(l.file), l.line);
       }
-      put("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"mono\">{}</td><td>", x.count, html(key.first), where);
+      if (!labels.empty()) where += fmt::format("<br><span class=\"dim\">{}</span>", html(text_of(labels)));
+      put("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"mono\">{}</td><td>", x.count, html(state), where);
       for (std::uint64_t id : x.ids) put("<a href=\"?why={0}#alive\">{0}</a> ", id);
       put("</td></tr>\n");
     }

@@ -54,6 +54,22 @@ TEST(page, what_the_program_says_is_text) {
   EXPECT_NE(text.find("<title>a&lt;b&gt;&amp;&quot;c&quot;: leaked"), std::string::npos);
 }
 
+TEST(page, labels_are_counted_and_cut) {
+  content c;
+  for (std::uint64_t id = 1; id <= 20; id++) {
+    leak::finding& f = c.add(id);
+    f.pcs = {1};
+    f.labels = {{"route", "/buy"}, {"tenant", id <= 2 ? "<acme>" : std::to_string(id)}};
+  }
+  profile::stack_entry& alive = c.all.emplace_back();
+  alive.state = "chan receive";
+  alive.labels = {{"tenant", "alive"}};
+  std::string text = c.page();
+  EXPECT_NE(text.find("route=/buy tenant=&lt;acme&gt;</span> (2)"), std::string::npos) << text;
+  EXPECT_NE(text.find(" · 7 more"), std::string::npos) << "19 kinds, of that 12 shown";
+  EXPECT_NE(text.find("tenant=alive"), std::string::npos);
+}
+
 TEST(page, victims_stand_below_their_root) {
   content c;
   c.add(5);

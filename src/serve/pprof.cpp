@@ -2,7 +2,9 @@
 #include <stray/pprof.hpp>
 
 #include <cerrno>
+#include <limits>
 #include <ostream>
+#include <pthread.h>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -16,6 +18,7 @@
 #include "profile/formats.h"
 #include "runtime/labels.h"
 #include "runtime/park.h"
+#include "runtime/start.h"
 #include "serve/http.h"
 #include "serve/metrics.h"
 #include "serve/page.h"
@@ -27,16 +30,27 @@ namespace {
 
 class live_collector final : public serve::collector {
  public:
+  live_collector() noexcept = default;
+  explicit live_collector(std::int64_t sent_ns) noexcept : sent_ns_(sent_ns) {}
+
   profile::collection<profile::sample> samples(std::string_view profile) override {
     profile::collection<profile::sample> out;
-    std::shared_ptr<const leak::findings> found = profile == "goroutineleak" ? leak::detect() : nullptr;
-    leak::on_detector([&] { out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples(); });
-    out.incomplete = reasons(found);
+    std::shared_ptr<const leak::findings> found = detect_for(profile);
+    leak::on_detector([&] {
+      out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples();
+      out.incomplete = reasons(found);
+      found.reset();
+    });
     return out;
   }
   profile::collection<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) override {
-    std::shared_ptr<const leak::findings> found = profile == "goroutineleak" ? leak::detect() : nullptr;
-    return {leak::all_stacks(found.get(), found != nullptr && leaked_only), reasons(found)};
+    std::shared_ptr<const leak::findings> found = detect_for(profile);
+    profile::collection<profile::stack_entry> out{leak::all_stacks(found.get(), found != nullptr && leaked_only), {}};
+    leak::on_detector([&] {
+      out.incomplete = reasons(found);
+      found.reset();
+    });
+    return out;
   }
   tally count(std::string_view profile) override {
     if (profile != "goroutineleak") return {num_goroutine(), 0, true};
@@ -46,12 +60,18 @@ class live_collector final : public serve::collector {
     return {past.leaked(), taken.count(), false, past.complete};
   }
   std::optional<std::string> explain() override {
-    std::ostringstream text;
-    text << leak::find({.min_tier = leak::tier::likely});
-    return std::move(text).str();
+    std::shared_ptr<const leak::findings> found = detect();
+    std::string text;
+    leak::on_detector([&] {
+      std::ostringstream out;
+      out << leak::make_report(*found, {.min_tier = leak::tier::likely});
+      text = std::move(out).str();
+      found.reset();
+    });
+    return text;
   }
-  std::optional<std::string> metrics(bool detect) override {
-    if (detect) leak::detect();
+  std::optional<std::string> metrics(bool wanted) override {
+    if (wanted) detect();
     return serve::write_metrics({leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts()});
   }
   std::optional<std::string> why(std::uint64_t goroutine) override { return leak::why(goroutine); }
@@ -61,23 +81,32 @@ class live_collector final : public serve::collector {
     c.pid = getpid();
     c.asked = why;
     if (why != 0) c.answer = leak::why(why);
-    c.found = leak::detect();
+    c.found = detect();
     c.all = leak::all_stacks(c.found.get(), false);
     c.past = leak::so_far();
     std::string text;
     leak::on_detector([&] {
       c.report = leak::make_report(*c.found, {.min_tier = leak::tier::likely});
       text = serve::write_page(c);
+      c = {};
     });
     return text;
   }
 
  private:
+  // Of several for one request only the first may have begun before it is wanted.
+  std::shared_ptr<const leak::findings> detect() {
+    return leak::detect_since(std::exchange(sent_ns_, std::numeric_limits<std::int64_t>::max()));
+  }
+  std::shared_ptr<const leak::findings> detect_for(std::string_view profile) {
+    return profile == "goroutineleak" ? detect() : nullptr;
+  }
   static std::vector<std::string> reasons(const std::shared_ptr<const leak::findings>& found) {
     return found == nullptr || found->complete ? std::vector<std::string>() : found->notes;
   }
+
+  std::int64_t sent_ns_ = std::numeric_limits<std::int64_t>::max();
 };
-live_collector the_collector;
 
 bool wait_here(std::chrono::seconds time) {
   std::this_thread::sleep_for(time);
@@ -88,7 +117,10 @@ bool wait_here(std::chrono::seconds time) {
 
 struct server::state {
   explicit state(const std::string& address)
-      : http(address, [](const serve::request& r) { return serve::route(the_collector, r.method, r.target, r.wait); }) {}
+      : http(address, [](const serve::request& r) {
+          live_collector collector(r.sent_ns);
+          return serve::route(collector, r.method, r.target, r.wait);
+        }) {}
   serve::http_server http;
 };
 
@@ -113,12 +145,13 @@ namespace {
     throw std::invalid_argument("stray::pprof::write: unknown profile; there are goroutineleak and goroutine");
   if (debug < 0 || debug > 2)
     throw std::invalid_argument("stray::pprof::write: debug is 0 (protobuf), 1 (counts) or 2 (stacks)");
+  live_collector collector;
   profile::collection<profile::stack_entry> stacks;
   profile::collection<profile::sample> samples;
   if (debug == 2) {
-    stacks = the_collector.stacks(name, false);
+    stacks = collector.stacks(name, false);
   } else {
-    samples = the_collector.samples(name);
+    samples = collector.samples(name);
   }
   std::string bytes;
   leak::on_detector([&] {
@@ -131,19 +164,39 @@ namespace {
   out << bytes;
 }
 
-[[gnu::noinline]] response handle_now(std::string_view method, std::string_view target) {
-  if (goroutine_id() != 0) {  // the writers want more stack than a goroutine has, and the collector blocks: a thread of its own
-    response answer;
-    auto ready = make_chan<void>();
-    std::thread([&answer, ready, m = std::string(method), t = std::string(target)] {
-      answer = handle_now(m, t);
-      ready.send();
-    }).detach();
-    ready.recv();
-    return answer;
+struct handling {
+  std::string_view method, target;
+  bool joined;  // else it sends to `ready`
+  chan<void> ready;
+  response answer;
+};
+
+void* handle_body(void* arg) {
+  auto& h = *static_cast<handling*>(arg);
+  bool joined = h.joined;
+  chan<void> ready = h.ready;
+  {
+    live_collector collector;
+    serve::response r = serve::route(collector, h.method, h.target, wait_here);
+    h.answer = {r.status, std::move(r.headers), std::move(r.body)};
   }
-  serve::response r = serve::route(the_collector, method, target, wait_here);
-  return {r.status, std::move(r.headers), std::move(r.body)};
+  if (!joined) ready.send();
+  return nullptr;
+}
+
+// On a thread of its own: the writers want more stack than a goroutine has, the collector blocks, and what they free must not be the
+// caller's next blocks (on_detector).
+[[gnu::noinline]] response handle_now(std::string_view method, std::string_view target) {
+  handling h{method, target, goroutine_id() == 0, {}, {}};
+  if (!h.joined) h.ready = make_chan<void>();
+  pthread_t thread = runtime::start_thread("stray-handle", handle_body, &h);
+  if (h.joined) {
+    pthread_join(thread, nullptr);
+  } else {
+    pthread_detach(thread);
+    h.ready.recv();
+  }
+  return std::move(h.answer);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// A process of a fleet for cli.py: stdin `leak N` leaks N times on one line, `other N` on another; says how many are parked.
+// A process of a fleet for cli.py: stdin `leak N` leaks N times on one line, `other N` and `batch N` on others; says how many are parked.
 #include <iostream>
 #include <string>
+#include <utility>
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
@@ -13,6 +14,10 @@ namespace {
 [[gnu::noinline]] void take_other() {
   stray::make_chan<int>().recv();  // leaks there
 }
+template <class T>
+[[gnu::noinline]] void take_batch() {
+  stray::make_chan<T>().recv();
+}
 
 }  // namespace
 
@@ -24,7 +29,8 @@ int main() {
   std::cout << "ready " << parked << std::endl;
   std::string command;
   for (std::size_t n = 0; std::cin >> command >> n;) {
-    for (std::size_t i = 0; i < n; i++) stray::go(command == "leak" ? take_order : take_other);
+    auto leak = command == "leak" ? take_order : command == "other" ? take_other : take_batch<std::pair<int, int>>;
+    for (std::size_t i = 0; i < n; i++) stray::go(leak);
     stray::testing::until_parked(parked += n);
     std::cout << "ready " << parked << std::endl;
   }

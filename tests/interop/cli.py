@@ -86,6 +86,9 @@ def test_fleet():
         same([r["partialFingerprints"] for r in again], [r["partialFingerprints"] for r in results], "fingerprints of a second run")
         out, _ = stray("top", "--color", "always", targets[0])
         check("\033[" in out and "\033[" not in stray("top", targets[0])[0], "colours only when asked for, or on a terminal")
+        members[2].leak("batch", 1)
+        has(stray("top", members[2].at)[0], r"take_batch<std::pair<int, int> ?>  ", "a template's name")
+        has(stray("show", "--short-names", members[2].at)[0], r"^1 goroutine at \(anonymous namespace\)::take_batch<\.\.\.>$", "it is short")
         for m in members:
             same(m.end(), 0, "status of a member")
 

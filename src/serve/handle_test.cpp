@@ -1,0 +1,37 @@
+// pprof::handle: the endpoint behind a user's own server, whose handlers may be threads or goroutines.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include <stray/stray.hpp>
+#include <stray/testing/control.hpp>
+
+namespace stray {
+namespace {
+
+TEST(handle, answers_threads_and_goroutines) {
+  go([] { make_chan<int>().recv(); });
+  testing::until_settled(std::chrono::minutes(1));
+  std::size_t leaked = leak::find().total();
+  std::string total = "goroutineleak profile: total " + std::to_string(leaked);
+  auto expect_answers = [total] {
+    pprof::response leaks = pprof::handle("GET", "/debug/pprof/goroutineleak?debug=1");
+    EXPECT_EQ(leaks.status, 200);
+    EXPECT_EQ(leaks.body.substr(0, leaks.body.find('\n')), total);
+    EXPECT_EQ(pprof::handle("POST", "/debug/pprof/goroutineleak").status, 405);
+    EXPECT_EQ(pprof::handle("GET", "/elsewhere").status, 404);
+  };
+  ASSERT_GE(leaked, 1u);
+  expect_answers();
+  wait_group served;
+  for (int i = 0; i < 3; i++) served.go(expect_answers);
+  served.wait();
+  std::thread(expect_answers).join();
+  pprof::response all = pprof::handle("GET", "/debug/pprof/goroutine?debug=2");
+  EXPECT_EQ(all.body.find("thread "), std::string::npos) << "who asks is no blocked thread: " << all.body;
+}
+
+}  // namespace
+}  // namespace stray
