@@ -9,6 +9,7 @@
 #   ./dev bench orphans      programs of the system with a probe preloaded: how much of their heap nothing refers to
 #   ./dev bench code_bytes   bytes of code of each further chan<T>
 #   ./dev bench time         timers and contexts
+#   ./dev bench peers        25 shapes of work beside Go, Boost.Fiber, tokio, may and others (bench/peers.py --help; further arguments are its)
 #   ./dev bench serve        the endpoint: scrapes of 2,000 healthy goroutines beside Go's, and 50 clients at a time (STRAY_LOAD_S seconds, 60)
 set -eu
 cd "$(dirname "$0")/.."
@@ -89,16 +90,22 @@ serve() {
   # shellcheck disable=SC2086
   python3 bench/serve.py "$build/bench/bench_serve" $peer
 }
+peers() { python3 bench/peers.py "$@"; }
 timers() { "$build/bench/bench_time"; }
 
 found=
-for name in detect goroutines heaps million idle code_bytes orphans time serve; do
+[ $# -eq 0 ] || shift
+for name in detect goroutines heaps million idle code_bytes orphans time serve peers; do
   case $name in
     *"$wanted"*)
       found=1
       echo "== $name"
-      if [ "$name" = time ]; then timers; else "$name"; fi
+      case $name in
+        time) timers ;;
+        peers) peers "$@" ;;
+        *) "$name" ;;
+      esac
       ;;
   esac
 done
-[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time serve" >&2; exit 1; }
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time serve peers" >&2; exit 1; }

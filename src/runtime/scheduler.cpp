@@ -299,7 +299,7 @@ task* pick(worker* w) noexcept {
 
 std::uintptr_t enter(worker* w, task* t) noexcept {
   if (t->stack_lo == 0) {
-    if (!bind_stack(t, t->stack_class)) {
+    if (!bind_stack(t, t->stack_class, &w->spare)) {
       base::say(
           "stray: no memory for a stack of %zu bytes (goroutine %llu); lower STRAY_STACK_SIZE or the number of goroutines",
           stack_size_of(t->stack_class), static_cast<unsigned long long>(t->id));
@@ -341,7 +341,7 @@ void after_switch(worker* w) noexcept {
       return;
     }
     case handover::dead:
-      release_stack(t);
+      release_stack(t, &w->spare);
       free_task(w, t);
       return;
   }
@@ -380,6 +380,7 @@ task* alloc_task(worker* w) {
   }
   t->word.store(static_cast<std::uint64_t>(state::init), std::memory_order_release);  // order: before the closure is moved in
   t->id = the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed);              // order: uniqueness only
+  t->owner_word = t->id << 8;
   return t;
 }
 

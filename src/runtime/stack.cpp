@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
+#include <utility>
 
 #include "base/check.h"
 #include "base/read_file.h"
@@ -145,6 +146,15 @@ std::int64_t locate(std::uintptr_t address, unsigned* stack_class) noexcept {
   return -1;
 }
 
+// Not memset: inlined it is `rep stos`, which took 40 of the 80 ns of spawning one of a hundred and joining; this takes 15.
+void clear_top(std::uintptr_t stack_hi) noexcept {
+  using piece [[gnu::vector_size(16)]] = long long;
+  for (auto* p = reinterpret_cast<piece*>(stack_hi - cleaned_bytes); p != reinterpret_cast<piece*>(stack_hi); p += 8) {
+    p[0] = p[1] = p[2] = p[3] = p[4] = p[5] = p[6] = p[7] = piece{};
+    asm volatile("" : : : "memory");  // else the compiler makes it a memset again
+  }
+}
+
 }  // namespace
 
 unsigned stack_class_for(std::size_t bytes) noexcept {
@@ -153,9 +163,9 @@ unsigned stack_class_for(std::size_t bytes) noexcept {
   return c < stack_classes ? c : stack_classes - 1;
 }
 
-bool bind_stack(task* t, unsigned c) noexcept {
-  bool used_before = false;
-  std::int64_t index = take(c, &used_before);
+bool bind_stack(task* t, unsigned c, spare_stack* spare) noexcept {
+  bool used_before = spare != nullptr && spare->number != 0 && spare->stack_class == c;
+  std::int64_t index = used_before ? std::exchange(spare->number, 0) - std::int64_t{1} : take(c, &used_before);
   if (index < 0) return false;
   std::uintptr_t lo = views[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
   t->stack_class = static_cast<std::uint8_t>(c);
@@ -164,16 +174,20 @@ bool bind_stack(task* t, unsigned c) noexcept {
   slabs[c].owner[index] = t;
   // Gaps in the frames of the next goroutine would show what the last one left, and a stale pointer there makes a block look like the
   // waiter's own: wrong verdicts in 6 of 100 runs of tests/healthy/pointer_in_xor_orphan.cpp.
-  if (used_before) std::memset(reinterpret_cast<void*>(t->stack_hi - cleaned_bytes), 0, cleaned_bytes);
+  if (used_before) clear_top(t->stack_hi);
   return true;
 }
 
-void release_stack(task* t) noexcept {
+void release_stack(task* t, spare_stack* spare) noexcept {
   fiber::forget_stack(t);
   stack_class_slab& s = slabs[t->stack_class];
   std::size_t index = (t->stack_lo - views[t->stack_class].where.lo) / stack_size_of(t->stack_class);
   t->stack_lo = t->stack_hi = 0;
   s.owner[index] = nullptr;
+  if (spare != nullptr && spare->number == 0) {
+    *spare = {static_cast<std::uint32_t>(index + 1), t->stack_class};
+    return;
+  }
   s.lock.lock();
   s.link[index] = s.free;
   s.free = static_cast<std::uint32_t>(index + 1);

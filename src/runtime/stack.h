@@ -4,7 +4,7 @@
 //    splits mappings: once guards are three quarters of vm.max_map_count (24,500 stacks by default) further stacks have none, which is said
 //    once. Those that are left are the process's: without them it could start no thread.
 // 2. A stack is bound to at most one task; owner_of answers for any address in a stack, also in the snapshot.
-// 3. Released stacks keep their pages until the process is quiet for half a second (trim_stacks).
+// 3. Released stacks keep their pages until the process is quiet for half a second (trim_stacks); but a worker keeps the last one for itself.
 // Spacing: page tables of 250,000 parked stacks cost 34 ms a snapshot at 64 KiB, 91 ms at 256 KiB.
 #pragma once
 
@@ -25,9 +25,16 @@ inline constexpr unsigned stack_classes = 15;  // up to 1 GiB
 unsigned stack_class_for(std::size_t bytes) noexcept;  // the smallest class that holds it
 inline std::size_t stack_size_of(unsigned stack_class) noexcept { return smallest_stack << stack_class; }
 
-// Sets the task's stack_lo, stack_hi and class; false when the kernel gives no memory.
-bool bind_stack(task* t, unsigned stack_class) noexcept;
-void release_stack(task* t) noexcept;
+// One free stack of a worker's, which no lock guards.
+struct spare_stack {
+  std::uint32_t number = 0;  // index + 1; 0: none
+  unsigned stack_class = 0;
+};
+
+// Sets the task's stack_lo, stack_hi and class; false when the kernel gives no memory. spare, unless nullptr, is taken and
+// filled first.
+bool bind_stack(task* t, unsigned stack_class, spare_stack* spare) noexcept;
+void release_stack(task* t, spare_stack* spare) noexcept;
 void pass_stack(task* from, task* to) noexcept;  // `to` takes over the stack of `from`
 
 // Gives back the pages of stacks that nobody uses, but for the hottest of each class: a bounded number a call. true: there are more.

@@ -42,7 +42,7 @@ TEST(stack_binding, gives_each_task_its_own_and_takes_it_back) {
   for (unsigned c : {0u, 1u, 5u}) {
     seen.clear();
     for (task& t : all) {
-      ASSERT_TRUE(bind_stack(&t, c));
+      ASSERT_TRUE(bind_stack(&t, c, nullptr));
       EXPECT_EQ(t.stack_hi - t.stack_lo, stack_size_of(c));
       EXPECT_EQ(t.stack_class, c);
       EXPECT_TRUE(seen.insert(t.stack_lo).second);
@@ -51,20 +51,20 @@ TEST(stack_binding, gives_each_task_its_own_and_takes_it_back) {
     }
     std::uintptr_t last = all[7].stack_lo;
     for (task& t : all) {
-      if (&t != &all[7]) release_stack(&t);
+      if (&t != &all[7]) release_stack(&t, nullptr);
     }
-    release_stack(&all[7]);
+    release_stack(&all[7], nullptr);
     EXPECT_EQ(all[7].stack_lo, 0u);
-    ASSERT_TRUE(bind_stack(&all[0], c));
+    ASSERT_TRUE(bind_stack(&all[0], c, nullptr));
     EXPECT_EQ(all[0].stack_lo, last) << "the last one released is the hottest";
-    release_stack(&all[0]);
+    release_stack(&all[0], nullptr);
   }
 }
 
 TEST(stack_binding, knows_the_owner_of_any_address) {
   task a, b;
-  ASSERT_TRUE(bind_stack(&a, 2));
-  ASSERT_TRUE(bind_stack(&b, 2));
+  ASSERT_TRUE(bind_stack(&a, 2, nullptr));
+  ASSERT_TRUE(bind_stack(&b, 2, nullptr));
   base::range extent;
   EXPECT_EQ(stack_owner(a.stack_lo, &extent), &a);
   EXPECT_EQ(extent.lo, a.stack_lo);
@@ -77,12 +77,12 @@ TEST(stack_binding, knows_the_owner_of_any_address) {
   EXPECT_TRUE(in_guard(a.stack_lo + 4095, nullptr));
   EXPECT_FALSE(in_guard(a.stack_lo + 4096, nullptr));
   std::uintptr_t lo = a.stack_lo;
-  release_stack(&b);
+  release_stack(&b, nullptr);
   pass_stack(&a, &b);
   EXPECT_EQ(a.stack_lo, 0u);
   EXPECT_EQ(b.stack_lo, lo);
   EXPECT_EQ(stack_owner(lo, nullptr), &b);
-  release_stack(&b);
+  release_stack(&b, nullptr);
   EXPECT_EQ(stack_owner(lo, nullptr), nullptr);
 }
 
@@ -93,8 +93,8 @@ TEST(stack_binding, is_safe_from_many_threads) {
     threads.emplace_back([&] {
       task mine[3];
       for (int round = 0; round < 500; round++) {
-        for (task& t : mine) clashes += !bind_stack(&t, 3) || stack_owner(t.stack_lo, nullptr) != &t;
-        for (task& t : mine) release_stack(&t);
+        for (task& t : mine) clashes += !bind_stack(&t, 3, nullptr) || stack_owner(t.stack_lo, nullptr) != &t;
+        for (task& t : mine) release_stack(&t, nullptr);
       }
     });
   }

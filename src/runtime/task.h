@@ -143,7 +143,8 @@ struct alignas(64) task {
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
   read_holds holds;
-  wait_node node;  // the common case: one operation
+  std::uint64_t owner_word = 0;  // what a lock that it holds has in its word (sync/owner.h); changes with id
+  wait_node node;                // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
   state current_state() const noexcept {

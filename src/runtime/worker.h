@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "runtime/run_queue.h"
+#include "runtime/stack.h"
 #include "runtime/task.h"
 
 namespace stray::runtime {
@@ -33,6 +34,7 @@ struct alignas(64) worker {
   std::uint32_t next_streak = 0;  // run_next taken this often in a row
   std::uint64_t random = 0;
   task* free_tasks = nullptr;  // cache of records
+  spare_stack spare;
   std::uint32_t free_count = 0;
   void* fiber = nullptr;   // ThreadSanitizer's
   bool searching = false;  // counted in scheduler's searching
