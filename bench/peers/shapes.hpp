@@ -23,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace shapes {
@@ -342,14 +343,13 @@ struct of {
   }
 
   // --- trees of tasks ----------------------------------------------------------------------------------------------------------------
-  static void sky(typename R::template chan<long>* to, long number, long size)
-    requires requires { typename R::template chan<long>; }
-  {
+  template <class Chan>
+  static void sky(Chan* to, long number, long size) {
     if (size == 1) {
       to->send(number);
       return;
     }
-    typename R::template chan<long> from(0);
+    Chan from(0);
     auto* c = &from;
     long sum = 0;
     for (int i = 0; i < 10; i++) R::go([c, first = number + i * (size / 10), part = size / 10] { sky(c, first, part); });

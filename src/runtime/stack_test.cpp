@@ -1,8 +1,10 @@
 // Goroutine stacks: classes of 64 KiB times a power of two, bound at the first run, used again; an overflow is told as what it is.
 #include "runtime/stack.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstring>
 #include <gtest/gtest.h>
 #include <set>
 #include <thread>
@@ -84,6 +86,27 @@ TEST(stack_binding, knows_the_owner_of_any_address) {
   EXPECT_EQ(stack_owner(lo, nullptr), &b);
   release_stack(&b, nullptr);
   EXPECT_EQ(stack_owner(lo, nullptr), nullptr);
+}
+
+TEST(stack_binding, a_spare_one_is_taken_and_filled_first) {
+  task a, b;
+  spare_stack spare;
+  ASSERT_TRUE(bind_stack(&a, 4, &spare));
+  const std::uintptr_t lo = a.stack_lo;
+  std::memset(reinterpret_cast<void*>(a.stack_hi - 3000), 0xee, 3000);
+  release_stack(&a, &spare);
+  EXPECT_NE(spare.number, 0u);
+  ASSERT_TRUE(bind_stack(&b, 5, &spare));
+  EXPECT_NE(spare.number, 0u) << "of another class";
+  release_stack(&b, &spare);
+  ASSERT_TRUE(bind_stack(&a, 4, &spare));
+  EXPECT_EQ(a.stack_lo, lo);
+  EXPECT_EQ(spare.number, 0u);
+  EXPECT_EQ(stack_owner(lo, nullptr), &a);
+  auto* top = reinterpret_cast<const unsigned char*>(a.stack_hi);
+  EXPECT_TRUE(std::all_of(top - 2048, top, [](unsigned char c) { return c == 0; })) << "what the last one left is gone";
+  EXPECT_EQ(*(top - 2049), 0xee) << "and no more than that is paid for";
+  release_stack(&a, nullptr);
 }
 
 TEST(stack_binding, is_safe_from_many_threads) {

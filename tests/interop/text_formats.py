@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""debug=1 and debug=2: each leak with its line, its reason and its mark, leaked ones first."""
+"""debug=1 and debug=2: each leak with its line, its reason and its mark, leaked ones first; go tool pprof reads debug=1, too."""
 import collections
 import re
+import tempfile
 
 import marks
-from program import Program, check, get, has, run, same
+from program import Program, check, find_go, get, has, pprof, run, same
 
 GROUP = re.compile(r"^(\d+) @((?: 0x[0-9a-f]+)+)\n((?:#\t.*\n)+)", re.M)
 FRAME = re.compile(r"^#\t0x[0-9a-f]+\t+(\S.*?)\+0x[0-9a-f]+\t+(\S+):(\d+)$", re.M)
@@ -23,6 +24,16 @@ def counts(text, name, waits):
     same(sizes, sorted(sizes, reverse=True), "order of the groups")
 
 
+def archived(text, total):
+    """What a cluster's collectors keep of a process is debug=1 as a file; pprof's parser of texts reads it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(text)
+        file.flush()
+        raw = pprof("-raw", file.name)
+    samples = re.search(r"^Samples:\n.*\n((?: +\d+: .*\n)+)", raw, re.M)[1]
+    same(sum(int(n) for n in re.findall(r"^ +(\d+): \d", samples, re.M)), total, "samples of an archived text")
+
+
 def stacks(text, waits, marked):
     found = collections.Counter()
     kinds = set()
@@ -39,12 +50,15 @@ def stacks(text, waits, marked):
 
 
 def test():
+    find_go()
     waits = marks.all_waits()
     with Program("leaks", STRAY_PPROF="127.0.0.1:0") as leaks:
         port = leaks.port()
         leaks.line("^ready$")
-        counts(get(port, "/debug/pprof/goroutineleak?debug=1").text, "goroutineleak", marks.leaked(waits))
-        counts(get(port, "/debug/pprof/goroutine?debug=1").text, "goroutine", waits)
+        for name, those in (("goroutineleak", marks.leaked(waits)), ("goroutine", waits)):
+            text = get(port, f"/debug/pprof/{name}?debug=1").text
+            counts(text, name, those)
+            archived(text, marks.total(those))
         dump = get(port, "/debug/pprof/goroutineleak?debug=2").text
         stacks(dump, waits, True)
         check(dump.rindex("(leaked)]") < dump.index("shop::receive_in_use"), "leaked ones come first")
