@@ -20,7 +20,8 @@ namespace {
 
 constexpr double more_allowed = 1.10, less_noticed = 0.85;
 
-std::uint64_t steps(const std::function<void()>& before, const std::function<void()>& body, const std::function<void()>& after) {
+std::uint64_t steps(const std::function<void()>& before, const std::function<void()>& body,
+                    const std::function<void()>& after) {
   std::uint64_t least = ~std::uint64_t{0};
   for (int i = 0; i < 9; i++) {
     before();
@@ -40,34 +41,46 @@ std::map<std::string, std::uint64_t> count_all() {
     counts[name] = steps(before, body, after) - stepping;
   };
   static stray::mutex m;
-  add("lock", nothing, [] { m.lock(); }, [] { m.unlock(); });
-  add("unlock", [] { m.lock(); }, [] { m.unlock(); }, nothing);
+  add(
+      "lock", nothing, [] { m.lock(); }, [] { m.unlock(); });
+  add(
+      "unlock", [] { m.lock(); }, [] { m.unlock(); }, nothing);
   static stray::shared_mutex s;
-  add("lock_shared", nothing, [] { s.lock_shared(); }, [] { s.unlock_shared(); });
-  add("unlock_shared", [] { s.lock_shared(); }, [] { s.unlock_shared(); }, nothing);
+  add(
+      "lock_shared", nothing, [] { s.lock_shared(); }, [] { s.unlock_shared(); });
+  add(
+      "unlock_shared", [] { s.lock_shared(); }, [] { s.unlock_shared(); }, nothing);
   auto buffered = stray::make_chan<int>(4);
-  add("send to a buffer", nothing, [&] { buffered.send(1); }, [&] { buffered.recv(); });
-  add("recv from a buffer", [&] { buffered.send(1); }, [&] { buffered.recv(); }, nothing);
-  add("select of four, one ready", [&] { buffered.send(1); },
+  add(
+      "send to a buffer", nothing, [&] { buffered.send(1); }, [&] { buffered.recv(); });
+  add(
+      "recv from a buffer", [&] { buffered.send(1); }, [&] { buffered.recv(); }, nothing);
+  add(
+      "select of four, one ready", [&] { buffered.send(1); },
       [&, a = stray::make_chan<int>(), b = stray::make_chan<int>(), c = stray::make_chan<int>()] {
         auto take = [](std::optional<int>) {};
-        stray::select(stray::on_recv(a, take), stray::on_recv(b, take), stray::on_recv(c, take), stray::on_recv(buffered, take));
+        stray::select(stray::on_recv(a, take), stray::on_recv(b, take), stray::on_recv(c, take),
+                      stray::on_recv(buffered, take));
       },
       nothing);
-  add("spawn", nothing, [] { stray::go([] {}); }, [] { stray::yield(); });
-  add("run and end", [] { stray::go([] {}); }, [] { stray::yield(); }, nothing);
+  add(
+      "spawn", nothing, [] { stray::go([] {}); }, [] { stray::yield(); });
+  add(
+      "run and end", [] { stray::go([] {}); }, [] { stray::yield(); }, nothing);
   auto to = stray::make_chan<int>(), back = stray::make_chan<int>();
   stray::go([to, back] {
     for (int v : to) back.send(v);
   });
-  add("round trip over channels", nothing, [&] { to.send(1), back.recv(); }, nothing);
+  add(
+      "round trip over channels", nothing, [&] { to.send(1), back.recv(); }, nothing);
   to.close();
   bool stop = false;
   stray::wait_group other;
   other.go([&] {
     while (!stop) stray::yield();
   });
-  add("yield to another and back", nothing, [] { stray::yield(); }, nothing);
+  add(
+      "yield to another and back", nothing, [] { stray::yield(); }, nothing);
   stop = true;
   other.wait();
   return counts;
