@@ -95,7 +95,7 @@ TEST(instructions, of_hot_paths_are_those_on_record) {
   stray::wait_group done;
   done.go([&] { counts = count_all(); });
   done.wait();
-  const std::string path = std::string(STRAY_SOURCE_DIR) + "/tests/step/instructions.txt";
+  constexpr const char* path = STRAY_SOURCE_DIR "/tests/step/instructions.txt";
   if (std::getenv("STRAY_UPDATE_INSTRUCTIONS") != nullptr) {
     std::ofstream out(path);
     for (const auto& [name, n] : counts) out << n << " " << name << "\n";
