@@ -48,7 +48,7 @@ std::uintptr_t key(const word_type& w) noexcept { return reinterpret_cast<std::u
 
 // What others do with the lock is short more often than not; to park and be woken costs ten of it. Without a look in between: each takes
 // the line from who works. false: it is time to park.
-bool spin() noexcept {
+[[gnu::noinline]] bool spin() noexcept {
   if (runtime::sched().procs.load(std::memory_order_relaxed) <= 1) return false;  // order: a hint
   for (int i = 0; i < 30; i++) base::cpu_relax();
   return true;
@@ -168,18 +168,25 @@ void lock_slow(word_type& writer, word_type& state, task* self) {
   woken.make_runnable();
 }
 
+// order (both): acquire pairs with the writer's unlock; release keeps the record before it
+[[gnu::noinline]] bool enter_among_others(word_type& state, hold_slot& slot) noexcept {
+  for (;;) {
+    spin();                                                   // 72 ns instead of 85 for eight on two workers
+    std::uint64_t w = state.load(std::memory_order_relaxed);  // order: the CAS acquires
+    if ((w & shared_word::writer) != 0) break;
+    if (state.compare_exchange_strong(w, w + shared_word::reader, std::memory_order_acq_rel)) return true;  // order: above
+  }
+  runtime::hold::forget(slot);
+  return false;
+}
+
 // false: a writer is there.
 bool enter(word_type& state, hold_slot& slot, std::uintptr_t lock) noexcept {
   std::uint64_t w = state.load(std::memory_order_relaxed);  // order: the CAS acquires
   if ((w & shared_word::writer) != 0) return false;
   runtime::hold::record(slot, lock);
-  do {
-    // order: acquire pairs with the writer's unlock; release keeps the record before it
-    if (state.compare_exchange_weak(w, w + shared_word::reader, std::memory_order_acq_rel)) return true;
-    spin();  // others are at it: 72 ns instead of 85 for eight on two workers
-  } while ((w & shared_word::writer) == 0);
-  runtime::hold::forget(slot);
-  return false;
+  if (state.compare_exchange_strong(w, w + shared_word::reader, std::memory_order_acq_rel)) return true;  // order: above
+  return enter_among_others(state, slot);
 }
 
 [[gnu::noinline]] void lock_shared_slow(word_type& writer, word_type& state, task* self, hold_slot& slot) {
