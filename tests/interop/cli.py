@@ -178,7 +178,7 @@ def test_texts():
         script.write_text(stray("completion", "bash")[0])
         ask = f'. {script}; COMP_WORDS=(stray top --s); COMP_CWORD=2; _stray; echo "${{COMPREPLY[@]}}"'
         done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
-        same(done.stdout.split(), ["--sarif", "--sort", "--seconds"], "completion of stray top --s")
+        same(done.stdout.split(), ["--sarif", "--short-names", "--sort", "--seconds"], "completion of stray top --s")
     has(stray("--version")[0], r"^stray \d+\.\d+\.\d+$", "version")
 
 
