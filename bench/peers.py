@@ -10,6 +10,7 @@ BUILD/bench/peers.csv. --write makes docs/benchmarks.md and docs/benchmarks.svg 
 import argparse
 import collections
 import csv
+import math
 import os
 import pathlib
 import platform
@@ -238,7 +239,6 @@ def chart(cells, names, workers):
     low, high = 1 / 16, 16
 
     def at(ratio):
-        import math
         return left + width * (math.log(min(max(ratio, low), high)) - math.log(low)) / (math.log(high) - math.log(low))
 
     height = 40 + step * len(rows) + 10
@@ -273,12 +273,13 @@ def version_of(command, pattern=r"(.*)"):
 
 
 def versions(names):
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "?")
+    cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
+    cpu = cpu[1] if cpu else "?"
     out = [f"Machine: {os.cpu_count()} × {cpu}, Linux {platform.release()}; {version_of(['g++', '--version'])}, {' '.join(FLAGS[1:])} (ours: -O3)."]
     lock = (HERE / "rust/Cargo.lock").read_text()
     known = {
         "go": lambda: version_of([os.environ.get("STRAY_GO", "go"), "version"], r"(go[0-9.]+)"),
-        "boost": lambda: version_of(["sh", "-c", "grep 'define BOOST_LIB_VERSION' /usr/include/boost/version.hpp"], r'"(.*)"').replace("_", "."),
+        "boost": lambda: version_of(["cat", "/usr/include/boost/version.hpp"], r'define BOOST_LIB_VERSION "(.*)"').replace("_", "."),
         "tokio": lambda: re.search(r'name = "tokio"\nversion = "(.*)"', lock)[1] + " (channels: flume " +
                  re.search(r'name = "flume"\nversion = "(.*)"', lock)[1] + ")",
         "may": lambda: re.search(r'name = "may"\nversion = "(.*)"', lock)[1],

@@ -100,11 +100,7 @@ for name in detect goroutines heaps million idle code_bytes orphans time serve p
     *"$wanted"*)
       found=1
       echo "== $name"
-      case $name in
-        time) timers ;;
-        peers) peers "$@" ;;
-        *) "$name" ;;
-      esac
+      if [ "$name" = time ]; then timers; else "$name" "$@"; fi
       ;;
   esac
 done

@@ -80,11 +80,16 @@ struct ours {
   }
 };
 
+double in_seconds(const shapes::metric& m) {
+  std::string_view name = m.name;
+  return m.value * (name.ends_with("ms") ? 1e-3 : name.ends_with("us") ? 1e-6 : 1e-9);
+}
+
 void measure(benchmark::State& state, const shapes::shape& shape, int workers) {
   for (auto _ : state) {
     shapes::metrics got;
     ours::run(workers, [&] { got = shape.run(); });
-    state.SetIterationTime(got[0].value * 1e-9);
+    state.SetIterationTime(in_seconds(got[0]));
     for (std::size_t i = 1; i < got.size(); i++) state.counters[got[i].name] = got[i].value;
   }
 }

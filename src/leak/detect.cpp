@@ -11,7 +11,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <functional>
-#include <limits>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -43,8 +42,6 @@ namespace stray::leak {
 namespace {
 
 using runtime::task;
-
-constexpr std::int64_t asks_now = std::numeric_limits<std::int64_t>::max();
 
 struct request {
   request* next = nullptr;
@@ -282,8 +279,8 @@ std::int64_t largest_budget(const request* list) noexcept {
   return most;
 }
 
-// The last one that requests shared which may also get one that began before they were served. Kept until the next one begins or nothing has
-// been asked for 100 ms.
+// The last detection, if a request of detect_since got it. Its findings are kept until the next one begins, so that they are no root in its
+// snapshot, or until nothing has been asked for 100 ms.
 struct last_shared {
   std::shared_ptr<const findings> found;
   std::int64_t began_ns = 0;
@@ -308,10 +305,8 @@ void serve(request* list, last_shared& last) noexcept {
         r->answer = last.found;
       } else {
         if (shared == nullptr) {
-          last.found.reset();  // what it holds is no root in the snapshot
-          std::int64_t most = largest_budget(r), began = base::now_ns();
-          shared = run({}, askers, most);
-          last.began_ns = began;
+          last = {nullptr, base::now_ns()};
+          shared = run({}, askers, largest_budget(r));
         }
         if (r->sent_ns != asks_now) last.found = shared;
         r->answer = shared;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -79,7 +80,8 @@ struct ablation {
 // pause_budget_ns: as in options.
 std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_t pause_budget_ns = 0);
 // The same for a request that was sent at that time (base::now_ns): a detection that began since may answer it, too, while its findings
-// are kept (for some ms).
+// are kept (for some ms). asks_now: none may.
+inline constexpr std::int64_t asks_now = std::numeric_limits<std::int64_t>::max();
 std::shared_ptr<const findings> detect_since(std::int64_t sent_ns);
 // Not shared: also fills `out` with what keeps the goroutine alive (path.h).
 struct path_log;
@@ -98,7 +100,14 @@ void start_detector() noexcept;
 
 std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "34 s", "56 min"
 std::string size_text(std::size_t bytes);
-// "key=value key=value" and how many of the group have these labels, the commonest first.
+// "key=value key=value"
+template <class Labels>
+std::string text_of_labels(const Labels& labels) {
+  std::string text;
+  for (const auto& [key, value] : labels) text.append(text.empty() ? "" : " ").append(key).append("=").append(value);
+  return text;
+}
+// Such texts and how many of the group have these labels, the commonest first.
 std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g);
 bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
 // all: where owners and root leaks are looked up, when f is a part of it.

@@ -19,6 +19,9 @@
 namespace stray::leak::test {
 
 using namespace std::chrono_literals;
+using leak::reclaim_outcome;
+using leak::reclaim_report;
+using leak::report;
 
 // What a test starts, by id: those that other tests had refused stay leaked.
 template <class F>

@@ -20,11 +20,7 @@
 
 namespace {
 
-using namespace std::chrono_literals;
 using namespace stray::leak::test;
-using stray::leak::reclaim_outcome;
-using stray::leak::reclaim_report;
-using stray::leak::report;
 
 TEST(reclaim, likely_is_refused) {
   static std::atomic<std::uintptr_t> hidden{0};

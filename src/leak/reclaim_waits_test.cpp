@@ -11,11 +11,7 @@
 
 namespace {
 
-using namespace std::chrono_literals;
 using namespace stray::leak::test;
-using stray::leak::reclaim_outcome;
-using stray::leak::reclaim_report;
-using stray::leak::report;
 
 TEST(reclaim, a_receiver) {
   expect_reclaimed([] { stray::make_chan<std::string>().recv(); });

@@ -185,11 +185,7 @@ std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g) {
     if (!one.labels.empty()) counts[one.labels]++;
   }
   std::vector<std::pair<std::string, std::size_t>> sets;
-  for (const auto& [set, count] : counts) {
-    std::string text;
-    for (const auto& [key, value] : set) text.append(text.empty() ? "" : " ").append(key).append("=").append(value);
-    sets.emplace_back(std::move(text), count);
-  }
+  for (const auto& [set, count] : counts) sets.emplace_back(text_of_labels(set), count);
   std::stable_sort(sets.begin(), sets.end(), [](auto& a, auto& b) { return a.second > b.second; });
   return sets;
 }

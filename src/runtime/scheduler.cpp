@@ -379,8 +379,7 @@ task* alloc_task(worker* w) {
     if (t == nullptr) throw std::bad_alloc();
   }
   t->word.store(static_cast<std::uint64_t>(state::init), std::memory_order_release);  // order: before the closure is moved in
-  t->id = the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed);              // order: uniqueness only
-  t->owner_word = t->id << 8;
+  t->name(the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed), false);      // order: uniqueness only
   return t;
 }
 

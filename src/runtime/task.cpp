@@ -87,9 +87,8 @@ const char* text_of(wait_reason r) noexcept {
   sweep_ended();
   task* t = tasks().alloc();
   if (t == nullptr) throw std::bad_alloc();
-  t->id = sched().next_id.fetch_add(1, std::memory_order_relaxed);  // order: uniqueness only
+  t->name(sched().next_id.fetch_add(1, std::memory_order_relaxed), true);  // order: uniqueness only
   t->is_thread = true;
-  t->owner_word = t->id << 8 | 0x80;
   t->tid = base::thread_id();
   t->is_main = t->tid == base::sys::getpid();
   t->thread_start = thread_start_time(t->tid);

@@ -143,10 +143,15 @@ struct alignas(64) task {
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
   read_holds holds;
-  std::uint64_t owner_word = 0;  // what a lock that it holds has in its word (sync/owner.h); changes with id
+  std::uint64_t owner_word = 0;  // what a lock that it holds has in its word: {id:56, thread:1, the lock's own:7}
   wait_node node;                // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
+  static constexpr std::uint64_t owner_is_thread = 0x80;
+  void name(std::uint64_t new_id, bool thread) noexcept {
+    id = new_id;
+    owner_word = new_id << 8 | (thread ? owner_is_thread : 0);
+  }
   state current_state() const noexcept {
     return word::state_of(word.load(std::memory_order_acquire));
   }  // order: pairs with the RMWs

@@ -81,12 +81,6 @@ std::string title(const leak::group& g) {
   return f == nullptr ? "?" : profile::short_name(f->function);
 }
 
-std::string text_of(const std::vector<profile::label>& labels) {
-  std::string out;
-  for (const auto& [key, value] : labels) out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
-  return out;
-}
-
 class page {
  public:
   explicit page(const page_content& c) : c_(c) {}
@@ -306,7 +300,7 @@ class page {
         where = fmt::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(profile::short_name(l.function), 90)),
                             html(l.file), l.line);
       }
-      if (!labels.empty()) where += fmt::format("<br><span class=\"dim\">{}</span>", html(text_of(labels)));
+      if (!labels.empty()) where += fmt::format("<br><span class=\"dim\">{}</span>", html(leak::text_of_labels(labels)));
       put("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"mono\">{}</td><td>", x.count, html(state), where);
       for (std::uint64_t id : x.ids) put("<a href=\"?why={0}#alive\">{0}</a> ", id);
       put("</td></tr>\n");

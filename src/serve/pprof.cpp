@@ -2,11 +2,12 @@
 #include <stray/pprof.hpp>
 
 #include <cerrno>
-#include <limits>
 #include <ostream>
 #include <pthread.h>
 #include <sstream>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -95,9 +96,7 @@ class live_collector final : public serve::collector {
 
  private:
   // Of several for one request only the first may have begun before it is wanted.
-  std::shared_ptr<const leak::findings> detect() {
-    return leak::detect_since(std::exchange(sent_ns_, std::numeric_limits<std::int64_t>::max()));
-  }
+  std::shared_ptr<const leak::findings> detect() { return leak::detect_since(std::exchange(sent_ns_, leak::asks_now)); }
   std::shared_ptr<const leak::findings> detect_for(std::string_view profile) {
     return profile == "goroutineleak" ? detect() : nullptr;
   }
@@ -105,7 +104,7 @@ class live_collector final : public serve::collector {
     return found == nullptr || found->complete ? std::vector<std::string>() : found->notes;
   }
 
-  std::int64_t sent_ns_ = std::numeric_limits<std::int64_t>::max();
+  std::int64_t sent_ns_ = leak::asks_now;
 };
 
 bool wait_here(std::chrono::seconds time) {
@@ -189,7 +188,12 @@ void* handle_body(void* arg) {
 [[gnu::noinline]] response handle_now(std::string_view method, std::string_view target) {
   handling h{method, target, goroutine_id() == 0, {}, {}};
   if (!h.joined) h.ready = make_chan<void>();
-  pthread_t thread = runtime::start_thread("stray-handle", handle_body, &h);
+  pthread_t thread;
+  try {
+    thread = runtime::start_thread("stray-handle", handle_body, &h);
+  } catch (const std::system_error& e) {
+    return {500, {{"Content-Type", "text/plain; charset=utf-8"}}, std::string(e.what()) + "\n"};
+  }
   if (h.joined) {
     pthread_join(thread, nullptr);
   } else {
