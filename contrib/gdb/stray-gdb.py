@@ -97,7 +97,7 @@ class Runtime:
             self.type = gdb.lookup_type(f"{RUNTIME}task")
         except gdb.error as error:
             raise gdb.GdbError(f"no debug information of stray in this program ({error}): it must be built with -g") from None
-        offsets = {field.name: (field.bitpos // 8, field.type.sizeof) for field in self.type.fields()}
+        offsets = {field.name: (field.bitpos // 8, field.type.sizeof) for field in self.type.fields() if hasattr(field, "bitpos")}
         self.fields = {name: offsets[name] for name in self.NAMES}
         self.states = enumerators("state")
         self.base, self.used = int(slab["where_"]["lo"]), number_in(slab["used_"])
