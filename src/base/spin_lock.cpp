@@ -10,9 +10,9 @@ void spin_lock::lock_slow() noexcept {
         held_.exchange(1, std::memory_order_acquire) == 0) {  // order: pairs with unlock's release
       return;
     }
-    if (round < 64) {
-      cpu_relax();
-    } else if (round < 96) {
+    if (round < 8) {
+      for (std::uint32_t i = 0; i < capacity(32); i++) cpu_relax();
+    } else if (round < 40) {
       yield_core();
     } else {
       nap(50'000);

@@ -1,8 +1,9 @@
 // A lock for critical sections of a few dozen instructions that never block, allocate or run user code other than T's move.
 //
 // 1. It is a plain byte in the object it guards; unlocking is one store.
-// 2. A waiter spins 64 rounds, then yields its time slice, then sleeps 50 us a time: with more threads than cores the holder may be
-//    preempted, and it must get the core.
+// 2. A waiter looks again after 32 pauses, a microsecond or two, so that who works keeps the line for some sections more: an item through a
+//    buffered channel between two workers takes 30 ns instead of 104. After 8 looks it yields its time slice, then it sleeps 50 us a time:
+//    with more threads than cores the holder may be preempted, and it must get the core.
 // 3. The detector never takes one while threads are stopped (a stopped thread may hold it).
 // Rejected: a three-state futex lock. Unlock is then an exchange: two atomic read-modify-writes a section instead of one.
 #pragma once

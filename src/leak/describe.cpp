@@ -23,7 +23,8 @@ std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool l
   f.created_by = t.created_by;
   f.pcs = read_stack(t);
   f.labels = read_labels(t);
-  if (!t.is_thread) f.bytes = t.stack_hi - (t.sp & ~(base::page_size - 1));
+  constexpr std::uintptr_t in_page = base::page_size - 1;
+  if (!t.is_thread) f.bytes = ((t.stack_hi + in_page) & ~in_page) - (t.sp & ~in_page);
   if (t.node_count == 1) {
     if (runtime::rule_of(t.reason) == runtime::live_rule::chan) {
       f.made_at = reinterpret_cast<const detail::chan_core*>(t.nodes[0].primitive)->made_at;

@@ -35,9 +35,11 @@ void stray_call_above(const saved_frame* frame, void (*f)(void*), void* arg);
 [[gnu::visibility("hidden")]] void stray_diverted() noexcept;
 [[noreturn, gnu::visibility("hidden")]] void stray_diverted_main(task* t, void (*f)(task*));
 }
-// The return address of a fresh stack: calls goroutine_main(rbx). Ends the call frame information.
+// The return address of a fresh stack: calls goroutine_main(rbx), and again with what it returns, once it has cleaned the stack below
+// itself (bind_stack). Ends the call frame information.
 [[gnu::visibility("hidden")]] void goroutine_entry() noexcept;
-[[noreturn, gnu::visibility("hidden")]] void goroutine_main(task* t);
+// Runs t to its end. Returns who is next on this stack; not at all if that is nobody.
+[[gnu::visibility("hidden")]] task* goroutine_main(task* t);
 
 // Prepares a fresh stack so that switching to the result enters goroutine_main(t).
 inline std::uintptr_t prepare_stack(std::uintptr_t stack_hi, task* t) noexcept {

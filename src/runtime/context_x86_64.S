@@ -133,9 +133,19 @@ _ZN5stray7runtime15goroutine_entryEv:
     .cfi_startproc
     .cfi_undefined %rip
     xorl %ebp, %ebp
-    movq %rbx, %rdi
+1:  movq %rbx, %rdi
     call _ZN5stray7runtime14goroutine_mainEPNS0_4taskE
-    ud2
+    movq %rax, %rbx
+    pxor %xmm0, %xmm0
+    leaq -2048(%rsp), %rcx
+2:  movaps %xmm0, (%rcx)
+    movaps %xmm0, 16(%rcx)
+    movaps %xmm0, 32(%rcx)
+    movaps %xmm0, 48(%rcx)
+    addq $64, %rcx
+    cmpq %rsp, %rcx
+    jne 2b
+    jmp 1b
     .cfi_endproc
     .size _ZN5stray7runtime15goroutine_entryEv, . - _ZN5stray7runtime15goroutine_entryEv
 

@@ -14,6 +14,12 @@
 
 namespace stray::runtime::fiber {
 
+#if defined(STRAY_TSAN) || defined(STRAY_ASAN)
+inline constexpr bool own_stacks = true;  // to the sanitizer a goroutine is its stack: it is not passed on
+#else
+inline constexpr bool own_stacks = false;
+#endif
+
 #if defined(STRAY_TSAN)
 inline void create(task* t) noexcept { t->fiber = __tsan_create_fiber(0); }
 inline void destroy(task* t) noexcept {

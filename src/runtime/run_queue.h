@@ -36,9 +36,11 @@ class run_queue {
     }
   }
   // Owner. Takes half of the queue into out[capacity / 2]; returns how many.
-  std::uint32_t pop_half(task** out) noexcept { return take(out); }
-  // Any worker. Takes half of the victim's tasks into out[capacity / 2]; returns how many.
-  std::uint32_t steal(task** out) noexcept { return take(out); }
+  std::uint32_t pop_half(task** out) noexcept { return take(out, tail_.load(std::memory_order_relaxed)); }  // order: own word
+  // Any worker. Takes half of the victim's tasks, but none that came behind `end`, into out[capacity / 2]; returns how many.
+  std::uint32_t steal(task** out, std::uint32_t end) noexcept { return take(out, end); }
+  // Where it ends now.
+  std::uint32_t end() const noexcept { return tail_.load(std::memory_order_acquire); }  // order: pairs with push's release
 
   std::uint32_t size() const noexcept {
     std::uint32_t head = head_.load(std::memory_order_acquire);  // order: a hint
@@ -46,14 +48,15 @@ class run_queue {
   }
 
  private:
-  std::uint32_t take(task** out) noexcept {
+  std::uint32_t take(task** out, std::uint32_t end) noexcept {
     for (;;) {
       std::uint32_t head = head_.load(std::memory_order_acquire);  // order: pairs with the owner's and other thieves' CAS
       std::uint32_t tail = tail_.load(std::memory_order_acquire);  // order: pairs with push's release
       std::uint32_t n = tail - head;
       n -= n / 2;
-      if (n == 0) return 0;
+      if (n == 0 || static_cast<std::int32_t>(end - head) <= 0) return 0;
       if (n > capacity / 2) continue;  // head and tail were read apart
+      if (n > end - head) n = end - head;
       for (std::uint32_t i = 0; i < n; i++) {
         out[i] = ring_[(head + i) % capacity].load(std::memory_order_relaxed);  // order: covered by tail_'s acquire
       }

@@ -51,14 +51,28 @@ TEST(run_queue, keeps_its_order_around_the_ring) {
 TEST(run_queue, a_thief_takes_the_older_half) {
   run_queue q;
   std::array<task*, capacity / 2> loot;
-  EXPECT_EQ(q.steal(loot.data()), 0u);
+  EXPECT_EQ(q.steal(loot.data(), q.end()), 0u);
   q.push(number(1));
-  EXPECT_EQ(q.steal(loot.data()), 1u);
+  EXPECT_EQ(q.steal(loot.data(), q.end()), 1u);
   EXPECT_EQ(value(loot[0]), 1u);
   for (std::uintptr_t i = 1; i <= 7; i++) q.push(number(i));
-  ASSERT_EQ(q.steal(loot.data()), 4u);
+  ASSERT_EQ(q.steal(loot.data(), q.end()), 4u);
   for (std::uintptr_t i = 1; i <= 4; i++) EXPECT_EQ(value(loot[i - 1]), i);
   for (std::uintptr_t i = 5; i <= 7; i++) EXPECT_EQ(value(q.pop()), i);
+}
+
+TEST(run_queue, a_thief_takes_nothing_that_came_behind_the_end_it_has_seen) {
+  run_queue q;
+  std::array<task*, capacity / 2> loot;
+  for (std::uintptr_t i = 1; i <= 3; i++) q.push(number(i));
+  std::uint32_t seen = q.end();
+  for (std::uintptr_t i = 4; i <= 10; i++) q.push(number(i));
+  ASSERT_EQ(q.steal(loot.data(), seen), 3u) << "half of ten, but for the younger two";
+  for (std::uintptr_t i = 1; i <= 3; i++) EXPECT_EQ(value(loot[i - 1]), i);
+  EXPECT_EQ(q.steal(loot.data(), seen), 0u);
+  EXPECT_EQ(value(q.pop()), 4u);
+  EXPECT_EQ(q.steal(loot.data(), seen), 0u) << "its owner has passed the end";
+  EXPECT_EQ(q.steal(loot.data(), q.end()), 3u);
 }
 
 TEST(run_queue, half_of_a_full_queue_fits_the_loot) {
@@ -85,7 +99,7 @@ void each_comes_out_once(int thieves, std::uintptr_t n, bool owner_pops) {
     threads.emplace_back([&] {
       std::array<task*, capacity / 2> loot;
       while (left.load() != 0) {
-        std::uint32_t got = q.steal(loot.data());
+        std::uint32_t got = q.steal(loot.data(), q.end());
         for (std::uint32_t k = 0; k < got; k++) take(loot[k]);
         if (got == 0) std::this_thread::yield();
       }

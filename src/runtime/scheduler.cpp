@@ -1,8 +1,10 @@
 #include "runtime/scheduler.h"
 
+#include <algorithm>
 #include <cxxabi.h>
 #include <new>
 #include <sched.h>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -21,23 +23,9 @@ namespace {
 
 constinit scheduler the_scheduler;
 constexpr std::uint32_t streak_limit = base::capacity(32), global_interval = base::capacity(61),
-                        timer_interval = base::capacity(16);
-constexpr int steal_rounds = base::capacity(40), relaxes = base::capacity(20);
-
-task* pop_global() noexcept {
-  scheduler& s = the_scheduler;
-  if (s.global_size.load(std::memory_order_relaxed) == 0) return nullptr;  // order: a hint; sleepers look again after a fence
-  s.global_lock.lock();
-  task* t = s.global_head;
-  if (t != nullptr) {
-    s.global_head = t->next;
-    if (s.global_head == nullptr) s.global_tail = nullptr;
-    s.global_size.store(s.global_size.load(std::memory_order_relaxed) - 1);  // order: written under the lock
-    t->next = nullptr;
-  }
-  s.global_lock.unlock();
-  return t;
-}
+                        timer_interval = base::capacity(16), global_batch = base::capacity(32);
+constexpr int looks = base::capacity(10), relaxes = base::capacity(1000);
+constexpr std::int64_t patience_ns = 10'000;
 
 void push_local(worker* w, task* t) noexcept {
   while (!w->queue.push(t)) {
@@ -47,6 +35,27 @@ void push_local(worker* w, task* t) noexcept {
     for (std::uint32_t i = 0; i + 1 < n; i++) half[i]->next = half[i + 1];
     push_global(half[0], half[n - 1], n);
   }
+}
+
+// At most n of the global queue, and no more than this worker's share: the first is returned, the others go to its own queue.
+task* pop_global(worker* w, std::uint32_t n) noexcept {
+  scheduler& s = the_scheduler;
+  if (s.global_size.load(std::memory_order_relaxed) == 0) return nullptr;  // order: a hint; sleepers look again after a fence
+  s.global_lock.lock();
+  std::uint32_t size = s.global_size.load(std::memory_order_relaxed);  // order: written under the lock
+  n = std::min({n, size, size / static_cast<std::uint32_t>(s.procs.load(std::memory_order_relaxed)) + 1});  // order: a hint
+  task *first = s.global_head, *last = first;
+  for (std::uint32_t i = 1; i < n; i++) last = last->next;
+  if (first != nullptr) {
+    s.global_head = std::exchange(last->next, nullptr);
+    if (s.global_head == nullptr) s.global_tail = nullptr;
+    s.global_size.store(size - n);
+  }
+  s.global_lock.unlock();
+  if (first == nullptr) return nullptr;
+  for (task* t = std::exchange(first->next, nullptr); t != nullptr;)
+    push_local(w, std::exchange(t, std::exchange(t->next, nullptr)));
+  return first;
 }
 
 worker* pop_idle(worker* wanted) noexcept {
@@ -75,22 +84,53 @@ std::uint64_t next_random(worker* w) noexcept {
   return w->random = x;
 }
 
-task* steal(worker* w, bool also_next) noexcept {
+// What a searching worker saw of the others at its last look.
+struct look {
+  int made = 0;
+  std::uint32_t queue_end[max_workers];
+  int next_at = -1;  // a worker whose run-next slot was full
+  std::uint32_t tick = 0;
+};
+
+void look_around(worker* w, look& seen) noexcept {
   scheduler& s = the_scheduler;
-  int made = s.made.load();
-  auto start = static_cast<int>(next_random(w) % static_cast<unsigned>(made));
-  for (int i = 0; i < made; i++) {
-    worker* victim = &s.workers[(start + i) % made];
-    if (victim == w) continue;
+  seen.made = s.made.load();
+  seen.next_at = -1;
+  for (int i = 0; i < seen.made; i++) {
+    worker* other = &s.workers[i];
+    seen.queue_end[i] = other->queue.end();
+    if (other != w && other->run_next.load() != nullptr) seen.next_at = i, seen.tick = other->tick.load();
+  }
+}
+
+// Rule 7.
+task* steal(worker* w, const look& seen) noexcept {
+  scheduler& s = the_scheduler;
+  auto start = static_cast<int>(next_random(w) % static_cast<unsigned>(seen.made));
+  for (int i = 0; i < seen.made; i++) {
+    int at = (start + i) % seen.made;
+    if (&s.workers[at] == w) continue;
     task* stolen[run_queue::capacity / 2];
-    std::uint32_t n = victim->queue.steal(stolen);
+    std::uint32_t n = s.workers[at].queue.steal(stolen, seen.queue_end[at]);
     if (n != 0) {
       for (std::uint32_t k = 0; k + 1 < n; k++) push_local(w, stolen[k]);
       return stolen[n - 1];
     }
-    if (also_next && victim->run_next.load() != nullptr) {
-      if (task* t = victim->run_next.exchange(nullptr)) return t;
+  }
+  if (seen.next_at < 0 || s.workers[seen.next_at].tick.load() != seen.tick) return nullptr;
+  return s.workers[seen.next_at].run_next.exchange(nullptr);
+}
+
+task* search(worker* w) noexcept {
+  look seen;
+  for (int i = 0; i < looks; i++) {
+    look_around(w, seen);
+    std::int64_t until = base::now_ns() + patience_ns;
+    for (int relaxed = 0; relaxed < relaxes && base::now_ns() < until; relaxed++) {
+      if (task* t = pop_global(w, global_batch)) return t;
+      base::cpu_relax();
     }
+    if (task* t = steal(w, seen)) return t;
   }
   return nullptr;
 }
@@ -162,20 +202,14 @@ task* find_work(worker* w) noexcept {
       continue;
     }
     task* t = pick(w);
-    if (t == nullptr) t = pop_global();
+    if (t == nullptr) t = pop_global(w, global_batch);
     if (t == nullptr && run_timers(base::now_ns())) t = pick(w);
     if (t == nullptr) {
       if (!w->searching && 2 * s.searching.load() < s.procs.load()) {
         w->searching = true;
         s.searching.fetch_add(1);
       }
-      if (w->searching) {
-        for (int round = 0; round < steal_rounds && t == nullptr; round++) {
-          t = steal(w, round >= steal_rounds * 3 / 4);
-          if (t == nullptr) t = pop_global();
-          for (int i = 0; t == nullptr && i < relaxes; i++) base::cpu_relax();
-        }
-      }
+      if (w->searching) t = search(w);
     }
     if (t != nullptr && t->bound != nullptr) {
       hand_to_bound(t);
@@ -239,7 +273,7 @@ bool drain(worker* stuck) noexcept {
   bool any = false;
   if (task* t = stuck->run_next.exchange(nullptr)) push_global(t, t, 1), any = true;
   task* stolen[run_queue::capacity / 2];
-  while (std::uint32_t n = stuck->queue.steal(stolen)) {
+  while (std::uint32_t n = stuck->queue.steal(stolen, stuck->queue.end())) {
     for (std::uint32_t i = 0; i + 1 < n; i++) stolen[i]->next = stolen[i + 1];
     push_global(stolen[0], stolen[n - 1], n);
     any = true;
@@ -272,7 +306,7 @@ task* pick_any(worker* w) noexcept {
     return nullptr;  // order: its owner looks again
   if (tick % timer_interval == 0 && next_deadline() != no_deadline) run_timers(base::now_ns());
   if (tick % global_interval == 0) {
-    if (task* t = pop_global()) return t;
+    if (task* t = pop_global(w, 1)) return t;
   }
   if (w->run_next.load(std::memory_order_relaxed) != nullptr) {  // order: the exchange decides
     if (++w->next_streak < streak_limit) {
@@ -297,6 +331,15 @@ task* pick(worker* w) noexcept {
   }
 }
 
+namespace {
+
+void set_running(task* t) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_relaxed);                // order: the queue's hand-over has acquired it
+  t->word.store(word::with(word, state::running), std::memory_order_release);  // order: before it runs, for the snapshot
+}
+
+}  // namespace
+
 std::uintptr_t enter(worker* w, task* t) noexcept {
   if (t->stack_lo == 0) {
     if (!bind_stack(t, t->stack_class, &w->spare)) {
@@ -308,11 +351,18 @@ std::uintptr_t enter(worker* w, task* t) noexcept {
     t->sp = prepare_stack(t->stack_hi, t);
     fiber::create(t);
   }
-  std::uint64_t word = t->word.load(std::memory_order_relaxed);                // order: the queue's hand-over has acquired it
-  t->word.store(word::with(word, state::running), std::memory_order_release);  // order: before the switch, for the snapshot
+  set_running(t);
   set_current_task(t);
   w->running = t;
   return t->sp;
+}
+
+void enter_in_place_of(task* ended, worker* w, task* t) noexcept {
+  set_running(t);  // first: a runnable one with a stack has its registers there
+  pass_stack(ended, t);
+  set_current_task(t);
+  w->running = t;
+  free_task(w, ended);
 }
 
 void after_switch(worker* w) noexcept {
@@ -373,11 +423,11 @@ task* alloc_task(worker* w) {
     t = w->free_tasks;
     w->free_tasks = t->next;
     w->free_count--;
-    t->next = nullptr;
   } else {
     t = tasks().alloc();
     if (t == nullptr) throw std::bad_alloc();
   }
+  t->next = nullptr;
   t->word.store(static_cast<std::uint64_t>(state::init), std::memory_order_release);  // order: before the closure is moved in
   t->name(the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed), false);      // order: uniqueness only
   return t;

@@ -66,7 +66,7 @@ void spawn_commit(const spawn_slot& slot) noexcept {
   } else {
     runtime::sched().started_outside.fetch_add(1, std::memory_order_relaxed);  // order: a counter
   }
-  runtime::enqueue(t, false);
+  runtime::enqueue(t, true);
 }
 
 void spawn_abandon(const spawn_slot& slot) noexcept {
@@ -84,15 +84,32 @@ void closure_moved() noexcept {
 
 namespace runtime {
 
+namespace {
+
+void end(task* t) noexcept {
+  std::uint64_t word = t->word.load(std::memory_order_relaxed);             // order: own word
+  t->word.store(word::with(word, state::dead), std::memory_order_release);  // order: for the snapshot
+}
+
+}  // namespace
+
 // Runs on the goroutine's own stack. There is no handler between user code and the end of the stack: an exception that leaves the closure
 // finds none and reaches std::terminate with the whole stack in place.
-[[gnu::visibility("hidden")]] void goroutine_main(task* t) {
+task* goroutine_main(task* t) {
   fiber::arrived(nullptr);
   after_switch(current_worker());
   *current_worker()->exceptions = {};
   t->run(t->closure_at);
   retire(t);
-  leave_for_ever(t);
+  end(t);
+  worker* w = current_worker();
+  task* next = pick(w);
+  if (!fiber::own_stacks && next != nullptr && next->stack_lo == 0 && next->stack_class == t->stack_class) {
+    enter_in_place_of(t, w, next);
+    return next;
+  }
+  switch_to(w, t, handover::dead, next);
+  __builtin_unreachable();
 }
 
 void retire(task* t) noexcept {
@@ -109,8 +126,7 @@ void retire(task* t) noexcept {
 }
 
 void leave_for_ever(task* t) {
-  std::uint64_t word = t->word.load(std::memory_order_relaxed);             // order: own word
-  t->word.store(word::with(word, state::dead), std::memory_order_release);  // order: for the snapshot
+  end(t);
   switch_away(current_worker(), t, handover::dead);
   __builtin_unreachable();
 }

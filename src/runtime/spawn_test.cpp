@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -208,6 +209,69 @@ TEST(goroutine_id, is_unique_on_goroutines_and_0_on_threads) {
   EXPECT_EQ(on_thread, 0u);
   all_ended();
 }
+
+// On one worker.
+class order_of_start : public testing::Test {
+ protected:
+  void SetUp() override { before_ = maxprocs(1); }
+  void TearDown() override {
+    all_ended();
+    maxprocs(before_);
+  }
+
+ private:
+  int before_ = 0;
+};
+
+TEST_F(order_of_start, the_last_one_runs_next_the_others_in_their_order) {
+  std::vector<int> ran;
+  std::atomic<bool> done{false};
+  go([&] {
+    for (int i = 0; i < 5; i++) go([&ran, i] { ran.push_back(i); });
+    while (ran.size() < 5) yield();
+    done = true;
+  });
+  until([&] { return done.load(); });
+  EXPECT_EQ(ran, (std::vector<int>{4, 0, 1, 2, 3}));
+}
+
+#if !defined(STRAY_ASAN) && !defined(STRAY_TSAN)  // there each has a stack of its own
+[[gnu::noinline]] void write_below(volatile unsigned char* here) {
+  volatile unsigned char frame[1024];
+  for (volatile unsigned char& byte : frame) byte = 0xa5;
+  asm volatile("" : : "r"(here), "r"(frame) : "memory");
+}
+[[gnu::noinline]] std::size_t written_below(const volatile unsigned char* here) {
+  std::size_t n = 0;
+  for (std::size_t i = 300; i < 1000; i++) n += here[-static_cast<std::ptrdiff_t>(i)] == 0xa5;
+  return n;
+}
+
+TEST_F(order_of_start, the_next_one_inherits_the_stack_but_nothing_on_it) {
+  std::atomic<const volatile void*> first{nullptr}, second{nullptr};
+  std::atomic<std::size_t> written{0}, inherited{1};
+  std::atomic<bool> done{false};
+  go([&] {
+    go([&] {
+      volatile unsigned char here = 0;
+      inherited = written_below(&here);
+      second = &here;
+      done = true;
+    });
+    go([&] {  // runs first
+      volatile unsigned char here = 0;
+      write_below(&here);
+      written = written_below(&here);
+      first = &here;
+    });
+  });
+  until([&] { return done.load(); });
+  EXPECT_GT(written, 500u) << "the test itself sees what is left there";
+  EXPECT_EQ(inherited, 0u);
+  auto distance = reinterpret_cast<std::intptr_t>(first.load()) - reinterpret_cast<std::intptr_t>(second.load());
+  EXPECT_LT(std::abs(distance), 4096) << "the same stack";
+}
+#endif
 
 TEST(num_goroutine, counts_those_that_exist) {
   all_ended();

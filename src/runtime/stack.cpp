@@ -32,7 +32,9 @@ struct stack_class_slab {
 };
 constinit stack_class_slab slabs[stack_classes];
 constinit stack_view views[stack_classes];
-constexpr std::size_t cleaned_bytes = 2048;
+constexpr std::size_t cleaned_bytes = 2048;  // goroutine_entry cleans as much
+constexpr std::size_t tops = 32;             // rule 4; the lowest top and what is cleaned below it are in one page
+static_assert(tops * base::cache_line + cleaned_bytes <= base::page_size);
 constexpr std::size_t hot_stacks = 64, trimmed_a_call = 1024;
 #if defined(STRAY_ASAN)
 std::atomic<int> guard_by_madvise{0};  // LeakSanitizer reads what the maps call readable
@@ -170,7 +172,7 @@ bool bind_stack(task* t, unsigned c, spare_stack* spare) noexcept {
   std::uintptr_t lo = views[c].where.lo + static_cast<std::size_t>(index) * stack_size_of(c);
   t->stack_class = static_cast<std::uint8_t>(c);
   t->stack_lo = lo;
-  t->stack_hi = lo + stack_size_of(c);
+  t->stack_hi = lo + stack_size_of(c) - static_cast<std::size_t>(index) % tops * base::cache_line;
   slabs[c].owner[index] = t;
   // Gaps in the frames of the next goroutine would show what the last one left, and a stale pointer there makes a block look like the
   // waiter's own: wrong verdicts in 6 of 100 runs of tests/healthy/pointer_in_xor_orphan.cpp.

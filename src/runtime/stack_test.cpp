@@ -40,17 +40,21 @@ TEST(stack_class, is_the_smallest_that_holds_the_size) {
 
 TEST(stack_binding, gives_each_task_its_own_and_takes_it_back) {
   std::vector<task> all(20);
-  std::set<std::uintptr_t> seen;
+  std::set<std::uintptr_t> seen, tops;
   for (unsigned c : {0u, 1u, 5u}) {
-    seen.clear();
+    seen.clear(), tops.clear();
     for (task& t : all) {
       ASSERT_TRUE(bind_stack(&t, c, nullptr));
-      EXPECT_EQ(t.stack_hi - t.stack_lo, stack_size_of(c));
+      std::size_t above = stack_size_of(c) - (t.stack_hi - t.stack_lo);
+      EXPECT_LT(above, 2048u);
+      EXPECT_EQ(above % 64, 0u);
+      tops.insert(above);
       EXPECT_EQ(t.stack_class, c);
       EXPECT_TRUE(seen.insert(t.stack_lo).second);
       *reinterpret_cast<volatile int*>(t.stack_hi - 8) = 1;
       *reinterpret_cast<volatile int*>(t.stack_lo + 4096) = 1;  // above the guard
     }
+    EXPECT_EQ(tops.size(), all.size()) << "neighbours' tops are in different lines of a page";
     std::uintptr_t last = all[7].stack_lo;
     for (task& t : all) {
       if (&t != &all[7]) release_stack(&t, nullptr);

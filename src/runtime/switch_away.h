@@ -9,11 +9,10 @@
 
 namespace stray::runtime {
 
-// Switches from a goroutine to the next task or to the scheduler's context.
-[[gnu::always_inline]] inline void switch_away(worker* w, task* self, handover left) {
+// Switches from a goroutine to the next task or, without one, to the scheduler's context.
+[[gnu::always_inline]] inline void switch_to(worker* w, task* self, handover left, task* next) {
   w->previous = self;
   w->left = left;
-  task* next = pick(w);
   std::uintptr_t to;
   if (next != nullptr) {
     to = enter(w, next);
@@ -29,5 +28,7 @@ namespace stray::runtime {
   fiber::arrived(fake_stack);
   after_switch(current_worker());
 }
+
+[[gnu::always_inline]] inline void switch_away(worker* w, task* self, handover left) { switch_to(w, self, left, pick(w)); }
 
 }  // namespace stray::runtime

@@ -92,6 +92,7 @@ const char* text_of(wait_reason r) noexcept {
   t->tid = base::thread_id();
   t->is_main = t->tid == base::sys::getpid();
   t->thread_start = thread_start_time(t->tid);
+  t->next = nullptr;
   t->futex.store(0);
   t->creator_id = 0;
   t->created_by = 0;

@@ -109,7 +109,7 @@ struct timer_entry {
 };
 
 struct alignas(64) task {
-  task* next = nullptr;  // free list, run queue
+  task* next = nullptr;  // run queue, list of the claimed, cache of records
   std::atomic<std::uint64_t> word{0};
   std::uint64_t id = 0;                       // never reused, never 0 while not free
   std::uintptr_t sp = 0;                      // saved stack pointer, pointing to a saved_frame

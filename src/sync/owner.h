@@ -27,7 +27,7 @@ inline constexpr std::uint64_t writer =
     1;  // one holds it or has announced itself; changes as the head of shared_mutex.cpp says
 inline constexpr std::uint64_t waiters = 2;   // somebody may be queued; changes under the bucket's lock
 inline constexpr std::uint64_t draining = 4;  // the writer waits for readers to leave; cleared under the bucket's lock
-inline constexpr std::uint64_t reader = 0x100;
+inline constexpr std::uint64_t reader = 0x100, flags = reader - 1;
 inline constexpr std::uintptr_t offset = 8;  // from the lock word to this one
 
 inline std::uint64_t readers(std::uint64_t word) noexcept { return word / reader; }

@@ -366,6 +366,7 @@ extern "C" void* __libc_stack_end __attribute__((weak));  // of the dynamic link
 
 void find_thread_layout(thread_layout& layout) noexcept {
   layout = {};
+  find_vector_layout(layout.vectors);
   if (&__libc_stack_end != nullptr) layout.main_stack_end = reinterpret_cast<std::uintptr_t>(__libc_stack_end);
   static probe p[2];
   p[0] = p[1] = {};

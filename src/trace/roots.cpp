@@ -86,7 +86,9 @@ class root_finder {
       std::size_t size = *reinterpret_cast<const std::uint32_t*>(state + 468);
       if (size >= bytes && size <= 65536 && in_.map.readable(state, size)) bytes = size;
     }
-    in_.roots.push(*in_.memory, {0, bytes & ~std::size_t{7}, state, root::vector_registers, how, from, t.tid});
+    each_vector_span(layout_.vectors, reinterpret_cast<const unsigned char*>(state), bytes, [&](std::size_t at, std::size_t n) {
+      in_.roots.push(*in_.memory, {0, n & ~std::size_t{7}, state + at, root::vector_registers, how, from, t.tid});
+    });
   }
 
   bool has_signal_frame(range r) const noexcept {

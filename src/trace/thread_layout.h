@@ -15,6 +15,7 @@
 
 #include "trace/bump.h"
 #include "trace/image_types.h"
+#include "trace/vector_state.h"
 
 namespace stray::trace {
 
@@ -28,6 +29,7 @@ struct thread_layout {
   std::uint32_t tls_below = 0;        // static TLS lies in [tcb - tls_below, tcb)
   std::uintptr_t main_stack_end = 0;  // sp at the start of the process: arguments and environment lie from there up
   std::uintptr_t signal_return = 0;   // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
+  vector_layout vectors;
 };
 
 // Parent, at start-up; starts two short-lived threads.
