@@ -6,7 +6,8 @@ peers.py [--shapes A,B] [--peers A,B] [--workers 1,2] [--repeat N] [--write]
 Go, Boost.Fiber (Debian's package), tokio and may (cargo) are built here. A program of another peer is given by STRAY_PEER_NAME=PATH: it takes
 WORKERS SHAPE and prints `METRIC VALUE` lines, as those that shapes.hpp makes. All run in alternation, each run a process of its own; before each
 the machine must be quiet, and a run that others disturbed is repeated once. Medians, and half the range in percent. Rows are kept in
-BUILD/bench/peers.csv. --write makes docs/benchmarks.md and docs/benchmarks.svg of them."""
+BUILD/bench/peers.csv. --write makes docs/benchmarks.md and docs/benchmarks.svg of them; with rows of stray at more than two numbers of workers
+(--peers stray --workers 1,2,4,8) also a table of how it scales."""
 import argparse
 import collections
 import csv
@@ -227,6 +228,25 @@ def tables(cells, names, workers):
     return "\n".join(out) + "\n"
 
 
+def scaling(cells):
+    """Ours over numbers of workers, where it was measured at more than two of them."""
+    counts = sorted({w for name, _, w, _ in cells.values if name == "stray"})
+    if len(counts) < 3:
+        return ""
+    out = ["", "### Scaling: stray at " + ", ".join(map(str, counts)) + " workers", "",
+           "| ns each, unless it says otherwise; (times as fast as one worker) | " + " | ".join(map(str, counts)) + " |", "|---|" + "---|" * len(counts)]
+    for shape, metric, title in LINES:
+        one = cells.median("stray", shape, 1, metric)
+        if one is None or shape == "hello" or metric == "bytes":
+            continue
+        shown = []
+        for w in counts:
+            v = cells.median("stray", shape, w, metric)
+            shown.append("-" if v is None else cells.text("stray", shape, w, metric) + (f" ({one / v:.2f})" if w > 1 and v > 0 else ""))
+        out.append(f"| {title} | " + " | ".join(shown) + " |")
+    return "\n".join(out) + "\n"
+
+
 def chart(cells, names, workers):
     """Bars of ours / best peer on a logarithmic scale; left of the middle line we are ahead."""
     peers = [n for n in names if n != "stray"]
@@ -293,7 +313,7 @@ def write(cells, names, workers, repeat):
     text = page.read_text(encoding="utf-8") if page.exists() else "<!-- table -->\n<!-- end -->\n"
     head, rest = text.split("<!-- table -->", 1)
     tail = rest.split("<!-- end -->", 1)[1]
-    made = f"<!-- table -->\n{versions(names)}\nMedians of {repeat} processes, ± half their range; `hang`: no end after {LIMIT_S:.0f} s. {time.strftime('%Y-%m-%d', time.gmtime())}.\n{tables(cells, names, workers)}<!-- end -->"
+    made = f"<!-- table -->\n{versions(names)}\nMedians of {repeat} processes, ± half their range; `hang`: no end after {LIMIT_S:.0f} s. {time.strftime('%Y-%m-%d', time.gmtime())}.\n{tables(cells, names, workers)}{scaling(cells)}<!-- end -->"
     page.write_text(head + made + tail, encoding="utf-8")
     (ROOT / "docs/benchmarks.svg").write_text(chart(cells, names, workers), encoding="utf-8")
     say("docs/benchmarks.md and docs/benchmarks.svg written")
@@ -326,9 +346,10 @@ def main():
         csv.writer(file).writerows(rows)
     cells = Cells(rows)
     names = list(dict.fromkeys([*programs, *(r[0] for r in rows)]))
-    print(tables(cells, names, workers))
+    beside = sorted({w for name, _, w, _ in cells.values if name != "stray"}) or workers
+    print(tables(cells, names, beside) + scaling(cells))
     if a.write:
-        write(cells, names, workers, a.repeat)
+        write(cells, names, beside, a.repeat)
 
 
 main()

@@ -10,6 +10,7 @@
 #   ./dev bench code_bytes   bytes of code of each further chan<T>
 #   ./dev bench time         timers and contexts
 #   ./dev bench peers        25 shapes of work beside Go, Boost.Fiber, tokio, may and others (bench/peers.py --help; further arguments are its)
+#   ./dev bench records      the same shapes on a copy of the library without what only the detector needs: its cost while nobody asks
 #   ./dev bench serve        the endpoint: scrapes of 2,000 healthy goroutines beside Go's, and 50 clients at a time (STRAY_LOAD_S seconds, 60)
 set -eu
 cd "$(dirname "$0")/.."
@@ -91,11 +92,12 @@ serve() {
   python3 bench/serve.py "$build/bench/bench_serve" $peer
 }
 peers() { python3 bench/peers.py "$@"; }
+records() { python3 bench/records.py "$@"; }
 timers() { "$build/bench/bench_time"; }
 
 found=
 [ $# -eq 0 ] || shift
-for name in detect goroutines heaps million idle code_bytes orphans time serve peers; do
+for name in detect goroutines heaps million idle code_bytes orphans time serve peers records; do
   case $name in
     *"$wanted"*)
       found=1
@@ -104,4 +106,4 @@ for name in detect goroutines heaps million idle code_bytes orphans time serve p
       ;;
   esac
 done
-[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time serve peers" >&2; exit 1; }
+[ -n "$found" ] || { echo "no benchmark is named '$wanted'; there are: detect goroutines heaps million idle code_bytes orphans time serve peers records" >&2; exit 1; }

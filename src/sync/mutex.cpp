@@ -99,8 +99,8 @@ bool barge(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
 
 }  // namespace
 
-// Not inline in the header, which would save 3 of 14 ns: the callers would grow, and g++ folds equal lambdas that it does not inline, so that a
-// report names the other one's line (tests/cases/mutex_owner_gone.cpp).
+// Not inline in the header, which would save 4 of 15 ns: the callers would grow, and g++ folds equal lambdas that it does not inline, so that a
+// report names the other one's line (tests/cases/mutex_owner_gone.cpp). The owner's word in a thread-local of its own saves nothing.
 void mutex::lock_blocking() {
   task* self = runtime::current_task_or_null();
   std::uint64_t free = 0;
