@@ -49,7 +49,8 @@ template <class T, class Handler>
 class recv_case : public case_tag {
  public:
   static constexpr case_role role = case_role::operation;
-  recv_case(const recv_chan<T>& from, Handler handler) : from_(from), handler_(std::move(handler)) {}
+  template <class Ch>
+  recv_case(const Ch& from, Handler handler) : from_(from), handler_(std::move(handler)) {}
   recv_case(recv_case&& other) noexcept(std::is_nothrow_move_constructible_v<Handler>)
       : from_(std::move(other.from_)), handler_(std::move(other.handler_)) {}
 
@@ -90,8 +91,8 @@ template <class T, class Handler>
 class send_case : public case_tag {
  public:
   static constexpr case_role role = case_role::operation;
-  template <class V>
-  send_case(const send_chan<T>& to, V&& value, Handler handler) : to_(to), handler_(std::move(handler)) {
+  template <class Ch, class V>
+  send_case(const Ch& to, V&& value, Handler handler) : to_(to), handler_(std::move(handler)) {
     slot_.emplace(std::forward<V>(value));
   }
   send_case(send_case&& other) : to_(std::move(other.to_)), handler_(std::move(other.handler_)) {
@@ -120,7 +121,8 @@ template <class Handler>
 class send_case<void, Handler> : public case_tag {
  public:
   static constexpr case_role role = case_role::operation;
-  send_case(const send_chan<void>& to, Handler handler) : to_(to), handler_(std::move(handler)) {}
+  template <class Ch>
+  send_case(const Ch& to, Handler handler) : to_(to), handler_(std::move(handler)) {}
   case_ref ref() noexcept { return {to_.core(), &to_, direction::send}; }  // any non-null address: there is nothing to move
   void complete(bool) {
     if constexpr (!std::is_same_v<Handler, no_handler>) handler_();
@@ -190,19 +192,19 @@ struct any_case_of final : any_case {
 template <class Ch, class Handler = detail::no_handler>
 auto on_recv(const Ch& ch, Handler handler = {}) {
   using T = typename Ch::value_type;
-  return detail::recv_case<T, Handler>(recv_chan<T>(ch), std::move(handler));
+  return detail::recv_case<T, Handler>(ch, std::move(handler));
 }
 // A case that sends; the value is converted at once, and moved on only if the case is chosen.
 template <class Ch, class V, class Handler = detail::no_handler>
   requires(!std::is_void_v<typename Ch::value_type>)
 auto on_send(const Ch& ch, V&& value, Handler handler = {}) {
   using T = typename Ch::value_type;
-  return detail::send_case<T, Handler>(send_chan<T>(ch), T(std::forward<V>(value)), std::move(handler));
+  return detail::send_case<T, Handler>(ch, T(std::forward<V>(value)), std::move(handler));
 }
 template <class Ch, class Handler = detail::no_handler>
   requires std::is_void_v<typename Ch::value_type>
 auto on_send(const Ch& ch, Handler handler = {}) {
-  return detail::send_case<void, Handler>(send_chan<void>(ch), std::move(handler));
+  return detail::send_case<void, Handler>(ch, std::move(handler));
 }
 // Chosen when no other case could go for d. The shortest counts when there are several.
 template <class Rep, class Period, class Handler = detail::no_handler>

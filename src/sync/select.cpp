@@ -39,7 +39,8 @@ class lock_order {
     for (std::size_t i = 0; i < n; i++) {
       if (cases[i].core != nullptr) cores_[size_++] = cases[i].core;
     }
-    std::sort(cores_, cores_ + size_);
+    // Mostly they are in order: of a loop's select, or made one after the other.
+    if (!std::is_sorted(cores_, cores_ + size_)) std::sort(cores_, cores_ + size_);
     auto distinct = static_cast<std::size_t>(std::unique(cores_, cores_ + size_) - cores_);
     repeats_ = distinct < size_;
     size_ = distinct;
@@ -79,11 +80,12 @@ bool looks_ready(const case_ref& c) noexcept {
   return c.core->closed || c.core->sendq.head != nullptr || c.core->count > 0;
 }
 
-std::uint64_t random_word() noexcept {
+// Below n, which is less than 2^32.
+std::size_t random_below(std::size_t n) noexcept {
   thread_local std::uint64_t x = 0;
   if (x == 0) x = base::cycle_counter() | 1;
   x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-  return x * 0x2545'f491'4f6c'dd1dull >> 11;
+  return (x * 0x2545'f491'4f6c'dd1dull >> 32) * n >> 32;
 }
 
 struct attempt {
@@ -98,13 +100,13 @@ attempt try_cases(case_ref* cases, std::size_t n) noexcept {
   attempt a;
   for (;;) {
     std::size_t ready = 0;
-    for (std::size_t i = 0; i < n; i++) {
-      if (looks_ready(cases[i]) && random_word() % ++ready == 0) a.index = i;
-    }
+    for (std::size_t i = 0; i < n; i++) ready += looks_ready(cases[i]);
     if (ready == 0) {
       a.index = no_case;
       return a;
     }
+    std::size_t before = ready == 1 ? 0 : random_below(ready);
+    for (a.index = 0; !looks_ready(cases[a.index]) || before-- != 0;) a.index++;
     case_ref& c = cases[a.index];
     if (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0)
       return a;  // an empty dynamic case: the caller panics
@@ -170,7 +172,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
     node->sends = c.dir == direction::send;
   }
   if (order.repeats()) {
-    for (std::uint32_t i = count; i > 1; i--) std::swap(nodes[i - 1], nodes[random_word() % i]);
+    for (std::uint32_t i = count; i > 1; i--) std::swap(nodes[i - 1], nodes[random_below(i)]);
   }
   runtime::prepare_wait(self, timed ? wait_reason::timed_wait : wait_reason::select, nodes, count);
   for (std::uint32_t i = 0; i < count; i++) {
