@@ -24,7 +24,7 @@ namespace {
 constinit scheduler the_scheduler;
 constexpr std::uint32_t streak_limit = base::capacity(32), global_interval = base::capacity(61),
                         timer_interval = base::capacity(16), global_batch = base::capacity(32);
-constexpr int looks = base::capacity(10), relaxes = base::capacity(1000);
+constexpr int looks = base::capacity(5), relaxes = base::capacity(1000);
 constexpr std::int64_t patience_ns = 10'000;
 
 void push_local(worker* w, task* t) noexcept {
