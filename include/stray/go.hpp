@@ -99,7 +99,8 @@ template <class C, class... Parts>
 
 }  // namespace detail
 
-// Starts f(args...) on a new goroutine; f and args are decay-copied, as by std::thread. Never blocks.
+// Starts f(args...) on a new goroutine; f and args are decay-copied, as by std::thread. Never blocks. No order is promised; mostly the last
+// one that a goroutine has started runs next, when that one blocks or yields, and then the others in the order of their start.
 // Throws std::bad_alloc, or what copying throws: then nothing was started.
 template <class F, class... Args>
   requires std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>
