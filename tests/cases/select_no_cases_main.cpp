@@ -1,4 +1,5 @@
 // main blocks for ever and so never uses the channel that it holds. The goroutine is a leak; main is none: its end is the process's.
+// blind: it goes on when it has found its leak
 // expect: 1 main::lambda [chan receive] proven @receive
 #include <thread>
 
