@@ -78,6 +78,9 @@ void expect_the_other_gets_it(F waits) {
   EXPECT_EQ(ended, 1);
 }
 TEST(reclaim, a_queue_goes_on_without_it) {
+#if defined(STRAY_ASAN) || defined(STRAY_TSAN)
+  GTEST_SKIP() << "the sanitizer's heap is all roots: a block that holds a handle is never found dead";
+#endif
   expect_the_other_gets_it([](auto& both) { both.a.recv(); });
   expect_the_other_gets_it([](auto& both) {
     stray::select(stray::on_recv(both.b, [] {}), stray::on_recv(both.a, [] {}), stray::on_recv(both.a, [] {}));
