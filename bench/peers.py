@@ -237,7 +237,7 @@ def scaling(cells):
            "| ns each, unless it says otherwise; (times as fast as one worker) | " + " | ".join(map(str, counts)) + " |", "|---|" + "---|" * len(counts)]
     for shape, metric, title in LINES:
         one = cells.median("stray", shape, 1, metric)
-        if one is None or shape == "hello" or metric == "bytes":
+        if one is None or shape == "hello" or metric == "bytes" or cells.median("stray", shape, counts[-1], metric) is None:
             continue
         shown = []
         for w in counts:
@@ -340,7 +340,7 @@ def main():
         with open(table, newline="", encoding="utf-8") as file:
             rows = [tuple(r) for r in csv.reader(file)]
     new = measure(programs, shapes, workers, a.repeat)
-    touched = {(name, shape, str(w)) for name in programs for shape in [*shapes, "hello"] for w in [*workers, 1] if shape != "hello" or w == 1}
+    touched = {(name, shape, str(w)) for name in programs for shape in shapes for w in workers} | {(name, "hello", "1") for name in programs}
     rows = [r for r in rows if (r[0], r[1], str(r[2])) not in touched] + new
     with open(table, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
