@@ -23,7 +23,9 @@ TEST(handle, answers_threads_and_goroutines) {
     EXPECT_EQ(pprof::handle("POST", "/debug/pprof/goroutineleak").status, 405);
     EXPECT_EQ(pprof::handle("GET", "/elsewhere").status, 404);
   };
+#if !defined(STRAY_TSAN)  // its memory is roots, and what it knows of the channel is among them
   ASSERT_GE(leaked, 1u);
+#endif
   expect_answers();
   wait_group served;
   for (int i = 0; i < 3; i++) served.go(expect_answers);
