@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <stray/stray.hpp>
+#include "base/arch.h"
 #include "leak/reclaim_case.h"
 
 namespace {

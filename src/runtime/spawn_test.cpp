@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <stray/go.hpp>
+#include "base/arch.h"
 #include "runtime/task.h"
 #include "runtime/test_waits.h"
 

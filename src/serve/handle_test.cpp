@@ -7,6 +7,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "base/arch.h"
 
 namespace stray {
 namespace {
