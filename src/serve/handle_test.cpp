@@ -13,6 +13,10 @@ namespace stray {
 namespace {
 
 TEST(handle, answers_threads_and_goroutines) {
+#if defined(STRAY_TSAN)
+  GTEST_SKIP() << "ThreadSanitizer puts its own handler before ours: threads cannot be stopped, nothing is proven, and the "
+                  "answer is 503";
+#endif
   go([] { make_chan<int>().recv(); });
   testing::until_settled(std::chrono::minutes(1));
   std::size_t leaked = leak::find().total();
@@ -24,9 +28,7 @@ TEST(handle, answers_threads_and_goroutines) {
     EXPECT_EQ(pprof::handle("POST", "/debug/pprof/goroutineleak").status, 405);
     EXPECT_EQ(pprof::handle("GET", "/elsewhere").status, 404);
   };
-#if !defined(STRAY_TSAN)  // its memory is roots, and what it knows of the channel is among them
   ASSERT_GE(leaked, 1u);
-#endif
   expect_answers();
   wait_group served;
   for (int i = 0; i < 3; i++) served.go(expect_answers);
