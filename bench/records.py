@@ -38,7 +38,6 @@ REMOVED = {
         (r"  runtime::hold::record\(slot, key\(writer\)\);\n", ""),
         (r" +runtime::hold::record\(\*static_cast<hold_slot\*>\(n->slot\), readers\);\n", ""),
         (r"self->holds\.room_for\(key\(writer_\)\)", "self->holds.first"),
-        (r"self->holds\.room_for\(key\(writer_\)\)", "self->holds.first"),
         (r"self->holds\.find\(key\(writer_\)\)", "&self->holds.first"),
     ],
     "src/runtime/stack.cpp": [
@@ -65,7 +64,7 @@ def make_copy():
     for name, edits in REMOVED.items():
         text = (sources / name).read_text(encoding="utf-8")
         for pattern, instead in edits:
-            text, n = re.subn(pattern, instead, text, count=1)
+            text, n = re.subn(pattern, instead, text)
             if n == 0:
                 sys.exit(f"{name} has nothing like '{pattern}': bench/records.py must follow it")
         (sources / name).write_text(text, encoding="utf-8")
