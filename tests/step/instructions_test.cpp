@@ -23,22 +23,26 @@
 namespace {
 
 // To the watcher a goroutine that is stepped on a busy machine is stuck. It would go on in another thread, which nobody steps: SIGTRAP.
+// From the constructor's return on the watcher does nothing; it must have been started.
 class stopped_watcher {
  public:
   stopped_watcher() {
+    timespec t{0, 1'000'000};
     stopped_ = true;
     std::signal(SIGPROF, [](int) {
-      timespec t{0, 1'000'000};
-      while (stopped_) nanosleep(&t, nullptr);
+      timespec nap{0, 1'000'000};
+      for (stops_ = true; stopped_;) nanosleep(&nap, nullptr);
     });
-    tgkill(getpid(), stray::runtime::watcher_tid(), SIGPROF);
+    while (stray::runtime::watcher_tid() == 0) nanosleep(&t, nullptr);
+    if (tgkill(getpid(), stray::runtime::watcher_tid(), SIGPROF) != 0) std::abort();
+    while (!stops_) nanosleep(&t, nullptr);
   }
   ~stopped_watcher() { stopped_ = false; }
   stopped_watcher(const stopped_watcher&) = delete;
   stopped_watcher& operator=(const stopped_watcher&) = delete;
 
  private:
-  static inline std::atomic<bool> stopped_{false};
+  static inline std::atomic<bool> stopped_{false}, stops_{false};
 };
 
 constexpr double more_allowed = 1.10, less_noticed = 0.85;
@@ -115,9 +119,11 @@ TEST(instructions, of_hot_paths_are_those_on_record) {
 #endif
   stray::maxprocs(1);
   std::map<std::string, std::uint64_t> counts;
-  stopped_watcher stopped;
   stray::wait_group done;
-  done.go([&] { counts = count_all(); });
+  done.go([&] {
+    stopped_watcher stopped;
+    counts = count_all();
+  });
   done.wait();
   constexpr const char* path = STRAY_SOURCE_DIR "/tests/step/instructions.txt";
   if (std::getenv("STRAY_UPDATE_INSTRUCTIONS") != nullptr) {
