@@ -22,6 +22,8 @@ import subprocess
 import sys
 import time
 
+from figures import number, with_spread
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("STRAY_BUILD_DIR", ROOT / "build/release")).resolve()
 HERE, MADE = ROOT / "bench/peers", BUILD / "bench"
@@ -194,9 +196,7 @@ class Cells:
         if not values:
             word = self.words.get((name, shape, w), "none")
             return "-" if word == "none" else word
-        middle = statistics.median(values)
-        spread = (max(values) - min(values)) / 2 / middle * 100 if middle > 0 else 0
-        return f"{number(middle)} ±{spread:.0f}%"
+        return with_spread(values)
 
     def ratio(self, peers, shape, w, metric):
         """Ours to the best peer's, and which that is."""
@@ -207,10 +207,6 @@ class Cells:
             return None
         best = min(found, key=found.get)
         return ours / found[best], best
-
-
-def number(v):
-    return f"{v:.1f}" if v < 100 else f"{v:.0f}" if v < 10_000 else f"{v:,.0f}"
 
 
 def tables(cells, names, workers):
