@@ -73,7 +73,7 @@ class slab {
     std::size_t n = used_.load(std::memory_order_relaxed);  // order: written under lock_ only
     if (n == 0) {
       std::size_t bytes = (capacity_ >> reservation_shrink()) * sizeof(T);
-      where_ = carve((bytes + page_size - 1) & ~(page_size - 1));
+      where_ = carve(page_up(bytes));
       n = 1;
     }
     if ((n + 1) * sizeof(T) > where_.size()) return nullptr;

@@ -28,8 +28,15 @@ namespace stray::base {
 
 inline constexpr std::size_t page_size = 4096;
 inline constexpr std::size_t cache_line = 64;
+constexpr std::uintptr_t page_up(std::uintptr_t bytes) noexcept { return (bytes + page_size - 1) & ~(page_size - 1); }
 // User addresses have 47 bits; a word is tested after masking, so that tags in the high bits do not hide a pointer.
 inline constexpr std::uintptr_t address_mask = 0x7fff'ffff'ffff;
+
+// eax, ebx, ecx, edx of a leaf. A virtual machine may take long to answer.
+inline void cpuid(unsigned leaf, unsigned subleaf, unsigned (&r)[4]) noexcept {
+  r[0] = leaf, r[2] = subleaf;
+  asm volatile("cpuid" : "+a"(r[0]), "=b"(r[1]), "+c"(r[2]), "=d"(r[3]));
+}
 
 // Asks for the first lines of bytes that are read soon; a hint, wherever they lie. A goroutine's stack has its own page, so it is a miss of
 // the caches and of the TLB alike.

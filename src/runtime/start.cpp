@@ -104,7 +104,7 @@ void start() {
   std::size_t stack = setting("STRAY_STACK_SIZE", std::size_t{1} << 30, "64 KiB");
   stack_class_by_default = static_cast<std::uint8_t>(stack == 0 ? 0 : stack_class_for(stack));
   scheduler& s = sched();
-  base::range where = base::carve((sizeof(worker) * max_workers + base::page_size - 1) & ~(base::page_size - 1));
+  base::range where = base::carve(base::page_up(sizeof(worker) * max_workers));
   if (!base::commit(where.lo, where.size())) base::fatal("out of memory at start");
   s.workers = reinterpret_cast<worker*>(where.lo);
   int n = procs == 0 ? usable_cores() : static_cast<int>(procs);

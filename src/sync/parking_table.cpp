@@ -19,7 +19,7 @@ parking_bucket* make_table() noexcept {
   making.lock();
   parking_bucket* t = table.load();
   if (t == nullptr) {
-    base::range where = base::carve(((sizeof(parking_bucket) << bucket_bits) + base::page_size - 1) & ~(base::page_size - 1));
+    base::range where = base::carve(base::page_up(sizeof(parking_bucket) << bucket_bits));
     if (!base::commit(where.lo, where.size())) base::fatal("out of memory at start");
     t = reinterpret_cast<parking_bucket*>(where.lo);  // zero is an empty bucket
     table.store(t);

@@ -27,7 +27,7 @@ constexpr std::size_t min_chunk = 32;
 constexpr std::size_t walked_ahead = 1024;
 
 std::uintptr_t load(std::uintptr_t at) noexcept { return *reinterpret_cast<const std::uintptr_t*>(at); }
-std::uintptr_t page_up(std::uintptr_t a) noexcept { return (a + base::page_size - 1) & ~(base::page_size - 1); }
+using base::page_up;
 
 class glibc_walk {
  public:

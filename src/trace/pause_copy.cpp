@@ -145,7 +145,7 @@ bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_
     while (at < m.hi) {
       std::uintptr_t stop = m.hi, resume = m.hi;
       for (const range& r : skip) {
-        std::uintptr_t lo = r.lo & ~(base::page_size - 1), hi = (r.hi + base::page_size - 1) & ~(base::page_size - 1);
+        std::uintptr_t lo = r.lo & ~(base::page_size - 1), hi = base::page_up(r.hi);
         if (hi > at && lo < stop) {
           stop = lo > at ? lo : at;
           resume = hi;

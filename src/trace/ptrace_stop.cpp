@@ -14,6 +14,7 @@
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "trace/seccomp.h"
+#include "trace/vector_state.h"
 
 namespace stray::trace {
 namespace {
@@ -83,10 +84,9 @@ bool read_registers(int tid, traced& to, std::uintptr_t& fs_base) noexcept {
     extended.iov_len = sizeof to.extended;
     if (ptrace(PTRACE_GETREGSET, tid, NT_PRFPREG, sys::arg(&extended)) != 0) return false;
   }
-  if (extended.iov_len >= sizeof to.extended || extended.iov_len < 512) return false;  // there may be more
-  auto* software = reinterpret_cast<std::uint32_t*>(to.extended + 464);
-  software[0] = 0x46505853;  // FP_XSTATE_MAGIC1
-  software[1] = static_cast<std::uint32_t>(extended.iov_len);
+  if (extended.iov_len >= sizeof to.extended || extended.iov_len < legacy_bytes) return false;  // there may be more
+  *reinterpret_cast<area_size*>(to.extended + area_size::at) = {area_size::is_extended,
+                                                                static_cast<std::uint32_t>(extended.iov_len)};
   to.context.uc_mcontext.fpregs = reinterpret_cast<fpregset_t>(to.extended);
   return true;
 }

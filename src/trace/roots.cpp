@@ -79,12 +79,12 @@ class root_finder {
     }
     if (!all || in_.is_off(root::vector_registers)) return;
     auto state = reinterpret_cast<std::uintptr_t>(t.context->uc_mcontext.fpregs);
-    if (state == 0 || !in_.map.readable(state, 512)) return;
-    std::size_t bytes = 512;
-    // struct _fpx_sw_bytes at 464: magic, extended size
-    if (*reinterpret_cast<const std::uint32_t*>(state + 464) == 0x46505853) {
-      std::size_t size = *reinterpret_cast<const std::uint32_t*>(state + 468);
-      if (size >= bytes && size <= 65536 && in_.map.readable(state, size)) bytes = size;
+    if (state == 0 || !in_.map.readable(state, legacy_bytes)) return;
+    std::size_t bytes = legacy_bytes;
+    auto* whole = reinterpret_cast<const area_size*>(state + area_size::at);
+    if (whole->magic == area_size::is_extended && whole->bytes >= bytes && whole->bytes <= 65536 &&
+        in_.map.readable(state, whole->bytes)) {
+      bytes = whole->bytes;
     }
     each_vector_span(layout_.vectors, reinterpret_cast<const unsigned char*>(state), bytes, [&](std::size_t at, std::size_t n) {
       in_.roots.push(*in_.memory, {0, n & ~std::size_t{7}, state + at, root::vector_registers, how, from, t.tid});

@@ -169,7 +169,7 @@ bool init_snapshot() noexcept {
   tracer& t = the_tracer;
   if (t.ready || t.refusal != nullptr) return t.ready;
   auto map = [](std::size_t bytes, int flags) {
-    return sys::mmap(0, (bytes + base::page_size - 1) & ~(base::page_size - 1), PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS);
+    return sys::mmap(0, base::page_up(bytes), PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS);
   };
   if (t.page == nullptr) {
     long page = map(sizeof(snapshot_page), MAP_SHARED), pause = map(sizeof(pause_copy), MAP_PRIVATE);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 
+#include "base/arch.h"
 #include "base/syscalls.h"
 #include "trace/roots.h"
 
@@ -37,9 +38,9 @@ void detach(int parent_pid) noexcept {
 
 // Pages that the program guards with protection keys are readable here.
 void open_protection_keys() noexcept {
-  unsigned a = 7, b = 0, c = 0, d = 0;
-  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  if ((c >> 4 & 1) == 0) return;  // OSPKE
+  unsigned r[4] = {};
+  base::cpuid(7, 0, r);
+  if ((r[2] >> 4 & 1) == 0) return;  // OSPKE
   asm volatile("wrpkru" : : "a"(0), "c"(0), "d"(0));
 }
 

@@ -89,7 +89,7 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
 // --- the table ------------------------------------------------------------------------------------------------------------------------
 
 void* map(std::size_t bytes) noexcept {
-  bytes = (bytes + base::page_size - 1) & ~(base::page_size - 1);
+  bytes = base::page_up(bytes);
   long at = sys::mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if ((at < 0 && at > -4096) || s.memories == 32) return nullptr;
   s.memory[s.memories++] = {static_cast<std::uintptr_t>(at), static_cast<std::uintptr_t>(at) + bytes};

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/arch.h"
+
 namespace stray::trace {
 
 struct vector_layout {
@@ -22,21 +24,24 @@ struct vector_layout {
 inline constexpr std::size_t legacy_bytes = 512, first_register = 32, behind_registers = 416, header_at = 512,
                              header_bytes = 64;
 
-// Parent: a virtual machine may take long for each answer.
+// What Linux writes into the legacy region (struct _fpx_sw_bytes): says how large the whole is.
+struct area_size {
+  static constexpr std::size_t at = 464;
+  static constexpr std::uint32_t is_extended = 0x4650'5853;  // FP_XSTATE_MAGIC1
+  std::uint32_t magic, bytes;
+};
+
+// Parent (base::cpuid).
 inline void find_vector_layout(vector_layout& layout) noexcept {
   layout = {};
-  auto cpuid = [](unsigned leaf, unsigned subleaf, unsigned(&r)[4]) {
-    r[0] = leaf, r[2] = subleaf;
-    asm volatile("cpuid" : "+a"(r[0]), "=b"(r[1]), "+c"(r[2]), "=d"(r[3]));
-  };
   unsigned r[4] = {};
-  cpuid(0, 0, r);
+  base::cpuid(0, 0, r);
   if (r[0] < 0xd) return;
-  cpuid(0xd, 0, r);
+  base::cpuid(0xd, 0, r);
   std::uint64_t all = r[0] | std::uint64_t{r[3]} << 32;  // those of user code
   for (unsigned i = 2; i < vector_layout::most; i++) {
     if ((all >> i & 1) == 0) continue;
-    cpuid(0xd, i, r);
+    base::cpuid(0xd, i, r);
     layout.component[i] = {r[1], r[0]};
   }
   layout.known = true;
