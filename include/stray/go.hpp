@@ -34,7 +34,7 @@ struct closure_ops {
   bool unwinds;               // compiled with exceptions: an unwinder runs its destructors
   void (*run)(void* stored);  // moves *stored to this stack (small) or uses it in place, destroys it, runs it
 };
-inline constexpr std::size_t small_closure = 64;
+inline constexpr std::size_t small_closure = 128;
 
 struct spawn_slot {
   void* storage;  // where to construct the closure

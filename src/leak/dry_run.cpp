@@ -20,7 +20,7 @@ namespace stray::leak {
 
 namespace {
 
-constexpr std::size_t most_frames = 16384, entry_size = 32;
+constexpr std::size_t most_frames = 16384;
 constexpr const char* incomplete = "its frames cannot be followed to its entry";
 
 enum class personality : std::uint8_t { none, cxx, c, unknown };
@@ -84,7 +84,8 @@ _Unwind_Reason_Code step(_Unwind_Context* context, void* arg) {
 way_out dry_run(const runtime::task& t) {
   std::vector<std::uintptr_t> pcs = read_stack(t, most_frames);
   auto entry = reinterpret_cast<std::uintptr_t>(&runtime::goroutine_entry);
-  if (pcs.size() < 2 || pcs.back() - entry > entry_size) return {0, incomplete, pcs.empty() ? 0 : pcs.back()};
+  auto entry_end = reinterpret_cast<std::uintptr_t>(&runtime::stray_entry_end);
+  if (pcs.size() < 2 || pcs.back() < entry || pcs.back() >= entry_end) return {0, incomplete, pcs.empty() ? 0 : pcs.back()};
   pcs.pop_back();
   std::vector<personality> kinds;
   for (std::size_t i = 0; i + 1 < pcs.size(); i++) {

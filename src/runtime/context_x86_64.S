@@ -133,10 +133,7 @@ _ZN5stray7runtime15goroutine_entryEv:
     .cfi_startproc
     .cfi_undefined %rip
     xorl %ebp, %ebp
-1:  movq %rbx, %rdi
-    call _ZN5stray7runtime14goroutine_mainEPNS0_4taskE
-    movq %rax, %rbx
-    pxor %xmm0, %xmm0
+1:  pxor %xmm0, %xmm0
     leaq -2048(%rsp), %rcx
 2:  movaps %xmm0, (%rcx)
     movaps %xmm0, 16(%rcx)
@@ -145,8 +142,14 @@ _ZN5stray7runtime15goroutine_entryEv:
     addq $64, %rcx
     cmpq %rsp, %rcx
     jne 2b
+    movq %rbx, %rdi
+    call _ZN5stray7runtime14goroutine_mainEPNS0_4taskE
+    movq %rax, %rbx
     jmp 1b
     .cfi_endproc
+    .globl stray_entry_end
+    .hidden stray_entry_end
+stray_entry_end:
     .size _ZN5stray7runtime15goroutine_entryEv, . - _ZN5stray7runtime15goroutine_entryEv
 
     .section .note.GNU-stack, "", @progbits

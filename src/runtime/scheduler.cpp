@@ -22,8 +22,8 @@ namespace stray::runtime {
 namespace {
 
 constinit scheduler the_scheduler;
-constexpr std::uint32_t streak_limit = base::capacity(32), global_interval = base::capacity(61),
-                        timer_interval = base::capacity(16), global_batch = base::capacity(32);
+constexpr std::uint32_t streak_limit = base::capacity(32), timer_interval = base::capacity(16),
+                        global_interval = 4 * timer_interval, global_batch = base::capacity(32);
 constexpr int looks = base::capacity(5), relaxes = base::capacity(1000);
 constexpr std::int64_t patience_ns = 10'000;
 
@@ -304,9 +304,9 @@ task* pick_any(worker* w) noexcept {
   w->tick.store(tick, std::memory_order_relaxed);                    // order: for the watcher, which only compares
   if (__builtin_expect(w->permit.load(std::memory_order_relaxed) != permit::held, false))
     return nullptr;  // order: its owner looks again
-  if (tick % timer_interval == 0 && next_deadline() != no_deadline) run_timers(base::now_ns());
-  if (tick % global_interval == 0) {
-    if (task* t = pop_global(w, 1)) return t;
+  if (tick % timer_interval == 0) {
+    if (next_deadline() != no_deadline) run_timers(base::now_ns());
+    if (task* t = tick % global_interval == 0 ? pop_global(w, 1) : nullptr) return t;
   }
   if (w->run_next.load(std::memory_order_relaxed) != nullptr) {  // order: the exchange decides
     if (++w->next_streak < streak_limit) {

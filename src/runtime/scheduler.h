@@ -1,7 +1,7 @@
 // The scheduler: workers, maxprocs of them with a permit (permits.h), each with a run queue and a run-next slot, a global queue, stealing, sleeping.
 //
 // 1. A task woken or started by a running goroutine goes to that worker's run-next slot and runs when that one blocks; what was there goes to
-//    the queue. After 32 such hand-overs in a row the queue gets its turn. The global queue is looked at every 61 picks, timers every 16.
+//    the queue. After 32 such hand-overs in a row the queue gets its turn. The global queue is looked at every 64 picks, timers every 16.
 // 2. Wake rule (Go's): making a task runnable wakes a sleeping worker only if no worker is searching for work already; a searching worker
 //    that finds some wakes the next. So never more than one worker burns time without need.
 // 3. Going to sleep: join the idle list, full fence, look at every queue once more. Making work: publish, full fence, look at the idle

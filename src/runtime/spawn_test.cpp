@@ -72,7 +72,7 @@ TEST_F(closure, over_aligned_lies_aligned) {
 
 TEST_F(closure, of_just_the_small_size_and_alignment) {
   struct exact : counted {
-    alignas(16) char rest[48] = {};
+    alignas(16) char rest[detail::small_closure - 16] = {};
     void operator()() const { calls += reinterpret_cast<std::uintptr_t>(this) % 16 == 0; }
   };
   static_assert(sizeof(exact) == detail::small_closure && detail::is_small<exact>);
