@@ -117,8 +117,9 @@ class recv_iterator {
   explicit recv_iterator(const handle<handle_kind::recv>& from) : from_(from) { value_ = recv_value<T>(from_.core()); }
 
   T& operator*() { return *value_; }
-  recv_iterator& operator++() {
+  [[gnu::always_inline]] inline recv_iterator& operator++() {
     value_ = recv_value<T>(from_.core());
+    STRAY_KEEP_FRAME;
     return *this;
   }
   void operator++(int) { ++*this; }
@@ -152,11 +153,19 @@ class recv_iterator {
 
 #define STRAY_CHAN_RECV_OPERATIONS                                                                           \
   /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */                 \
-  std::optional<T> recv() const { return detail::recv_value<T>(this->core()); }                              \
+  [[gnu::always_inline]] inline std::optional<T> recv() const {                                              \
+    std::optional<T> value = detail::recv_value<T>(this->core());                                            \
+    STRAY_KEEP_FRAME;                                                                                        \
+    return value;                                                                                            \
+  }                                                                                                          \
   /* Never waits; on ok `out` holds the value, otherwise it is empty. */                                     \
   chan_status try_recv(std::optional<T>& out) const { return detail::try_recv_value<T>(this->core(), out); } \
   /* for (T v : ch): receives until closed and drained. */                                                   \
-  detail::recv_iterator<T> begin() const { return detail::recv_iterator<T>(recv_chan<T>(*this)); }           \
+  [[gnu::always_inline]] inline detail::recv_iterator<T> begin() const {                                     \
+    detail::recv_iterator<T> first{recv_chan<T>(*this)};                                                     \
+    STRAY_KEEP_FRAME;                                                                                        \
+    return first;                                                                                            \
+  }                                                                                                          \
   std::default_sentinel_t end() const noexcept { return {}; }
 
 #define STRAY_CHAN_COMMON_OPERATIONS                                                 \
@@ -259,7 +268,9 @@ class recv_chan<void> : public detail::handle<detail::handle_kind::recv> {
 // always_inline: the return address of chan_make is then a line of the user's, "made at".
 template <class T>
 [[gnu::always_inline]] inline chan<T> make_chan(std::size_t capacity) {
-  return chan<T>(detail::adopt_core{detail::chan_make(detail::ops_of<T>, capacity)});
+  detail::chan_core* core = detail::chan_make(detail::ops_of<T>, capacity);
+  STRAY_KEEP_FRAME;
+  return chan<T>(detail::adopt_core{core});
 }
 
 }  // namespace stray

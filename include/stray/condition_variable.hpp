@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <stray/detail/duration.hpp>
+#include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
 
 namespace stray {
@@ -39,8 +40,9 @@ class condition_variable {
   void notify_all() noexcept;
 
   template <class Lock>
-  void wait(Lock& lock) {
+  [[gnu::always_inline]] inline void wait(Lock& lock) {
     wait_ns(lock, -1);
+    STRAY_KEEP_FRAME;
   }
   template <class Lock, class Predicate>
   void wait(Lock& lock, Predicate ready) {

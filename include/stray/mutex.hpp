@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <stray/detail/keep_frame.hpp>
+#include <stray/detail/own_record.hpp>
 
 namespace stray {
 
@@ -20,14 +21,24 @@ class mutex {
   mutex& operator=(const mutex&) = delete;
 
   [[gnu::always_inline]] inline void lock() {
+    const detail::own_record* self = detail::own_record_or_null();
+    std::uint64_t free = 0;
+    // order: pairs with unlock
+    if (self != nullptr && word_.compare_exchange_strong(free, self->owner_word, std::memory_order_acquire)) return;
     lock_blocking();
     STRAY_KEEP_FRAME;
   }
   bool try_lock() noexcept;
-  void unlock() noexcept;
+  void unlock() noexcept {
+    const detail::own_record* self = detail::own_record_or_null();
+    std::uint64_t held = self != nullptr ? self->owner_word : 0;
+    if (held != 0 && word_.compare_exchange_strong(held, 0, std::memory_order_release)) return;  // order: pairs with lock
+    unlock_slow();
+  }
 
  private:
   void lock_blocking();
+  void unlock_slow() noexcept;
   // {owner id:56, thread:1, waiters:1, handoff:1, spare:5}; 0: free
   std::atomic<std::uint64_t> word_{0};
 };

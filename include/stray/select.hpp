@@ -234,9 +234,9 @@ class select_case {
   std::unique_ptr<detail::any_case> case_;
 };
 
+namespace detail {
 template <class... Cases>
-  requires(sizeof...(Cases) > 0 && (detail::select_case_object<Cases> && ...))
-std::size_t select(Cases&&... cases) {
+std::size_t select_static(Cases&... cases) {
   constexpr std::size_t n = sizeof...(Cases);
   detail::case_ref refs[n] = {cases.ref()...};
   constexpr detail::case_role roles[n] = {std::remove_cvref_t<Cases>::role...};
@@ -262,9 +262,18 @@ std::size_t select(Cases&&... cases) {
   ((i++ == chosen ? cases.complete(r.ok) : void()), ...);
   return chosen;
 }
+}  // namespace detail
+
+template <class... Cases>
+  requires(sizeof...(Cases) > 0 && (detail::select_case_object<Cases> && ...))
+[[gnu::always_inline]] inline std::size_t select(Cases&&... cases) {
+  std::size_t chosen = detail::select_static(cases...);
+  STRAY_KEEP_FRAME;
+  return chosen;
+}
 // Blocks for ever.
 [[gnu::always_inline]] inline void select() {
-  detail::select_wait(nullptr, 0, false, detail::no_timeout);
+  detail::select_nothing();
   STRAY_KEEP_FRAME;
 }
 // Dynamic: any number of cases, none of them consumed (but see select_case).

@@ -30,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <stray/detail/own_record.hpp>
 #include <stray/go.hpp>
 #include "base/address_space.h"
 #include "runtime/read_holds.h"
@@ -109,7 +110,9 @@ struct timer_entry {
 };
 
 struct alignas(64) task {
-  task* next = nullptr;  // run queue, list of the claimed, cache of records
+  task* next = nullptr;          // run queue, list of the claimed, cache of records
+  std::uint64_t owner_word = 0;  // what a lock that it holds has in its word: {id:56, thread:1, the lock's own:7}
+  read_holds holds;
   std::atomic<std::uint64_t> word{0};
   std::uint64_t id = 0;                       // never reused, never 0 while not free
   std::uintptr_t sp = 0;                      // saved stack pointer, pointing to a saved_frame
@@ -142,9 +145,7 @@ struct alignas(64) task {
   std::uint32_t os_locks = 0;  // nested lock_os_thread calls
   timer_entry timer;
   void* fiber = nullptr;  // ThreadSanitizer's
-  read_holds holds;
-  std::uint64_t owner_word = 0;  // what a lock that it holds has in its word: {id:56, thread:1, the lock's own:7}
-  wait_node node;                // the common case: one operation
+  wait_node node;         // the common case: one operation
   alignas(16) unsigned char closure[detail::small_closure];
 
   static constexpr std::uint64_t owner_is_thread = 0x80;
@@ -156,6 +157,9 @@ struct alignas(64) task {
     return word::state_of(word.load(std::memory_order_acquire));
   }  // order: pairs with the RMWs
 };
+
+static_assert(offsetof(task, owner_word) == offsetof(detail::own_record, owner_word) &&
+              offsetof(task, holds) + offsetof(read_holds, first) == offsetof(detail::own_record, hold));
 
 base::slab<task>& tasks() noexcept;
 // Nodes for waits with more than one operation, and for condition variables. Returned to a small cache; throws std::bad_alloc.

@@ -57,12 +57,13 @@ unsigned char* element(const chan_core* c, std::uint32_t i) noexcept {
 void append(chan_core* c, void* value) noexcept {
   std::uint32_t at = wrap(c, c->head + c->count);
   if (keeps_lists(c)) {
-    std::uint32_t slot = free_slots_of(c)[--c->free_count];
+    std::uint32_t slot = free_slots_of(c)[c->free_count - 1];
+    c->free_count = c->free_count - 1;
     order_of(c)[at] = slot;
     at = slot;
   }
   c->ops->move(c->ring + std::size_t{at} * c->ops->size, value);
-  c->count++;
+  c->count = c->count + 1;
 }
 
 // A waiting sender's value takes a slot that has become free.
@@ -116,7 +117,7 @@ progress recv_locked(chan_core* c, void* slot, task** wake, unsigned char** left
     unsigned char* first = element(c, 0);
     c->ops->move(slot, first);
     c->head = wrap(c, c->head + 1);
-    c->count--;
+    c->count = c->count - 1;
     if (keeps_lists(c)) {
       *left = first;
     } else {
@@ -135,7 +136,8 @@ progress recv_locked(chan_core* c, void* slot, task** wake, unsigned char** left
 void vacate(chan_core* c, unsigned char* left) noexcept {
   c->ops->destroy(left);
   c->lock.lock();
-  free_slots_of(c)[c->free_count++] = static_cast<std::uint32_t>(static_cast<std::size_t>(left - c->ring) / c->ops->size);
+  free_slots_of(c)[c->free_count] = static_cast<std::uint32_t>(static_cast<std::size_t>(left - c->ring) / c->ops->size);
+  c->free_count = c->free_count + 1;
   task* wake = admit_sender(c);
   c->lock.unlock();
   if (wake != nullptr) runtime::make_runnable(wake);
@@ -167,12 +169,14 @@ using sync::progress;
   c->closed = false;
   c->ops = &ops;
   c->capacity = static_cast<std::uint32_t>(capacity);
-  c->count = c->head = c->free_count = 0;
+  c->head = 0;
+  c->count = 0;
+  c->free_count = 0;
   c->ring = ring;
   if (ops.destroy_at != nullptr) {
     while (c->free_count < c->capacity) {
       sync::free_slots_of(c)[c->free_count] = c->capacity - 1 - c->free_count;
-      c->free_count++;
+      c->free_count = c->free_count + 1;
     }
   }
   c->recvq = c->sendq = {};

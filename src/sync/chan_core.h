@@ -14,24 +14,33 @@
 
 #include <stray/detail/chan_ops.hpp>
 #include "base/address_space.h"
+#include "base/hint.h"
 #include "base/spin_lock.h"
 #include "runtime/task.h"
 
 namespace stray::sync {
 
 struct wait_queue {
-  runtime::wait_node* head = nullptr;
+  base::hint<runtime::wait_node*> head;
   runtime::wait_node* tail = nullptr;
 
   void push(runtime::wait_node* n) noexcept {
     n->next = nullptr;
     n->prev = tail;
-    (tail != nullptr ? tail->next : head) = n;
+    if (tail != nullptr) {
+      tail->next = n;
+    } else {
+      head = n;
+    }
     tail = n;
     n->linked = true;
   }
   void remove(runtime::wait_node* n) noexcept {
-    (n->prev != nullptr ? n->prev->next : head) = n->next;
+    if (n->prev != nullptr) {
+      n->prev->next = n->next;
+    } else {
+      head = n->next;
+    }
     (n->next != nullptr ? n->next->prev : tail) = n->prev;
     n->linked = false;
   }
@@ -44,10 +53,11 @@ namespace stray::detail {
 struct alignas(64) chan_core {
   core_refs refs;  // in a free slot: the free list's link
   base::spin_lock lock;
-  bool closed = false;
+  base::hint<bool> closed{false};
   std::atomic<bool> in_use{false};  // handed out; written by make and destroy
   const element_ops* ops = nullptr;
-  std::uint32_t capacity = 0, count = 0, head = 0, free_count = 0;
+  std::uint32_t capacity = 0, head = 0;
+  base::hint<std::uint32_t> count{0}, free_count{0};
   unsigned char* ring = nullptr;
   sync::wait_queue recvq, sendq;
   std::uintptr_t made_at = 0;  // return address in make_chan's caller; never dereferenced
@@ -61,7 +71,7 @@ namespace stray::sync {
 using detail::chan_core;
 base::slab<chan_core>& cores() noexcept;
 
-bool has_room(const chan_core* c) noexcept;  // for one more element; under the lock
+bool has_room(const chan_core* c) noexcept;  // for one more element; without the lock: a hint
 
 enum class progress : std::uint8_t { done, closed, blocked };
 // One attempt under the lock. A partner that was claimed is returned in *wake, for make_runnable after unlocking.

@@ -1,4 +1,4 @@
-// Lock and unlock are one CAS each without contention. A waiter queues in the parking table; unlock wakes the first one, which competes
+// Lock and unlock are one CAS each without contention, in the header. A waiter queues in the parking table; unlock wakes the first one, which competes
 // with newcomers; after 1 ms of waiting it asks for a hand-over and the next unlock makes it the owner.
 //
 //   unlocker                                   woken waiter
@@ -35,23 +35,25 @@ bool barge(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
   return false;
 }
 
-[[gnu::noinline]] void lock_slow(std::atomic<std::uint64_t>& word) {
+}  // namespace
+
+void mutex::lock_blocking() {
   task* self = runtime::current_task();
   const std::uint64_t mine = sync::lock_word::of(self);
   std::int64_t began = 0;
   bool woken = false;
   for (;;) {
-    if (barge(word, mine)) return;
+    if (barge(word_, mine)) return;
     if (!woken && runtime::sched().procs.load(std::memory_order_relaxed) > 1) {  // order: a hint
       for (int i = 0; i < 30; i++) base::cpu_relax();  // looking each time takes the line from who works: 39 ns instead of 13
-      if (barge(word, mine)) return;
+      if (barge(word_, mine)) return;
     }
-    sync::parking_bucket& bucket = sync::bucket_of(&word);
+    sync::parking_bucket& bucket = sync::bucket_of(&word_);
     bucket.lock.lock();
-    std::uint64_t w = word.load();
+    std::uint64_t w = word_.load();
     bool starving = woken && base::now_ns() - began > starving_ns;
     std::uint64_t flags = sync::lock_word::waiters | (starving ? sync::lock_word::handoff : 0);
-    while (sync::lock_word::owner(w) != 0 && !word.compare_exchange_weak(w, w | flags)) {
+    while (sync::lock_word::owner(w) != 0 && !word_.compare_exchange_weak(w, w | flags)) {
     }
     if (sync::lock_word::owner(w) == 0) {
       bucket.lock.unlock();
@@ -59,7 +61,7 @@ bool barge(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
     }
     wait_node* n = &self->node;
     n->owner = self;
-    n->primitive = reinterpret_cast<std::uintptr_t>(&word);
+    n->primitive = reinterpret_cast<std::uintptr_t>(&word_);
     n->slot = nullptr;
     runtime::prepare_wait(self, runtime::wait_reason::mutex_lock, n, 1);
     woken ? bucket.push_front(n) : bucket.push_back(n);
@@ -71,18 +73,23 @@ bool barge(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
   }
 }
 
-[[gnu::noinline]] void unlock_slow(std::atomic<std::uint64_t>& word) noexcept {
+bool mutex::try_lock() noexcept {
+  task* self = runtime::current_task();
+  return barge(word_, sync::lock_word::of(self));
+}
+
+void mutex::unlock_slow() noexcept {
   const std::uint64_t mine = sync::lock_word::of(runtime::current_task());
-  std::uint64_t w = word.load();
+  std::uint64_t w = word_.load();
   if (sync::lock_word::owner(w) == 0) base::fatal("sync: unlock of unlocked mutex");
   if ((w & sync::lock_word::owner_mask) != mine) base::fatal("sync: unlock by a goroutine that does not hold the mutex");
-  sync::parking_bucket& bucket = sync::bucket_of(&word);
+  sync::parking_bucket& bucket = sync::bucket_of(&word_);
   bucket.lock.lock();
-  w = word.load();
-  auto key = reinterpret_cast<std::uintptr_t>(&word);
+  w = word_.load();
+  auto key = reinterpret_cast<std::uintptr_t>(&word_);
   wait_node* n = bucket.first(key);
   if (n == nullptr || !runtime::try_claim(n->owner)) {
-    word.store(0);
+    word_.store(0);
     bucket.lock.unlock();
     return;
   }
@@ -92,33 +99,9 @@ bool barge(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
   bool hand_over = (w & sync::lock_word::handoff) != 0;
   next->fired = n;
   next->fired_ok = hand_over;
-  word.store(hand_over ? sync::lock_word::of(next) | left : left);
+  word_.store(hand_over ? sync::lock_word::of(next) | left : left);
   bucket.lock.unlock();
   runtime::make_runnable(next);
-}
-
-}  // namespace
-
-// Not inline in the header, which would save 4 of 15 ns: the callers would grow, and g++ folds equal lambdas that it does not inline, so that a
-// report names the other one's line (tests/cases/mutex_owner_gone.cpp). The owner's word in a thread-local of its own saves nothing.
-void mutex::lock_blocking() {
-  task* self = runtime::current_task_or_null();
-  std::uint64_t free = 0;
-  // order: pairs with unlock
-  if (self != nullptr && word_.compare_exchange_strong(free, sync::lock_word::of(self), std::memory_order_acquire)) return;
-  lock_slow(word_);
-}
-
-bool mutex::try_lock() noexcept {
-  task* self = runtime::current_task();
-  return barge(word_, sync::lock_word::of(self));
-}
-
-void mutex::unlock() noexcept {
-  task* self = runtime::current_task_or_null();
-  std::uint64_t held = self != nullptr ? sync::lock_word::of(self) : 0;
-  if (held != 0 && word_.compare_exchange_strong(held, 0, std::memory_order_release)) return;  // order: pairs with lock
-  unlock_slow(word_);
 }
 
 }  // namespace stray

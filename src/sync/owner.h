@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include <stray/shared_mutex.hpp>
 #include "runtime/task.h"
 
 namespace stray::sync::lock_word {
@@ -19,15 +20,12 @@ inline std::uint64_t owner(std::uint64_t word) noexcept { return word >> 8; }
 
 }  // namespace stray::sync::lock_word
 
-// The second word of a shared_mutex, behind the lock word of its writer: {readers:56, spare:5, draining:1, waiters:1, writer:1}.
-// Readers queue under the address of the lock word, writers under the address of this one.
+// The second word of a shared_mutex, behind the lock word of its writer. Readers queue under the address of the lock word, writers under the
+// address of this one.
 namespace stray::sync::shared_word {
 
-inline constexpr std::uint64_t writer =
-    1;  // one holds it or has announced itself; changes as the head of shared_mutex.cpp says
-inline constexpr std::uint64_t waiters = 2;   // somebody may be queued; changes under the bucket's lock
-inline constexpr std::uint64_t draining = 4;  // the writer waits for readers to leave; cleared under the bucket's lock
-inline constexpr std::uint64_t reader = 0x100, flags = reader - 1;
+using namespace detail::shared_word;
+inline constexpr std::uint64_t flags = reader - 1;
 inline constexpr std::uintptr_t offset = 8;  // from the lock word to this one
 
 inline std::uint64_t readers(std::uint64_t word) noexcept { return word / reader; }

@@ -1,6 +1,8 @@
-// select: lock every channel in address order, take a ready case at random, otherwise queue on all of them and park.
+// select: look for ready cases and try one of them, as a single operation would. If that fails, lock every channel in address order and take a
+// ready case at random; otherwise queue on all of them and park.
 //
-// 1. All channels are locked while the choice is made, so a ready case is never missed and the choice is fair.
+// 1. What the look without locks finds is what was so a moment ago: it only says which channel to lock. Default, time-out and waiting need
+//    all channels locked while the choice is made, so that a ready case is never missed. Both choices are fair among those seen ready.
 // 2. While queued, ONE waker claims the task; the nodes of the other cases stay linked until the task has relocked their channels.
 // 3. A channel that occurs in several cases is locked once, and its nodes are queued in a random order: its partner takes the first.
 // Source of the algorithm: Go's select.
@@ -95,25 +97,50 @@ struct attempt {
   unsigned char* left = nullptr;
 };
 
+// One of those that look ready, each as likely; no_case: none does, or they change while we look.
+std::size_t pick_ready(const case_ref* cases, std::size_t n) noexcept {
+  std::size_t ready = 0, last = no_case;
+  for (std::size_t i = 0; i < n; i++) {
+    if (looks_ready(cases[i])) ready++, last = i;
+  }
+  if (ready <= 1) return last;
+  std::size_t before = random_below(ready);
+  for (std::size_t i = 0; i < n; i++) {
+    if (looks_ready(cases[i]) && before-- == 0) return i;
+  }
+  return no_case;
+}
+
+// A dynamic case whose value was sent before. If it is chosen, the caller panics.
+bool is_empty(const case_ref& c) noexcept { return c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0; }
+
+// The case's channel is locked.
+void try_one(case_ref& c, attempt& a) noexcept {
+  a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake)
+                                      : sync::recv_locked(c.core, c.value, &a.wake, &a.left);
+}
+
 // All channels locked. Queue entries that turn out stale are dropped by the attempt, and the choice is made anew.
 attempt try_cases(case_ref* cases, std::size_t n) noexcept {
-  attempt a;
   for (;;) {
-    std::size_t ready = 0;
-    for (std::size_t i = 0; i < n; i++) ready += looks_ready(cases[i]);
-    if (ready == 0) {
-      a.index = no_case;
-      return a;
-    }
-    std::size_t before = ready == 1 ? 0 : random_below(ready);
-    for (a.index = 0; !looks_ready(cases[a.index]) || before-- != 0;) a.index++;
-    case_ref& c = cases[a.index];
-    if (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0)
-      return a;  // an empty dynamic case: the caller panics
-    a.result = c.dir == direction::send ? sync::send_locked(c.core, c.value, &a.wake)
-                                        : sync::recv_locked(c.core, c.value, &a.wake, &a.left);
+    attempt a;
+    a.index = pick_ready(cases, n);
+    if (a.index == no_case || is_empty(cases[a.index])) return a;
+    try_one(cases[a.index], a);
     if (a.result != progress::blocked) return a;
   }
+}
+
+// Rule 1.
+attempt try_unlocked(case_ref* cases, std::size_t n) noexcept {
+  attempt a;
+  std::size_t at = pick_ready(cases, n);
+  if (at == no_case || is_empty(cases[at])) return a;
+  cases[at].core->lock.lock();
+  try_one(cases[at], a);
+  cases[at].core->lock.unlock();
+  if (a.result != progress::blocked) a.index = at;
+  return a;
 }
 
 select_result conclude(const case_ref& c, const attempt& a) {
@@ -126,14 +153,18 @@ select_result conclude(const case_ref& c, const attempt& a) {
 
 }  // namespace
 
+void select_nothing() { runtime::park_forever(wait_reason::select_no_cases); }
+
 select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std::int64_t timeout_ns) {
   bool timed = timeout_ns >= 0;
-  if (n == 0 && !has_default && !timed) runtime::park_forever(wait_reason::select_no_cases);
+  if (n == 0 && !has_default && !timed) select_nothing();
   runtime::ensure_started();
+  attempt a = try_unlocked(cases, n);
+  if (a.index != no_case) return conclude(cases[a.index], a);
   std::int64_t deadline = timed ? runtime::timer_after_ns(timeout_ns) : 0;
   lock_order order(cases, n);
   order.lock();
-  attempt a = try_cases(cases, n);
+  a = try_cases(cases, n);
   if (a.index != no_case || has_default || timeout_ns == 0) {
     order.unlock();
     if (a.index != no_case) return conclude(cases[a.index], a);
@@ -145,9 +176,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   wait_node* nodes = nullptr;
   std::uint32_t count = 0;
   for (std::size_t i = 0; i < n; i++) {
-    bool empty = cases[i].dir == direction::send && cases[i].value == nullptr && cases[i].core != nullptr &&
-                 cases[i].core->ops->size != 0;
-    if (cases[i].core != nullptr && !empty) count++;
+    if (cases[i].core != nullptr && !is_empty(cases[i])) count++;
   }
   if (count > 1) {
     try {
@@ -163,7 +192,7 @@ select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std:
   count = 0;
   for (std::size_t i = 0; i < n; i++) {
     case_ref& c = cases[i];
-    if (c.core == nullptr || (c.dir == direction::send && c.value == nullptr && c.core->ops->size != 0)) continue;
+    if (c.core == nullptr || is_empty(c)) continue;
     wait_node* node = &nodes[count++];
     node->owner = self;
     node->slot = c.value;

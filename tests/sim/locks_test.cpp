@@ -115,6 +115,53 @@ SIM_TEST(shared_mutex, try_forms) {
   all.wait();
 }
 
+// Holders sleep for so long that who waits asks to be the next in any case.
+void keep_for_long() {
+  if (sim::random(3) == 0) stray::sleep_for(700us);
+}
+
+SIM_TEST(mutex, who_waits_for_long_is_handed_it) {
+  stray::mutex m;
+  std::atomic<int> inside{0};
+  wait_group all;
+  for (int g = 0; g < 4; g++) {
+    all.go([&] {
+      for (int i = 0; i < 4; i++) {
+        std::lock_guard hold(m);
+        SIM_CHECK(inside.fetch_add(1) == 0);
+        keep_for_long();
+        inside--;
+      }
+    });
+  }
+  all.wait();
+}
+
+SIM_TEST(shared_mutex, who_waits_for_long_is_handed_it) {
+  stray::shared_mutex m;
+  std::atomic<int> readers{0}, writers{0};
+  wait_group all;
+  for (int g = 0; g < 5; g++) {
+    all.go([&, g] {
+      for (int i = 0; i < 4; i++) {
+        if (g < 3) {
+          std::lock_guard hold(m);
+          SIM_CHECK(writers.fetch_add(1) == 0 && readers == 0);
+          keep_for_long();
+          writers--;
+        } else {
+          std::shared_lock hold(m);
+          readers++;
+          SIM_CHECK(writers == 0);
+          keep_for_long();
+          readers--;
+        }
+      }
+    });
+  }
+  all.wait();
+}
+
 // A bounded queue of one: a lost notify hangs it.
 SIM_TEST(condition_variable, notify_one) {
   stray::mutex m;

@@ -41,6 +41,7 @@ inline constexpr std::int64_t no_timeout = -1;
 
 // Blocks until one case can go, unless has_default. timeout_ns < 0: none. Throws panic for a chosen send on a closed channel.
 select_result select_wait(case_ref* cases, std::size_t count, bool has_default, std::int64_t timeout_ns);
+void select_nothing();  // blocks for ever, on little stack: what is left in a caller's dead frames stays dead
 
 }  // namespace detail
 }  // namespace stray
