@@ -14,11 +14,7 @@ extern constinit thread_local task* stray_tls_task __attribute__((tls_model("ini
 extern constinit thread_local worker* stray_tls_worker __attribute__((tls_model("initial-exec")));
 }
 
-inline task* current_task_or_null() noexcept {
-  task* t;
-  asm volatile("movq stray_tls_task@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(t));
-  return t;
-}
+inline task* current_task_or_null() noexcept { return reinterpret_cast<task*>(detail::own_record_or_null()); }
 inline worker* current_worker() noexcept {  // nullptr on a thread that is not ours
   worker* w;
   asm volatile("movq stray_tls_worker@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(w));

@@ -1,10 +1,8 @@
 // Goroutine stacks: classes of 64 KiB times a power of two, bound at the first run, used again; an overflow is told as what it is.
 #include "runtime/stack.h"
 
-#include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <cstring>
 #include <gtest/gtest.h>
 #include <set>
 #include <thread>
@@ -100,7 +98,6 @@ TEST(stack_binding, a_spare_one_is_taken_and_filled_first) {
   spare_stack spare;
   ASSERT_TRUE(bind_stack(&a, 4, &spare));
   const std::uintptr_t lo = a.stack_lo;
-  std::memset(reinterpret_cast<void*>(a.stack_hi - 3000), 0xee, 3000);
   release_stack(&a, &spare);
   EXPECT_NE(spare.number, 0u);
   ASSERT_TRUE(bind_stack(&b, 5, &spare));
@@ -122,11 +119,7 @@ struct below {
   volatile unsigned char bytes[3000];
   for (volatile unsigned char& b : bytes) b = 0xee;
 }
-#if defined(__SANITIZE_ADDRESS__)
-[[gnu::no_sanitize_address]]
-#endif
-[[gnu::noinline]] below
-look_below() {
+[[gnu::noinline]] below look_below() {
   const task* self = current_task();
   auto* here = static_cast<const unsigned char*>(__builtin_frame_address(0));
   auto* cleaned = reinterpret_cast<const unsigned char*>(self->stack_hi - 16 - entry_cleans);

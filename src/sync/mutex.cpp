@@ -21,8 +21,6 @@ namespace stray {
 
 namespace {
 
-constexpr std::int64_t starving_ns = 1'000'000;
-
 using runtime::task;
 using runtime::wait_node;
 
@@ -51,7 +49,7 @@ void mutex::lock_blocking() {
     sync::parking_bucket& bucket = sync::bucket_of(&word_);
     bucket.lock.lock();
     std::uint64_t w = word_.load();
-    bool starving = woken && base::now_ns() - began > starving_ns;
+    bool starving = woken && base::now_ns() - began > sync::lock_word::starving_ns;
     std::uint64_t flags = sync::lock_word::waiters | (starving ? sync::lock_word::handoff : 0);
     while (sync::lock_word::owner(w) != 0 && !word_.compare_exchange_weak(w, w | flags)) {
     }

@@ -15,6 +15,8 @@ namespace stray::sync::lock_word {
 inline constexpr std::uint64_t thread = runtime::task::owner_is_thread, waiters = 0x40, handoff = 0x20,
                                owner_mask = ~std::uint64_t{0x7f};
 
+inline constexpr std::int64_t starving_ns = 1'000'000;  // who has waited for longer asks for a hand-over
+
 inline std::uint64_t of(const runtime::task* t) noexcept { return t->owner_word; }
 inline std::uint64_t owner(std::uint64_t word) noexcept { return word >> 8; }
 

@@ -30,13 +30,10 @@
 // (two workers, one write in ten: 290 ns an operation instead of 19); to spin before parking (one in a hundred: 31 ns instead of 18).
 #include <stray/shared_mutex.hpp>
 
-#include "base/arch.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
-#include "runtime/scheduler.h"
 #include "sync/owner.h"
 #include "sync/parking_table.h"
 #include "sync/withdraw.h"
@@ -51,8 +48,6 @@ using runtime::wait_node;
 using word_type = std::atomic<std::uint64_t>;
 namespace lock_word = sync::lock_word;
 namespace shared_word = sync::shared_word;
-
-constexpr std::int64_t starving_ns = 1'000'000;
 
 std::uintptr_t key(const word_type& w) noexcept { return reinterpret_cast<std::uintptr_t>(&w); }
 
@@ -123,7 +118,7 @@ void lock_slow(word_type& writer, word_type& state, task* self) {
     turn mine = announce(writer, state, self);
     if (mine == turn::announced) drain(writer, state, self);
     if (mine != turn::none) return;
-    bool starving = began != 0 && base::now_ns() - began > starving_ns;
+    bool starving = began != 0 && base::now_ns() - began > lock_word::starving_ns;
     bucket.lock.lock();
     if (!flag_waiters(state, shared_word::waiters | (starving ? shared_word::handoff : 0))) {
       bucket.lock.unlock();

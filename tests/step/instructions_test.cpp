@@ -27,15 +27,14 @@ namespace {
 class stopped_watcher {
  public:
   stopped_watcher() {
-    timespec t{0, 1'000'000};
+    static constexpr timespec nap{0, 1'000'000};
     stopped_ = true;
     std::signal(SIGPROF, [](int) {
-      timespec nap{0, 1'000'000};
       for (stops_ = true; stopped_;) nanosleep(&nap, nullptr);
     });
-    while (stray::runtime::watcher_tid() == 0) nanosleep(&t, nullptr);
+    while (stray::runtime::watcher_tid() == 0) nanosleep(&nap, nullptr);
     if (tgkill(getpid(), stray::runtime::watcher_tid(), SIGPROF) != 0) std::abort();
-    while (!stops_) nanosleep(&t, nullptr);
+    while (!stops_) nanosleep(&nap, nullptr);
   }
   ~stopped_watcher() { stopped_ = false; }
   stopped_watcher(const stopped_watcher&) = delete;
