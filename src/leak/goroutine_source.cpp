@@ -20,14 +20,17 @@ using runtime::task;
 
 void set_stack(node& n, const task& t, wait_graph& g, std::uint32_t number) noexcept {
   if (t.is_thread || t.stack_lo == 0) return;
-  std::uintptr_t sp = t.sp;
-  if (sp <= t.stack_lo + base::page_size || sp >= t.stack_hi)
-    sp = t.stack_lo + base::page_size;  // not plausible: the whole stack
-  n.stack = {sp, t.stack_hi};
   for (unsigned r = 0; r < g.region_count; r++) {
     if (!g.regions[r].where.holds(t.stack_lo)) continue;
     std::size_t index = (t.stack_lo - g.regions[r].where.lo) / g.regions[r].spacing;
     if (index < g.regions[r].count) g.regions[r].node_of[index] = number;
+  }
+  n.stack = g.slot_of(t.stack_lo).where;
+  std::uintptr_t sp = t.sp;
+  if (sp >= n.stack.lo && sp < n.stack.hi) {
+    n.stack.lo = sp;
+  } else {
+    n.elsewhere = sp;  // of one that runs it may be an old one: more is live then
   }
 }
 

@@ -4,6 +4,7 @@
 #include "leak/handle_words.h"
 #include "leak/path.h"
 #include "runtime/worker.h"
+#include "trace/fault_guard.h"
 #include "trace/image.h"
 #include "trace/mark.h"
 
@@ -38,22 +39,6 @@ bool ensure_filled(judge_request& r) noexcept {
   return !r.failed;
 }
 
-std::uint32_t node_at(const wait_graph& g, std::uintptr_t address) noexcept {
-  for (unsigned i = 0; i < g.region_count; i++) {
-    if (!g.regions[i].where.holds(address)) continue;
-    std::size_t index = (address - g.regions[i].where.lo) / g.regions[i].spacing;
-    return index < g.regions[i].count ? g.regions[i].node_of[index] : no_node;
-  }
-  return no_node;
-}
-
-std::size_t stack_size(const wait_graph& g, std::uintptr_t top) noexcept {
-  for (unsigned i = 0; i < g.region_count; i++) {
-    if (g.regions[i].where.holds(top - 1)) return g.regions[i].spacing;
-  }
-  return base::page_size;
-}
-
 // --- handle words -------------------------------------------------------------------------------------------------------------------
 
 void locate(void* self, const trace::word& w) noexcept {
@@ -76,6 +61,13 @@ void enter(wait_graph& g, marker& m, std::uint32_t number, const arrival& how) n
     if (n.what == node::candidate) m.push_thread(n.tid);
   } else if (n.stack.size() != 0 && !n.on_cpu) {
     m.push(n.stack, n.interrupted ? origin::running : origin::memory);
+    if (n.elsewhere == 0) return;
+    const base::range slot = g.slot_of(n.elsewhere - 1).where;
+    if (slot.size() != 0) {
+      m.push({n.elsewhere, slot.hi}, origin::memory);
+    } else {
+      m.push_memory_of(n.elsewhere);
+    }
   }
 }
 
@@ -132,7 +124,7 @@ void hit(void* self, marker& m, const trace::word& w) noexcept {
     }
     return use_core(g, m, *c, kind, {arrival::word, checked, no_node, core_number(g, w.value), m.step()});
   }
-  std::uint32_t number = node_at(g, w.value);
+  std::uint32_t number = g.slot_of(w.value).node;
   if (number != no_node) {
     const node& n = g.nodes[number];
     if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root))
@@ -155,6 +147,35 @@ void covered(void* self, marker& m, trace::range live) noexcept {
     make_live(of(self).graph, m, e[i].node, {arrival::covered, true, no_node, no_core, e[i].primitive});
 }
 
+node* node_of(wait_graph& g, const runtime::task* t) noexcept {
+  return t == nullptr ? nullptr : &g.nodes[(reinterpret_cast<std::uintptr_t>(t) - g.task_slab.lo) / g.task_size];
+}
+
+// It runs, and its thread stands on another stack, with registers of its own there.
+void interrupt(wait_graph& g, node& n) noexcept {
+  if (n.what == node::none || n.stack.size() == 0) return;
+  n.interrupted = true;
+  n.stack.lo = g.slot_of(n.stack.hi - 1).where.lo;
+}
+
+trace::thread_rule rule_of_worker(wait_graph& g, const runtime::worker& w, std::uintptr_t sp) noexcept {
+  using trace::thread_rule;
+  node* running = node_of(g, w.running);
+  const stack_slot at = g.slot_of(sp - 1);
+  if (at.where.size() == 0) {
+    if (w.native.holds(sp)) return {thread_rule::idle};  // rule 4
+    if (running != nullptr) interrupt(g, *running);
+    return {thread_rule::busy, w.alternate.holds(sp) ? w.alternate.hi : 0};
+  }
+  node* owner = at.node == no_node ? nullptr : &g.nodes[at.node];
+  // Neither left a moment ago nor its own: one goroutine stands on a stack that it has made on another's.
+  if (running != nullptr && running != owner && owner != nullptr && owner != node_of(g, w.previous)) interrupt(g, *running);
+  if (owner == nullptr || owner->what == node::none) return {thread_rule::idle, at.where.hi};  // of one that has ended: rule 4
+  owner->on_cpu = true;
+  owner->stack = {sp > at.where.lo ? sp : at.where.lo, at.where.hi};
+  return {thread_rule::busy, at.where.hi};
+}
+
 trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
   judge_request& r = of(self);
   if (tid == r.view.detector_tid) return {trace::thread_rule::ours};
@@ -165,24 +186,7 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
     const runtime::worker& w = r.view.workers[i];
     if (w.tid.load(std::memory_order_relaxed) == 0) break;       // order: frozen; they are made in order
     if (w.tid.load(std::memory_order_relaxed) != tid) continue;  // order: frozen
-    std::uint32_t number = node_at(g, sp);
-    if (number == no_node || g.nodes[number].what == node::none) {
-      if (w.native.holds(sp) || w.running == nullptr) return {trace::thread_rule::idle};  // rule 4
-      node& n = g.nodes[(reinterpret_cast<std::uintptr_t>(w.running) - g.task_slab.lo) / g.task_size];
-      n.interrupted = true;
-      n.stack.lo = n.stack.hi - stack_size(g, n.stack.hi) + base::page_size;
-      return {trace::thread_rule::busy, 0};
-    }
-    node& n = g.nodes[number];
-    for (unsigned k = 0; k < g.region_count; k++) {
-      if (g.regions[k].where.holds(sp)) {
-        std::uintptr_t lo = g.regions[k].where.lo + (sp - g.regions[k].where.lo) / g.regions[k].spacing * g.regions[k].spacing;
-        n.on_cpu = true;
-        n.stack = {sp, lo + g.regions[k].spacing};
-        return {trace::thread_rule::busy, lo + g.regions[k].spacing};
-      }
-    }
-    return {trace::thread_rule::idle};
+    return rule_of_worker(g, w, sp);
   }
   for (std::size_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
@@ -326,7 +330,6 @@ void judge(void* arg, trace::image& image) noexcept {
   wait_graph& g = r.graph;
   log.candidates = g.candidates;
   log.blind = !image.heap_known;
-  bool unsafe = (image.unstopped != 0 || image.blind != 0) && image.looked == 0;
   if (g.candidates == 0) {
     log.finished = true;
     return;
@@ -361,6 +364,7 @@ void judge(void* arg, trace::image& image) noexcept {
         m.reach_thread(n.tid);
       } else if (n.stack.size() != 0) {
         m.reach_push(n.stack);
+        if (n.elsewhere != 0) m.reach_block(n.elsewhere);
       }
       if (++pushed % 1024 == 0) m.drain();  // the list of spans stays in the caches
     }
@@ -369,6 +373,7 @@ void judge(void* arg, trace::image& image) noexcept {
     m.mark_orphans(after_block, &orphans);
   }
 
+  const bool unsafe = (image.unstopped != 0 || image.blind + trace::faults_met() != 0) && image.looked == 0;
   if (!find_cycles(g, *r.memory)) return;
   if (r.with_blame) find_blame(g, m, {state.embedded.data, state.embedded.size}, state.blames);
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {

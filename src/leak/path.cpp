@@ -9,15 +9,6 @@ namespace {
 
 namespace trail_mark = trace::trail_mark;
 
-std::uint32_t owner_of_stack(const wait_graph& g, std::uintptr_t address) noexcept {
-  for (unsigned i = 0; i < g.region_count; i++) {
-    if (!g.regions[i].where.holds(address)) continue;
-    std::size_t index = (address - g.regions[i].where.lo) / g.regions[i].spacing;
-    return index < g.regions[i].count ? g.regions[i].node_of[index] : no_node;
-  }
-  return no_node;
-}
-
 struct walker {
   path_request& p;
   const wait_graph& g;
@@ -77,7 +68,7 @@ struct walker {
       return false;
     }
     auto address = static_cast<std::uintptr_t>(at);
-    std::uint32_t number = owner_of_stack(g, address);
+    std::uint32_t number = g.slot_of(address).node;
     if (number != no_node && g.nodes[number].what != node::none) return stack_of(number, at);
     if (g.task_slab.holds(address)) {
       add({hop::closure, 0, 0, g.nodes[(address - g.task_slab.lo) / g.task_size].id});

@@ -19,7 +19,7 @@ namespace {
 
 // The mapping that holds an OS thread's stack pointer: its end bounds the walk.
 std::uintptr_t mapping_end(std::uintptr_t address) {
-  std::ifstream maps("/proc/self/maps");
+  std::ifstream maps("/proc/thread-self/maps");
   std::string line;
   while (std::getline(maps, line)) {
     unsigned long lo = 0, hi = 0;

@@ -31,7 +31,7 @@ struct node {
   bool is_thread = false, is_main = false;
   bool blocked = false;      // in state waiting or parking, for whatever reason
   bool on_cpu = false;       // a stopped thread's span covers its stack
-  bool interrupted = false;  // it ran, and a signal handler on another stack has its registers: all of its stack may be live
+  bool interrupted = false;  // it ran, and a thread on another stack has its registers: all of its stack may be live
   bool live = false, entered = false;
   bool uncounted = false;    // waits on a core with handles that were not located
   bool for_reading = false;  // rule readers: waits for those that hold the lock for reading
@@ -39,6 +39,7 @@ struct node {
   std::uint32_t record = 0;
   std::uint64_t id = 0, seq = 0, creator_id = 0;
   base::range stack;    // [sp, top); empty: none yet, or a thread's (the tracer has it)
+  std::uintptr_t elsewhere = 0;  // its saved sp, if it switched to a stack of its own making before it blocked: `stack` is then all of its own
   base::range closure;  // not started yet
   std::uint32_t first_wait = no_node, wait_count = 0;
   std::uint32_t owners = no_edge, owners_left = 0;  // locks: whom it waits for, and how many of them are not live
@@ -77,6 +78,12 @@ struct stack_region {
   std::size_t count = 0;
 };
 
+// One stack of ours: all of it but the guard page, and the task that it is bound to.
+struct stack_slot {
+  base::range where;  // empty: no stack of ours lies there
+  std::uint32_t node = no_node;
+};
+
 struct wait_graph {
   trace::slice<node> nodes;
   trace::list<wait> waits;
@@ -88,6 +95,19 @@ struct wait_graph {
   stack_region regions[16];
   unsigned region_count = 0;
   std::size_t candidates = 0;
+
+  // The only place that knows where a stack begins and ends. Of a stack pointer ask for the byte below it: an empty stack's is its end.
+  stack_slot slot_of(std::uintptr_t address) const noexcept {
+    for (unsigned i = 0; i < region_count; i++) {
+      const stack_region& r = regions[i];
+      if (!r.where.holds(address)) continue;
+      std::size_t index = (address - r.where.lo) / r.spacing;
+      if (index >= r.count) return {};
+      std::uintptr_t lo = r.where.lo + index * r.spacing;
+      return {{lo + base::page_size, lo + r.spacing}, r.node_of[index]};
+    }
+    return {};
+  }
 };
 
 }  // namespace stray::leak

@@ -35,7 +35,7 @@ memory_range search(int fd, std::uintptr_t bias) {
 }  // namespace
 
 memory_range find_eh_frame(std::uintptr_t bias) {
-  int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  int fd = open("/proc/thread-self/exe", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {};
   memory_range range = search(fd, bias);
   close(fd);

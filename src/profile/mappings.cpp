@@ -65,9 +65,9 @@ std::vector<mapping> mappings() {
   std::vector<module_id> modules;
   dl_iterate_phdr(collect, &modules);
   std::error_code error;
-  std::string program = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  std::string program = std::filesystem::read_symlink("/proc/thread-self/exe", error).string();
   std::vector<mapping> result;
-  std::ifstream maps("/proc/self/maps");
+  std::ifstream maps("/proc/thread-self/maps");
   for (std::string text; std::getline(maps, text);) {
     mapping m;
     char access[5] = {};

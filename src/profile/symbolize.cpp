@@ -29,14 +29,14 @@ namespace {
 
 std::string program_path() {
   std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+  return std::filesystem::read_symlink("/proc/thread-self/exe", error).string();
 }
 
 // The program's own file is opened through /proc/self/exe: the path may lead to a newer build by now.
 int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
   static const std::string program = program_path();
   if (name == program) {
-    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int fd = open("/proc/thread-self/exe", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
       *file = strdup(name);
       return fd;

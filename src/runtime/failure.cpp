@@ -114,14 +114,15 @@ void install_failure_handlers() noexcept {
 
 // In the reservation, not in a mapping of its own: the signal frame of an idle worker that is stopped holds stale registers, and a plain
 // mapping would be a root.
-void use_alternate_stack() noexcept {
+base::range use_alternate_stack() noexcept {
   constexpr std::size_t size = 512 << 10;  // the dump runs on it; untouched pages cost nothing
   base::range where = base::carve(size);
-  if (!base::commit(where.lo, size)) return;
+  if (!base::commit(where.lo, size)) return {};
   stack_t s{};
   s.ss_sp = reinterpret_cast<void*>(where.lo);
   s.ss_size = size;
   sigaltstack(&s, nullptr);
+  return where;
 }
 
 }  // namespace stray::runtime

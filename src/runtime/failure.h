@@ -6,9 +6,12 @@
 //    the handler that was there before.
 #pragma once
 
+#include "base/address_space.h"
+
 namespace stray::runtime {
 
 void install_failure_handlers() noexcept;  // once, at start
-void use_alternate_stack() noexcept;       // of the calling worker: a guard page fault has no room on the goroutine's stack
+// Of the calling worker: a guard page fault has no room on the goroutine's stack. Where it lies; empty: no memory.
+base::range use_alternate_stack() noexcept;
 
 }  // namespace stray::runtime

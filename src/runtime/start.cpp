@@ -17,6 +17,7 @@
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/upcalls.h"
+#include "runtime/context.h"
 #include "runtime/cpu_limit.h"
 #include "runtime/current.h"
 #include "runtime/failure.h"
@@ -109,6 +110,9 @@ void start() {
   s.workers = reinterpret_cast<worker*>(where.lo);
   int n = procs == 0 ? usable_cores() : static_cast<int>(procs);
   touch_coarse_clock();
+#if !defined(STRAY_SIM)
+  stray_vectors = __builtin_cpu_supports("avx512vl") ? 2 : __builtin_cpu_supports("avx") ? 1 : 0;
+#endif
   install_failure_handlers();
   std::atexit(at_exit);
   pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_start);

@@ -37,7 +37,7 @@ void* worker_body(void* arg) {
   base::own_stack(&lo, &size);
   w->native = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
   w->tid.store(base::thread_id());
-  use_alternate_stack();
+  w->alternate = use_alternate_stack();
   worker_main(w);
   return nullptr;
 }

@@ -30,6 +30,7 @@ struct alignas(64) worker {
   task* running = nullptr;            // set before the switch to it
   std::atomic<task*> bound{nullptr};  // the goroutine that is locked to this thread; read by the watcher
   base::range native;                 // its own thread's stack
+  base::range alternate;              // what signal handlers run on that ask for it
   exception_globals* exceptions = nullptr;
   std::uint32_t next_streak = 0;  // run_next taken this often in a row
   std::uint64_t random = 0;

@@ -33,13 +33,14 @@ struct word {
 struct thread_rule {
   enum kind : std::uint8_t {
     foreign,  // a plain thread: registers and native stack are roots
-    idle,     // one of ours, asleep without work: neither registers nor stack are scanned
+    idle,     // one of ours, without work: neither registers nor stack are scanned, unless a signal handler runs there
     busy,  // one of ours, at work: registers are roots; its stack from sp up to stack_top (client's knowledge), as origin::running
     parked,  // an OS thread blocked in a primitive: its registers and stack belong to a node; the client pushes them when the node is reached
     settled,  // an OS thread in the client's own blocking code, on its way into the system call or there: as a foreign one asleep in it
     ours,  // a service thread of the library (detector): never scanned
   } what = foreign;
-  std::uintptr_t stack_top = 0;  // busy: end of the stack that sp lies in; 0: sp is on the thread's native stack
+  // idle, busy: end of the client's stack that sp lies in; 0: sp is on the thread's native stack, or on one that the client does not know.
+  std::uintptr_t stack_top = 0;
 };
 
 class marker;

@@ -12,10 +12,12 @@
 #include <link.h>
 #include <new>
 #include <pthread.h>
+#include <unwind.h>
 
 #include "base/arch.h"
 #include "base/syscalls.h"
 #include "trace/heap_source.h"
+#include "trace/libc_text.h"
 #include "trace/malloc_map.h"
 #include "trace/memory_map.h"
 #include "trace/thread_layout.h"
@@ -36,7 +38,7 @@ bool starved = false;  // a peeker had no descriptor
 
 class peeker {
  public:
-  peeker() noexcept : fd_(sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC)) {
+  peeker() noexcept : fd_(sys::open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC)) {
     starved = starved || fd_ == -EMFILE || fd_ == -ENFILE;
   }
   ~peeker() {
@@ -57,6 +59,7 @@ class peeker {
 
 struct probe {
   std::uintptr_t tcb = 0, frame = 0, stack_end = 0;
+  std::uintptr_t base = 0;  // where libc's frames below the thread's function begin; 0: not all of them are libc's
   std::uintptr_t words[512] = {};  // of the TCB
   std::size_t count = 0;
   int tid = 0;
@@ -86,7 +89,9 @@ void find_tcache(probe& p) noexcept {
     std::uintptr_t cache = *reinterpret_cast<const std::uintptr_t*>(at), head = 0, first = 0;
     if (cache == 0 || (cache & 15) != 0 || cache >> 47 != 0 || !peek.word(cache - 8, head)) continue;
     for (const tcache_shape& s : tcache_shapes) {
-      if ((head & ~std::uintptr_t{7}) != s.chunk || !peek.word(cache + s.entries + 8 * bin, first) || first != freed) continue;
+      // With glibc.malloc.mmap_threshold below its size it has a mapping of its own.
+      const bool fits = (head & 2) != 0 ? (head & ~std::uintptr_t{7}) == base::page_size : (head & ~std::uintptr_t{7}) == s.chunk;
+      if (!fits || !peek.word(cache + s.entries + 8 * bin, first) || first != freed) continue;
       p.tcache_at = static_cast<std::int64_t>(at - p.tcb);
       p.chunk = s.chunk;
       p.counts = s.count_size;
@@ -123,11 +128,28 @@ void find_ring(probe& p) noexcept {
   }
 }
 
+// Of the frames that lead to the probe: the first is its own, the others must be libc's.
+struct bottom {
+  unsigned frames = 0;
+  bool foreign = false;
+  std::uintptr_t sp = 0;  // of the outermost, at its call
+};
+_Unwind_Reason_Code on_frame(_Unwind_Context* context, void* arg) {
+  auto& b = *static_cast<bottom*>(arg);
+  b.foreign = b.foreign || (b.frames != 0 && !in_libc(static_cast<std::uintptr_t>(_Unwind_GetIP(context))));
+  b.sp = static_cast<std::uintptr_t>(_Unwind_GetCFA(context));
+  b.frames++;
+  return b.frames < 16 ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
 void* run_probe(void* arg) noexcept {
   probe& p = *static_cast<probe*>(arg);
   p.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   asm("mov %%fs:0, %0" : "=r"(p.tcb));
   p.tid = sys::gettid();
+  bottom b;
+  _Unwind_Backtrace(on_frame, &b);
+  if (!b.foreign && b.frames > 1 && b.frames < 16 && b.sp > p.frame && b.sp <= p.tcb) p.base = b.sp;
   pthread_attr_t attr;
   if (pthread_getattr_np(pthread_self(), &attr) == 0) {
     void* lo = nullptr;
@@ -290,7 +312,10 @@ void compare_probes(const probe (&p)[2], thread_layout& layout) noexcept {
     }
   }
   layout.tcb_to_end = static_cast<std::uint32_t>(p[0].stack_end - p[0].tcb);
-  layout.tls_below = static_cast<std::uint32_t>(p[0].tcb - p[0].frame);
+  layout.frames_below = static_cast<std::uint32_t>(p[0].tcb - p[0].frame - 16);  // above the saved rbp and the return address
+  layout.tls_below = layout.frames_below;
+  if (p[0].base != 0 && p[1].base != 0 && p[0].tcb - p[0].base == p[1].tcb - p[1].base)
+    layout.tls_below = static_cast<std::uint32_t>(p[0].tcb - p[0].base);
   if (p[0].ring != 0 && p[0].ring == p[1].ring && p[0].list_at == p[1].list_at) {
     layout.list_at = p[0].list_at;
     layout.rings[0] = p[0].ring;

@@ -28,7 +28,7 @@ namespace {
 
 std::vector<std::string> descriptors() {
   std::vector<std::string> all;
-  for (const auto& e : std::filesystem::directory_iterator("/proc/self/fd")) {
+  for (const auto& e : std::filesystem::directory_iterator("/proc/thread-self/fd")) {
     std::error_code gone;  // the listing's own
     std::string target = std::filesystem::read_symlink(e.path(), gone).string();
     if (!gone && target.find("/fd") == std::string::npos) all.push_back(e.path().filename().string() + " " + target);
@@ -132,8 +132,8 @@ TEST_F(fault_case, the_child_is_killed_at_any_moment) {
 // Descriptors are shared with the child: what it had open when it was killed stays open unless somebody closes it.
 TEST_F(fault_case, what_a_killed_child_had_open_is_closed) {
   snapshot_outcome o = take([](void*, image&) noexcept {
-    base::sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    base::sys::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    base::sys::open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
+    base::sys::open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
     base::sys::call(SYS_kill, base::sys::getpid(), SIGKILL);
   });
   EXPECT_FALSE(o.ok);
@@ -149,7 +149,7 @@ TEST_F(fault_case, the_last_descriptor_is_closed_too) {
   one = {static_cast<rlim_t>(next) + 1, usual.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &one), 0);
   snapshot_outcome o = take([](void* arg, image&) noexcept {
-    static_cast<answer*>(arg)->pid.store(base::sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+    static_cast<answer*>(arg)->pid.store(base::sys::open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC));
     base::sys::call(SYS_kill, base::sys::getpid(), SIGKILL);
   });
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
@@ -161,7 +161,7 @@ TEST_F(fault_case, the_last_descriptor_is_closed_too) {
 TEST_F(fault_case, a_child_whose_time_is_over_leaves_nothing_open) {
   request.time_limit_ns = 50'000'000;
   snapshot_outcome o = take([](void*, image&) noexcept {
-    base::sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    base::sys::open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
     for (;;) base::sys::call(SYS_sched_yield);
   });
   EXPECT_FALSE(o.ok);

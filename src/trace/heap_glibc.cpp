@@ -3,6 +3,9 @@
 // 1. An arena is walked only if its lock is in `held`; a busy one's pages stay unclaimed and so are roots this time, with a note.
 // 2. A chain of chunks counts only as a whole: it must end at the arena's top or at a fencepost, with every free chunk's size repeated
 //    behind it. A chain that does not is taken back (block_table::erase) and its arena noted.
+//    In [heap] programs may have memory of their own (sbrk) between two chains. Its bytes may look like chunks: as chunks in use they are
+//    blocks that nobody knows (ORPHAN), as free ones they would be hidden. So the free chunks of a chain that ends before top must be linked
+//    in a bin, and what no block covers is not claimed.
 // 3. malloc's own state is claimed and never a root: `top` and the bins point at chunk headers inside the block before (1 of 24 single
 //    leaks was found with it as a root).
 // 4. A cached free whose links or count do not fit is taken as in use: its thread was stopped in the middle of put or get.
@@ -90,7 +93,7 @@ class glibc_walk {
     while (at != top) {
       std::size_t size = head & ~flag_bits;
       if (size == 0x10 || size == 0) {  // a fencepost closes a heap that grew elsewhere
-        if (at == first) return false;
+        if (at == first || (arena_bit == 0 && !closes_main(first, at, limit))) break;
         end = at;
         blocks.add_end(at + 16);
         return true;
@@ -102,7 +105,7 @@ class glibc_walk {
       std::uintptr_t next_head = load(next + 8);
       bool used = (next_head & prev_in_use) != 0;
       if (used ? (head & non_main) != arena_bit : load(next) != size) break;
-      if (used && size == min_chunk && (next_head & ~flag_bits) == 0) used = false;  // what was left of an old top
+      if (used && arena_bit != 0 && size == min_chunk && (next_head & ~flag_bits) == 0) used = false;  // of an old top
       if (used) {
         blocks.add_block(at + 16, size);
       } else {
@@ -119,6 +122,23 @@ class glibc_walk {
     }
     if (at != first) blocks.erase({first, at + 32});
     return false;
+  }
+
+  // Is it a fencepost of the main arena, behind a chain all of whose free chunks are in bins?
+  bool closes_main(std::uintptr_t first, std::uintptr_t at, std::uintptr_t limit) const noexcept {
+    constexpr std::uintptr_t fence = 0x10 | prev_in_use;
+    if (at + 32 > limit || load(at + 8) != fence || load(at + 24) != fence) return false;
+    while (first != at) {
+      std::uintptr_t next = first + (load(first + 8) & ~flag_bits);
+      if ((load(next + 8) & prev_in_use) == 0 && !is_linked(first)) return false;
+      first = next;
+    }
+    return true;
+  }
+  bool is_linked(std::uintptr_t chunk) const noexcept {
+    std::uintptr_t forward = load(chunk + 16), back = load(chunk + 24);
+    return ((forward | back) & 15) == 0 && in_.map.readable(forward, 32) && in_.map.readable(back, 32) &&
+           load(forward + 24) == chunk && load(back + 16) == chunk;
   }
 
   // The main arena lives in [heap], with holes where others called sbrk; where brk failed, in a mapping of its own.
@@ -154,7 +174,7 @@ class glibc_walk {
         found = true;
         break;
       }
-      claim({at, end + 32});
+      claim({at + 8, end + 16});
       at = end + 32;
     }
     if (!found) found = mapped_main(top);
@@ -340,7 +360,10 @@ class glibc_walk {
     if (g_.tcache_at == 0 || fs == 0 || !in_.map.readable(fs + static_cast<std::uintptr_t>(g_.tcache_at), 8)) return;
     std::uintptr_t cache = load(fs + static_cast<std::uintptr_t>(g_.tcache_at));
     if (cache >> 47 != 0 || (cache & 15) != 0 || !in_.blocks.in_use(cache)) return;
-    if ((load(cache - 8) & ~flag_bits) != g_.tcache_chunk) return;
+    const std::uintptr_t head_of_it = load(cache - 8);  // of a chunk with a mapping of its own: whole pages
+    if ((head_of_it & is_mmapped) != 0 ? (head_of_it & ~flag_bits) < g_.tcache_chunk
+                                       : (head_of_it & ~flag_bits) != g_.tcache_chunk)
+      return;
     for (std::uint32_t i = 0; i < g_.tcache_bins; i++) {
       std::uintptr_t head = load(cache + g_.tcache_entries + 8 * i);
       std::size_t length = 0;
@@ -372,6 +395,8 @@ class glibc_walk {
 
 void walk_glibc(image& in, const heap_facts& facts, slice<const std::uintptr_t> held) noexcept {
   in.heap_known = true;
+  if (facts.glibc.tcache_at == 0)
+    in.notes->add() << "malloc: its caches of threads were not found: what was freed into them counts as in use";
   glibc_walk{in, facts, held}.run();
 }
 

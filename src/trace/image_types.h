@@ -87,7 +87,8 @@ struct root_span {
   root what;
   strength how;
   origin from;
-  int tid;  // whose, 0: nobody's
+  int tid;             // whose, 0: nobody's
+  bool again = false;  // its words are met elsewhere, too (a heap block, the client's spans): not to be located a second time
 };
 
 }  // namespace stray::trace

@@ -193,13 +193,13 @@ struct kernel_words::run {
   bool is_epoll(int fd) noexcept {
     if (self.pipe_[0] >= 0) return forget(fd, self.pipe_[0]) == -ENOENT;
     char target[32];
-    proc_name name("/proc/self/fd/", fd);
+    proc_name name("/proc/thread-self/fd/", fd);
     long length = sys::call(SYS_readlink, sys::arg(name.path), sys::arg(target), sizeof target - 1);
     target[length < 0 ? 0 : length] = 0;
     return starts_with(target, "anon_inode:[eventpoll]");
   }
   void epoll(int fd) noexcept {
-    proc_name name("/proc/self/fdinfo/", fd);
+    proc_name name("/proc/thread-self/fdinfo/", fd);
     int info = sys::open(name.path, O_RDONLY | O_CLOEXEC);
     if (info < 0) return not_read("epoll", fd, "its /proc/self/fdinfo cannot be opened");
     budget.stop();
@@ -247,12 +247,12 @@ struct kernel_words::run {
   }
 
   void descriptors() noexcept {
-    std::uint64_t numbers = number_in("/proc/self/status", "FDSize:", text_room());
+    std::uint64_t numbers = number_in("/proc/thread-self/status", "FDSize:", text_room());
     if (numbers != 0 && numbers < dense_room + dense * self.open_) {  // asking each number is quicker than a listing
       for (int fd = 0; static_cast<std::uint64_t>(fd) < numbers && (fd % 32 != 0 || in_time(fd)); fd++) descriptor(fd);
       return;
     }
-    folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    folder = sys::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     each_entry(folder, [&](int fd) {
       descriptor(fd);
       return in_time(fd);
@@ -302,7 +302,7 @@ void kernel_words::look(bump& memory) noexcept {
   why_not_ = room_ == nullptr ? "no memory for the copy" : nullptr;
   if (why_not_ != nullptr) return;
   open_ = 0;
-  int folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int folder = sys::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   each_entry(folder, [&](int) { return ++open_ != 0; });
   if (folder >= 0) sys::close(folder);
   static std::uint64_t tried = 0;  // with so many filters

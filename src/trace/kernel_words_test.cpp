@@ -25,7 +25,7 @@ using namespace test;
 
 int count_descriptors() {
   int n = 0;
-  DIR* d = opendir("/proc/self/fd");
+  DIR* d = opendir("/proc/thread-self/fd");
   while (readdir(d) != nullptr) n++;
   closedir(d);
   return n;

@@ -32,6 +32,13 @@ int on_libc(dl_phdr_info* info, std::size_t, void*) noexcept {
 
 void find_libc_text() noexcept { dl_iterate_phdr(on_libc, nullptr); }
 
+bool in_libc(std::uintptr_t pc) noexcept {
+  for (std::size_t i = 0; i < used; i++) {
+    if (texts[i].holds(pc)) return true;
+  }
+  return false;
+}
+
 bool in_libc_syscall(std::uintptr_t pc) noexcept {
   for (std::size_t i = 0; i < used; i++) {
     const base::range& r = texts[i];

@@ -213,7 +213,9 @@ void marker::locate_span(range r, origin from) noexcept {
 }
 
 void marker::locate() noexcept {
-  for (const root_span& r : in_.roots) locate_words({r.lo, r.hi, r.bytes, r.from, r.tid});
+  for (const root_span& r : in_.roots) {
+    if (!r.again) locate_words({r.lo, r.hi, r.bytes, r.from, r.tid});
+  }
   blocks_.each_in_use([&](std::uintptr_t user) { locate_words({user, block_table::end_of(user), user, origin::memory, 0}); });
 }
 
@@ -275,6 +277,19 @@ bool marker::mark_block(std::uintptr_t address) noexcept {
   if (!blocks_.block_of(address, bytes)) return false;
   touch_start<mark>(bytes.lo);
   return true;
+}
+// A block, all of it; a mapping or somebody's stack from sp up, unless it is a root anyhow.
+void marker::push_memory_of(std::uintptr_t sp) noexcept {
+  if (mark_block(sp)) return;
+  const mapping* m = in_.map.find(sp);
+  if (m == nullptr) return;
+  std::uintptr_t hi = m->hi;
+  for (const root_span& r : in_.roots) {
+    if (r.lo == 0 || sp < r.lo || sp >= r.hi) continue;
+    if (r.how == strength::strong) return;
+    hi = r.hi;
+  }
+  if (!m->shared) push({sp, hi}, origin::memory);  // what is shared was copied in the pause: a root
 }
 bool marker::reach_block(std::uintptr_t address) noexcept {
   range bytes;

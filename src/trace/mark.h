@@ -44,6 +44,7 @@ class marker {
   // --- for callbacks, and between passes (then followed by drain) -----------------------------------------------------------------------
   void push(range bytes, origin from) noexcept;      // live from now on: covered() and its words
   bool mark_block(std::uintptr_t address) noexcept;  // the block that holds the address is live; false if there is none
+  void push_memory_of(std::uintptr_t sp) noexcept;   // what a stack pointer of the program's own making stands on
   void push_thread(int tid) noexcept;                // registers and frames of a `parked` thread
   void reach_push(range bytes) noexcept;             // the same three for the second colour
   bool reach_block(std::uintptr_t address) noexcept;

@@ -53,7 +53,7 @@ bool memory_map::read(bump& memory) noexcept {
   malformed_ = false;
   int fd;
   // The snapshot and its parent share descriptors: the last one may be the other's, for some microseconds.
-  for (int tries = 0; (fd = sys::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) == -EMFILE && tries < 200; tries++) {
+  for (int tries = 0; (fd = sys::open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC)) == -EMFILE && tries < 200; tries++) {
     sys::call(SYS_sched_yield);
   }
   if (fd < 0) return false;
@@ -126,7 +126,7 @@ void page_scan::open() noexcept {
   how_ = means::none;
   count_ = at_ = 0;
   walked_to_ = asked_hi_ = 0;
-  fd_ = sys::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  fd_ = sys::open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
   if (fd_ < 0) return;
   how_ = means::pagemap;
   scan_arg a{};
@@ -227,7 +227,7 @@ bool page_scan::fill(std::uintptr_t from, std::uintptr_t hi, bool anonymous_only
 // A guard page (MADV_GUARD_INSTALL) shows as swapped and faults when touched. The kernel reads for us, whatever the protection: a page that
 // it cannot read holds nothing.
 bool page_scan::is_guard(std::uintptr_t page) noexcept {
-  if (mem_fd_ == -1) mem_fd_ = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  if (mem_fd_ == -1) mem_fd_ = sys::open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);
   std::uint64_t word;
   constexpr long whole = sizeof word;
   if (mem_fd_ >= 0) return sys::pread(mem_fd_, &word, sizeof word, page) != whole;

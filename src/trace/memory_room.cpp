@@ -41,7 +41,7 @@ void look_at(void* arg, const char* folder) noexcept {
 process_memory memory_of_process() noexcept {
   char status[4096];
   process_memory m;
-  if (!base::read_file("/proc/self/status", status, sizeof status)) return m;
+  if (!base::read_file("/proc/thread-self/status", status, sizeof status)) return m;
   m.resident = number_after(status, "VmRSS:") * 1024;
   m.page_tables = number_after(status, "VmPTE:") * 1024;
   return m;

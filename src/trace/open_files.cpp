@@ -23,7 +23,7 @@ void each_number(F f) noexcept {
   sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::arg(&limit));
   char path[32], target[64];
   for (std::uint64_t fd = 0; fd < std::max<std::uint64_t>(limit.rlim_cur, least); fd++) {
-    (text(path, sizeof path) << "/proc/self/fd/").dec(fd);
+    (text(path, sizeof path) << "/proc/thread-self/fd/").dec(fd);
     long length = sys::call(SYS_readlink, sys::arg(path), sys::arg(target), sizeof target - 1);
     if (length <= 0) continue;
     target[length] = 0;
@@ -34,7 +34,7 @@ void each_number(F f) noexcept {
 // f(fd, target) for each descriptor.
 template <class F>
 void each_open_file(F f) noexcept {
-  int folder = sys::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int folder = sys::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder == -EMFILE || folder == -ENFILE) return each_number(f);
   if (folder < 0) return;
   alignas(8) char buffer[8192];

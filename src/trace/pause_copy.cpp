@@ -24,7 +24,7 @@ bool pause_copy::look(bump& memory, note_log& notes) noexcept {
   saved_.clear();
   blind_ = 0;
   kernel_.look(memory);
-  int fd = sys::open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+  int fd = sys::open("/proc/thread-self/smaps", O_RDONLY | O_CLOEXEC);
   constexpr std::size_t room = 64 << 10;
   char* buffer = fd < 0 ? nullptr : memory.array<char>(room);
   if (buffer == nullptr) {
@@ -123,7 +123,7 @@ bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_
   if (!map_.read(memory)) return false;
   time_budget budget(budget_ns);
   pages_.open();
-  mem_ = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  mem_ = sys::open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);
   for (const mapping& m : map_.all()) {
     if (m.kind == mapping::special) continue;
     const flagged* f = flags_of(m.lo);

@@ -2,6 +2,7 @@
 
 #include "base/arch.h"
 #include "base/syscalls.h"
+#include "trace/signal_frame.h"
 
 namespace stray::trace {
 namespace {
@@ -48,7 +49,7 @@ class root_finder {
   }
 
   // A span of words, clipped to what can be read.
-  void add(range r, root what, strength how, origin from, int tid) noexcept {
+  void add(range r, root what, strength how, origin from, int tid, bool again = false) noexcept {
     if (in_.is_off(what) || (how == strength::weak && in_.is_off(root::weak))) return;
     r.lo = (r.lo + 7) & ~std::uintptr_t{7};
     for (std::uintptr_t at = r.lo; at + 8 <= r.hi;) {
@@ -56,7 +57,7 @@ class root_finder {
       if (m == nullptr || m->lo >= r.hi) return;
       if (m->lo > at) at = m->lo;
       std::uintptr_t stop = m->hi < r.hi ? m->hi : r.hi;
-      if (m->readable && m->kind != mapping::special) in_.roots.push(*in_.memory, {at, stop, at, what, how, from, tid});
+      if (m->readable && m->kind != mapping::special) in_.roots.push(*in_.memory, {at, stop, at, what, how, from, tid, again});
       at = stop;
     }
   }
@@ -91,30 +92,36 @@ class root_finder {
     });
   }
 
+  // Whoever installed the handler: by the segment registers that the kernel stores for it, or by the return address that libc gives it.
   bool has_signal_frame(range r) const noexcept {
-    if (layout_.signal_return == 0) return false;
-    for (std::uintptr_t at = (r.lo + 7) & ~std::uintptr_t{7}; at + 8 <= r.hi; at += 8) {
-      if (load(at) == layout_.signal_return) return true;
+    r.lo = (r.lo + 7) & ~std::uintptr_t{7};
+    for (std::uintptr_t at = r.lo; at + 8 <= r.hi; at += 8) {
+      std::uintptr_t word = load(at);
+      if (word == signal_frame::segments) return true;
+      if (word != layout_.signal_return || word == 0) continue;
+      const std::uintptr_t stored = at + signal_frame::segments_at;
+      if (stored + 8 <= r.hi && signal_frame::is_live(load(stored))) return true;
     }
     return false;
   }
 
-  void running(const stopped_thread& t, range frames, strength how, origin from) noexcept {
-    registers(t, true, how, from);
-    if (!in_.is_off(root::red_zone)) add({t.sp - red_zone_bytes, t.sp}, root::red_zone, how, from, t.tid);
-    add(frames, root::stacks, how, from, t.tid);
+  void running(const stopped_thread& t, range frames, bool again) noexcept {
+    registers(t, true, strength::strong, origin::running);
+    if (!in_.is_off(root::red_zone))
+      add({t.sp - red_zone_bytes, t.sp}, root::red_zone, strength::strong, origin::running, t.tid, again);
+    add(frames, root::stacks, strength::strong, origin::running, t.tid, again);
   }
 
-  void asleep(const stopped_thread& t, range frames, strength how) noexcept {
+  void asleep(const stopped_thread& t, range frames, strength how, bool again) noexcept {
     registers(t, false, how, origin::memory);
-    add(frames, root::stacks, how, origin::memory, t.tid);
+    add(frames, root::stacks, how, origin::memory, t.tid, again);
   }
 
   void thread(const stopped_thread& t) noexcept {
     const native_stack* own = t.stopped ? stacks_.by_fs(t.fs_base) : stacks_.by_tid(t.tid);
     range native{}, tls{};
     if (own != nullptr) {
-      native = {own->lo, own->tcb - layout_.tls_below};
+      native = {own->lo, own->tcb - layout_.frames_below};
       tls = {own->tcb - layout_.tls_below, own->hi};
     } else if (const mapping* m = t.stopped || t.looked ? main_stack() : nullptr; m != nullptr && t.tid == main_tid()) {
       native = {m->lo, m->hi};
@@ -123,60 +130,44 @@ class root_finder {
       in_.unstopped++;
       return;
     }
-    bool at_home = native.holds(t.sp);
     if (native.hi != 0) {
       cut({native.lo, tls.hi != 0 ? tls.hi : native.hi});
       add(tls, root::tls, strength::strong, origin::memory, t.tid);
     }
     if (t.looked && !t.asleep) return;  // where its frames begin is unknown
     thread_rule rule = t.skipped ? thread_rule{thread_rule::ours, 0} : in_.who->rule(in_.who->self, t.tid, t.sp);
-    range frames{t.sp, native.hi};
-    switch (rule.what) {
-      case thread_rule::ours:
-      case thread_rule::idle:
-        return;
-      case thread_rule::busy:
-        if (rule.stack_top != 0) {
-          frames.hi = rule.stack_top;
-        } else if (!at_home) {
-          frames = elsewhere(t, native, strength::strong);
-        }
-        running(t, frames, strength::strong, origin::running);
-        return;
-      case thread_rule::parked:
-        if (!at_home) frames = elsewhere(t, native, strength::parked);
-        asleep(t, frames, strength::parked);
-        return;
-      case thread_rule::settled:
-        if (!at_home) break;
-        asleep(t, frames, strength::weak);
-        return;
-      case thread_rule::foreign:
-        break;
+    if (rule.what == thread_rule::ours) return;
+    const bool at_home = rule.stack_top != 0 || native.holds(t.sp);
+    const range frames = at_home ? range{t.sp, rule.stack_top != 0 ? rule.stack_top : native.hi} : stands_on(t.sp);
+    const bool in_handler = has_signal_frame(frames);
+    if (rule.what == thread_rule::idle && !in_handler) return;
+    strength how = strength::strong;
+    if (!in_handler && rule.what == thread_rule::parked) {
+      how = strength::parked;
+    } else if (!in_handler && at_home && (rule.what == thread_rule::settled || (rule.what == thread_rule::foreign && t.in_syscall))) {
+      how = strength::weak;
     }
-    if (!at_home) {
-      running(t, elsewhere(t, native, strength::strong), strength::strong, origin::running);
-    } else if (!t.in_syscall || has_signal_frame(frames)) {  // what a handler interrupted was running
-      running(t, frames, strength::strong, origin::running);
+    // Code that was interrupted may have left its only copies in frames or in a signal frame on an alternate stack: all of it was running.
+    if (!at_home) add(native, root::stacks, how, origin::running, t.tid);
+    if (how == strength::strong) {
+      running(t, frames, !at_home);
     } else {
-      asleep(t, frames, strength::weak);
+      asleep(t, frames, how, !at_home);
     }
   }
 
-  // sp is on a stack of the user's own making: its whole native stack counts, and so does what sp points into.
-  range elsewhere(const stopped_thread& t, range native, strength how) noexcept {
-    // Code that was interrupted may have left its only copies in frames or in a signal frame on an alternate stack: all of it was running.
-    add(native, root::stacks, how, origin::running, t.tid);
-    const mapping* m = in_.map.find(t.sp);
-    if (m == nullptr) return {0, 0};
-    if (in_.who->interest.holds(t.sp)) return {t.sp, m->hi};
+  // A stack of the user's own making, from sp up. The block or mapping is listed by itself, too.
+  range stands_on(std::uintptr_t sp) const noexcept {
+    const mapping* m = in_.map.find(sp);
+    if (m == nullptr || !m->readable) return {0, 0};
     range block;
-    if (in_.blocks.block_of(t.sp, block)) return {t.sp, block.hi};
-    if (m->kind != mapping::plain || m->shared) return {t.sp, m->hi};
-    for (const range& r : cut_) {
-      if (r.holds(t.sp)) return {t.sp, m->hi < r.hi ? m->hi : r.hi};  // somebody's stack
+    if (!in_.who->interest.holds(sp) && in_.blocks.block_of(sp, block)) return {sp, block.hi};
+    if (m->kind == mapping::plain && !m->shared) {
+      for (const native_stack& s : stacks_.all()) {
+        if (sp >= s.lo && sp < s.hi) return {sp, m->hi < s.tcb ? m->hi : s.tcb};  // somebody's, an array in a frame
+      }
     }
-    return {t.sp, m->hi};  // the mapping is a root anyway, but as memory
+    return {sp, m->hi};
   }
 
   void caller(std::uintptr_t fs) noexcept {

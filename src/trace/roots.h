@@ -4,12 +4,14 @@
 //    the client's `interest`, ours, or the stack of a thread: a place that nobody has thought of is a root, not a hole.
 // 2. A thread's native stack counts from sp up; its TLS and TCB always. What a thread is (idle, busy, parked, ours) the client says.
 // 3. A thread asleep in a system call of libc has its callee-saved registers and its frames as weak roots: what it left there may be
-//    stale. A signal frame among them makes it a running one. The frames' own bytes are live memory.
+//    stale. The frames' own bytes are live memory.
 // 4. A thread whose sp lies outside its own stack (fibers of the user's own) has its whole native stack as a root, and so has the mapping
 //    that holds sp (or the block: sp itself is a register).
 // 5. What the kernel holds (pipes, unix sockets, epoll data, timers) has been copied in the pause: kernel_words.h.
 // 6. A thread that was only looked at counts as if stopped, without registers; of one that did not sleep only TLS and TCB are roots.
-// 7. Pages that cannot be read are made readable in the child's own copy; device mappings are never touched.
+// 7. A signal frame above sp makes any thread a running one, whatever the client says of it (asleep, idle, blocked in a primitive, asking):
+//    the handler's only copies may lie in registers that a call would not keep.
+// 8. Pages that cannot be read are made readable in the child's own copy; device mappings are never touched.
 // Each rule has an ablation test (roots_test.cpp). Pure; runs in the snapshot.
 #pragma once
 

@@ -344,7 +344,7 @@ TEST_F(page_case, shared_mapping_moved_and_cleared_while_the_child_marks) {
 TEST_F(page_case, swapped_out) {
   PLANT(&page[1000]);
   std::uint64_t entry = 0;
-  int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  int pagemap = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
   for (int i = 0; i < 100 && (entry >> 62 & 1) == 0; i++) {
     madvise(page, 4096 * 16, MADV_PAGEOUT);
     ASSERT_EQ(pread(pagemap, &entry, 8, static_cast<off_t>(reinterpret_cast<std::uintptr_t>(&page[1000]) / 4096 * 8)), 8);

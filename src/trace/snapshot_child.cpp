@@ -7,6 +7,7 @@
 
 #include "base/arch.h"
 #include "base/syscalls.h"
+#include "trace/fault_guard.h"
 #include "trace/roots.h"
 
 namespace stray::trace {
@@ -48,6 +49,7 @@ void open_protection_keys() noexcept {
 
 void run_child(const child_input& input) noexcept {
   detach(input.parent_pid);
+  guard_faults(input.page->notes);
   open_protection_keys();
   std::int64_t begin = sys::now_ns();
   snapshot_page& page = *input.page;
@@ -85,8 +87,8 @@ void run_child(const child_input& input) noexcept {
     page.blocks = in.blocks.blocks();
     page.unknown_bytes = in.unknown_bytes;
     page.unstopped = in.unstopped;
-    page.blind = in.blind;
     if (!memory.exhausted()) request.decide(request.arg, in);
+    page.blind = in.blind + faults_met();
     page.decide_ns = sys::now_ns() - walked;
     if (memory.exhausted()) page.failed = failed_memory;
   }

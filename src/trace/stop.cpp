@@ -14,6 +14,7 @@
 #include "base/syscalls.h"
 #include "trace/libc_text.h"
 #include "trace/ptrace_stop.h"
+#include "trace/signal_frame.h"
 #include "trace/stop_table.h"
 #include "trace/task_list.h"
 
@@ -59,6 +60,7 @@ constinit stop_state s;
 // --- in the stopped thread ------------------------------------------------------------------------------------------------------------
 
 void on_signal(int, siginfo_t*, void* context) noexcept {
+  signal_frame::mark_left(static_cast<ucontext_t*>(context));
   table* t = s.where.load();
   if (t == nullptr) return;
   slot* mine = find_slot(t, sys::gettid());

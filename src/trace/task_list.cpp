@@ -140,7 +140,7 @@ awaits task_awaits(int tid, int signal) noexcept {
   if (take_dec(p) != SYS_rt_sigtimedwait || !starts_with(p, " 0x")) return awaits::no;
   p += 3;
   std::uint64_t at = take_hex(p), set = 0;
-  int mem = sys::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);  // the thread may leave meanwhile, and its stack with it
+  int mem = sys::open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);  // the thread may leave meanwhile, and its stack with it
   if (mem < 0) return awaits::yes;
   long n = sys::pread(mem, &set, sizeof set, at);
   sys::close(mem);

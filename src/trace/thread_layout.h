@@ -26,7 +26,9 @@ struct thread_layout {
   std::uint32_t tcb_to_end = 0;       // distance from the TCB to the end of a stack block that libc made
   std::uint32_t list_at = 0;          // the ring's links, next and previous; 0: not found
   std::uintptr_t rings[2] = {};       // heads: stacks in use, cached ones; 0: not found
-  std::uint32_t tls_below = 0;        // static TLS lies in [tcb - tls_below, tcb)
+  // The frames of a thread's function end at tcb - frames_below, static TLS begins at tcb - tls_below. In between lies the frame from which
+  // libc calls the function: it has saved registers that the thread got from its creator, and their words mean nothing any more.
+  std::uint32_t frames_below = 0, tls_below = 0;
   std::uintptr_t main_stack_end = 0;  // sp at the start of the process: arguments and environment lie from there up
   std::uintptr_t signal_return = 0;   // libc's __restore_rt: a return address found only above a signal frame; 0: unknown
   vector_layout vectors;
