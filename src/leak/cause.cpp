@@ -116,7 +116,10 @@ std::string causes::why_text(const finding& f) const {
       return "nothing alive refers to what it waits on" + primitive(f);
     case grounds::weak_word:
     case grounds::orphan:
+    case grounds::unaligned:
       return "would be proven but for " + f.place + primitive(f);
+    case grounds::out_of_sight:
+      return "would be proven, but a pointer to it may lie where none can be read: " + f.place + primitive(f);
     case grounds::uncounted:
       return "would be proven, but a handle was counted that was not found in memory (copied by memcpy, or in memory the "
              "tracer "

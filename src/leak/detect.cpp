@@ -138,16 +138,18 @@ std::string hex(std::uintptr_t x) {
 }
 
 // Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
-std::string place_of(grounds reason, std::uintptr_t at) {
+std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log& doubts) {
   if (reason == grounds::weak_word) {
     if (at < base::page_size) return "a register of a thread that sleeps in a system call";
     return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
   }
   if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
+  if (reason == grounds::unaligned) return "a word that is not aligned to 8 bytes, or in two halves, at " + hex(at);
+  if (reason == grounds::out_of_sight && at < doubts.used) return doubts.list[at].line;
   return {};
 }
 
-std::optional<finding> describe(const verdict& v) {
+std::optional<finding> describe(const verdict& v, const trace::doubt_log& doubts) {
   task* t = runtime::tasks().at(v.record);
   auto tier = static_cast<leak::tier>(v.tier);
   std::optional<finding> f = describe_wait(*t, v.seq, tier >= tier::cycle);
@@ -165,7 +167,7 @@ std::optional<finding> describe(const verdict& v) {
   f->root = v.root;
   f->ring = v.ring;
   f->heap_bytes = v.heap_bytes;
-  f->place = place_of(v.reason, v.at);
+  f->place = place_of(v.reason, v.at, doubts);
   return f;
 }
 
@@ -234,7 +236,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     const verdict* list = memory.log->list;
     for (std::uint64_t i = 0; i < memory.log->count; i++) {
       prefetch_stack_ahead(list, i, memory.log->count);
-      if (std::optional<finding> f = describe(list[i])) out.list.push_back(std::move(*f));
+      if (std::optional<finding> f = describe(list[i], *outcome.doubts)) out.list.push_back(std::move(*f));
     }
     if (memory.log->undecided != 0) {
       out.complete = false;

@@ -4,6 +4,7 @@
 #include "leak/handle_words.h"
 #include "leak/path.h"
 #include "runtime/worker.h"
+#include "trace/doubts.h"
 #include "trace/fault_guard.h"
 #include "trace/image.h"
 #include "trace/mark.h"
@@ -317,6 +318,47 @@ void after(void* arg, std::uintptr_t at) noexcept {
 void after_word(void* arg, const trace::word& w) noexcept { after(arg, w.at); }
 void after_block(void* arg, trace::range block) noexcept { after(arg, block.lo); }
 
+bool any_left(const wait_graph& g) noexcept {
+  for (const node& n : g.nodes) {
+    if (n.what == node::candidate && !n.live) return true;
+  }
+  return false;
+}
+
+// Pointers at any offset. Of blocks the marker knows which are live; of stacks and closures we do.
+bool search_unaligned(judge_request& r, marker& m) noexcept {
+  wait_graph& g = r.graph;
+  trace::list<base::range> live;
+  bool room = true;
+  for (const node& n : g.nodes) {
+    if (n.what == node::none || !n.entered) continue;
+    if (n.closure.size() != 0) room = live.push(*r.memory, n.closure) && room;
+    if (!n.is_thread && n.stack.size() != 0 && !n.on_cpu) room = live.push(*r.memory, n.stack) && room;
+  }
+  for (unsigned i = 0; i < r.extra_count; i++) room = live.push(*r.memory, r.extra_roots[i]) && room;
+  stage unaligned{&r, grounds::unaligned, state.pending.size()};
+  m.mark_unaligned({live.begin(), live.size()}, after, &unaligned);
+  return room;
+}
+
+// Of those who are left: who would wake if all that is not live were?
+void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker& m) noexcept {
+  const trace::doubt_log* doubts = image.doubts;
+  if (doubts == nullptr || doubts->used == 0) return;
+  wait_graph& g = r.graph;
+  stage hidden{&r, grounds::out_of_sight, state.pending.size()};
+  for (std::uint32_t i = 0; i < doubts->used; i++) {
+    const trace::doubt& d = doubts->list[i];
+    if (d.lo != d.hi) covered(&r, m, {d.lo, d.hi});
+    after(&hidden, i);
+  }
+  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+    if (g.nodes[i].what == node::candidate && !g.nodes[i].live) enter(g, m, i, {});
+  }
+  m.drain();
+  after(&hidden, 0);
+}
+
 }  // namespace
 
 trace::client judge_client(judge_request& request) noexcept {
@@ -373,9 +415,13 @@ void judge(void* arg, trace::image& image) noexcept {
     m.mark_orphans(after_block, &orphans);
   }
 
-  const bool unsafe = (image.unstopped != 0 || image.blind + trace::faults_met() != 0) && image.looked == 0;
+  if (any_left(g) && !search_unaligned(r, m)) return;
+  const bool too_many = image.doubts != nullptr && image.doubts->full;
+  const bool unsafe = (too_many || image.unstopped != 0 || image.blind + trace::faults_met() != 0) && image.looked == 0;
   if (!find_cycles(g, *r.memory)) return;
   if (r.with_blame) find_blame(g, m, {state.embedded.data, state.embedded.size}, state.blames);
+  if (r.path != nullptr) find_path(*r.path, g, image, *r.memory);
+  suspect_what_is_out_of_sight(r, image, m);
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
     if (n.what != node::candidate || n.live) continue;
@@ -393,7 +439,6 @@ void judge(void* arg, trace::image& image) noexcept {
   if (!image.heap_known) {
     for (const node& n : g.nodes) log.undecided += n.what == node::candidate && n.live ? 1 : 0;
   }
-  if (r.path != nullptr) find_path(*r.path, g, image, *r.memory);
   log.finished = !r.memory->exhausted();
 }
 

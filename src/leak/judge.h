@@ -16,7 +16,9 @@
 // 6. Locks: a waiter waits for all its owners; each that becomes live takes one off, and at 0 the waiter is live. A mutex has one owner; a
 //    writer that waits for readers to leave has as many as there are (lock_owners.cpp).
 // 7. Pending and firing callbacks of timers are roots: the block is marked (memory that is no block is a root as it is).
-// 8. Anything not stopped or not read: nothing is proven. In an image whose threads were only looked at, `proven` means "not refuted"
+// 8. Doubts (trace/doubts.h): what a pointer that cannot be read could lead to is everything that is not live yet. Whoever becomes live when all of
+//    it counts, is likely; whoever does not (no handle with the right to wake exists anywhere, a cycle of locks) is proven all the same.
+// 9. Anything not stopped or not read: nothing is proven. In an image whose threads were only looked at, `proven` means "not refuted"
 //    (look_first.h): there every doubt is against the goroutine.
 #pragma once
 
@@ -42,6 +44,8 @@ enum class grounds : std::uint8_t {
   orphan,         // likely: a block that nothing is seen to refer to
   uncounted,      // likely: a handle was not found
   not_stopped,    // likely: a thread could not be stopped, or memory could not be read
+  unaligned,      // likely: a word at no multiple of 8 bytes, or in two halves
+  out_of_sight,   // likely: a place that may hold pointers and cannot be read; `at` is its number among the doubts
   outlier,        // suspected: by its age only (suspects.h); never in a verdict
 };
 

@@ -106,6 +106,15 @@ class block_table {
   void each_untouched(F f) const noexcept {
     each([](const segment& s, std::size_t w) { return s.at[w].start & ~(s.at[w].mark | s.more[w].reach); }, f);
   }
+  // The same for those in use with the mark, and without it.
+  template <class F>
+  void each_marked(F f) const noexcept {
+    each([](const segment& s, std::size_t w) { return s.at[w].start & s.at[w].mark & ~s.more[w].free; }, f);
+  }
+  template <class F>
+  void each_unmarked(F f) const noexcept {
+    each([](const segment& s, std::size_t w) { return s.at[w].start & ~s.at[w].mark; }, f);
+  }
   std::size_t blocks() const noexcept { return blocks_; }
 
  private:

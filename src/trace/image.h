@@ -29,6 +29,7 @@ struct image {
   unsigned off = 0;  // bits of `root` that are switched off
   bump* memory = nullptr;
   note_log* notes = nullptr;
+  const struct doubt_log* doubts = nullptr;  // places that may hold pointers and cannot be read (doubts.h); null: none
   memory_map map;
   page_scan pages;
   block_table blocks;

@@ -72,6 +72,8 @@ enum class root : std::uint8_t {
   heap_pages,        // pages of a heap that could not be walked
   weak,              // words in frames of a thread that sleeps in a system call
   orphans,           // in-use blocks that nothing reaches
+  unaligned,         // words at no multiple of 8 bytes, and addresses in two halves
+  files,             // pages of files that no private page replaces, and memfds, copied in the pause
 };
 constexpr unsigned bit(root r) noexcept { return 1u << static_cast<unsigned>(r); }
 

@@ -109,6 +109,8 @@ struct kernel_words::run {
   unsigned off;
   list<saved_span>& out;
   note_log& notes;
+  const memory_map& map;
+  doubt_log& doubts;
   int folder = -1;
   std::size_t used = 0;
   time_budget budget{budget_ns}, epoll_budget{budget_ns};
@@ -236,9 +238,20 @@ struct kernel_words::run {
     long refused = get_option(fd, SO_DOMAIN, domain);
     if (refused == 0) {
       if (domain == AF_UNIX && !is_off(root::sockets)) unix_socket(fd);
-    } else if (refused == -ENOTSOCK && !is_off(root::epoll) && is_epoll(fd)) {
-      epoll(fd);
+    } else if (refused == -ENOTSOCK && is_epoll(fd)) {
+      if (!is_off(root::epoll)) epoll(fd);
+    } else {
+      other(fd);
     }
+  }
+  void other(int fd) noexcept {
+    std::size_t bytes = 0;
+    if (self.written_.look(fd, map, memory, text_room(), reading, doubts, bytes) != written_files::verdict::read_it) return;
+    if (is_off(root::files)) return;
+    std::size_t got = 0;
+    for (long n; bytes <= left() && (n = sys::pread(fd, next() + got, left() - got, got)) > 0;) got += static_cast<std::size_t>(n);
+    if (got < bytes) return self.written_.too_large(fd, doubts);
+    keep(got, root::files);
   }
   bool in_time(int fd) noexcept {
     if (!budget.spent()) return true;
@@ -313,13 +326,16 @@ void kernel_words::look(bump& memory) noexcept {
   if (!survived) why_not_ = "a seccomp filter kills for it";
 }
 
-void kernel_words::take(bump& memory, unsigned off, list<saved_span>& out, note_log& notes) noexcept {
+void kernel_words::take(bump& memory, const memory_map& map, unsigned off, list<saved_span>& out, note_log& notes,
+                        doubt_log& doubts) noexcept {
+  written_.clear();
   if (why_not_ != nullptr) {
     blind_++;
     notes.add() << "pipes, sockets and epoll entries were not read: " << why_not_;
   } else {
-    run now{*this, memory, off, out, notes};
+    run now{*this, memory, off, out, notes, map, doubts};
     now.descriptors();
+    written_.look_at_mappings(map, doubts);
     if (!now.is_off(root::posix_timers)) now.timers();
   }
   drop();

@@ -170,6 +170,7 @@ void marker::run(const span* first) noexcept {
       counts_[c].bytes += end - block;
       if (c == mark && who_.covered != nullptr) who_.covered(who_.self, *this, {block, end});
       scan<c>({block, end, block, origin::memory, 0}, waiting);
+      if (c == mark && search_all_) search(block, block, end - block);
     } else if (span s; spans_[c].pop(s)) {
       constexpr std::size_t ahead = 8;
       if (spans_[c].size() >= ahead) {
@@ -178,6 +179,7 @@ void marker::run(const span* first) noexcept {
       }
       if (c == mark && who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       scan<c>(s, waiting);
+      if (c == mark && search_all_) search(s.lo, s.bytes, s.hi - s.lo);
     } else if (waiting.count != 0) {
       std::uintptr_t address = waiting.address[waiting.at];
       waiting.at = (waiting.at + 1) % candidates;
@@ -187,6 +189,16 @@ void marker::run(const span* first) noexcept {
       return;
     }
   }
+}
+
+// For mark_unaligned.cpp. Within run() what is met joins its queues.
+bool marker::touch_unmarked(std::uintptr_t address) noexcept {
+  return blocks_.find_segment(address) != nullptr && touch_address<mark>(address);
+}
+void marker::run_marks() noexcept {
+  search_by_itself_ = false;
+  run<mark>();
+  search_by_itself_ = true;
 }
 
 void marker::drain() noexcept {

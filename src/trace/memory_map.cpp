@@ -11,6 +11,18 @@ namespace stray::trace {
 
 namespace sys = base::sys;
 
+namespace {
+
+mapping::backing_type backing_of(const char* name) noexcept {
+  if (starts_with(name, "/memfd:") || starts_with(name, "/dev/zero") || starts_with(name, "/SYSV") || starts_with(name, "/dev/shm/"))
+    return mapping::memory;
+  if (starts_with(name, "/[aio]")) return mapping::aio;
+  if (starts_with(name, "anon_inode:[io_uring]")) return mapping::uring;
+  return ends_with(name, " (deleted)") ? mapping::deleted : mapping::named;
+}
+
+}  // namespace
+
 void memory_map::parse(bump& memory, const char* p) noexcept {
   mapping m{};
   m.lo = take_hex(p);
@@ -28,16 +40,17 @@ void memory_map::parse(bump& memory, const char* p) noexcept {
   m.executable = p[2] == 'x';
   m.shared = p[3] == 's';
   p += 5;
-  take_hex(p);  // offset
+  m.offset = take_hex(p);
   while (*p != 0 && *p != ' ') p++;
   while (*p == ' ') p++;
   take_hex(p);  // device
   if (*p == ':') p++;
   take_hex(p);
   while (*p == ' ') p++;
-  std::uint64_t inode = take_dec(p);
+  m.inode = take_dec(p);
   while (*p == ' ') p++;
-  m.file = inode != 0 || *p == '/';
+  m.file = m.inode != 0 || *p == '/';
+  m.backing = backing_of(p);
   if (starts_with(p, "[heap]")) {
     m.kind = mapping::heap;
   } else if (starts_with(p, "[stack]")) {
@@ -59,6 +72,7 @@ bool memory_map::read(bump& memory) noexcept {
   if (fd < 0) return false;
   constexpr std::size_t room = 32 << 10;
   char* buffer = memory.array<char>(room);
+  constexpr std::size_t kept = 192;
   char line[256];
   std::size_t length = 0;
   long n = -ENOMEM;
@@ -71,7 +85,11 @@ bool memory_map::read(bump& memory) noexcept {
         line[length] = 0;
         parse(memory, line);
         length = 0;
-      } else if (length + 1 < sizeof line) {
+      } else {
+        if (length + 1 == sizeof line) {  // of a long name its end is kept
+          for (std::size_t k = kept + 1; k < length; k++) line[k - 1] = line[k];
+          length--;
+        }
         line[length++] = buffer[i];
       }
     }

@@ -1,6 +1,6 @@
 // The process' mappings, read from /proc/self/maps, and which of their pages hold data.
 //
-// 1. `all` is sorted by address and without overlap; names are not kept, only what kind of mapping it is.
+// 1. `all` is sorted by address and without overlap; names are not kept, only what kind of mapping and of file it is.
 // 2. Pure: raw system calls and bump memory. Runs in the snapshot (the child's own maps), and in the parent while threads are stopped.
 // 3. page_scan never answers "empty" for a page that could hold data: without PAGEMAP_SCAN it reads pagemap, without that every page of
 //    a mapping counts as data.
@@ -17,11 +17,20 @@ namespace stray::trace {
 
 struct mapping {
   enum kind_type : std::uint8_t { plain, heap, stack, special };
+  enum backing_type : std::uint8_t {
+    named,    // a file that has a name, or nothing
+    deleted,  // a file that has none any more
+    memory,   // no disk behind it: memfd, anonymous shared memory, System V
+    aio,      // the ring of a Linux AIO context
+    uring,    // rings of an io_uring
+  };
   std::uintptr_t lo, hi;
   bool readable, writable, executable;
   bool shared;
   bool file;       // backed by a file (private: only written pages are anonymous)
   kind_type kind;  // heap: [heap]; stack: [stack]; special: vdso, vvar, vsyscall: never touched
+  backing_type backing;
+  std::uint64_t inode, offset;
 };
 
 class memory_map {

@@ -1,10 +1,14 @@
 // Copies, while all threads are stopped, what the snapshot's child would not see as it was: MAP_SHARED memory (not frozen by clone),
 // MADV_DONTFORK memory (not in the child), MADV_WIPEONFORK memory (zero in the child), and what the kernel holds (kernel_words.h).
 //
-// 1. Only pages that are present in our page table are read, and only through /proc/self/mem: past the end of a truncated file it
-//    answers an error, not SIGBUS; a file page that is not there yet might be served by a thread that we have stopped.
-// 2. Device mappings (VM_IO, VM_PFNMAP) are never touched.
-// 3. At most 20 ms; what is not read by then is blind, with a note.
+// 1. Shared memory and pages of files are what they are whether our page table has them or not: others write them, through mappings and
+//    descriptors of their own, and the kernel takes pages back. So what the page cache has (mincore) is read, too. A page of a file that is on
+//    disk only is a doubt (doubts.h): reading it might have to wait for a thread that we have stopped (FUSE).
+// 2. Of a mapping that cannot be written, and of a private mapping of a file that has no private page there, the file's bytes count if the
+//    program may have written them (written_files.h, memory, deleted), or if they are few (4 MiB in all). A module's are its own.
+// 3. All is read through /proc/self/mem: past the end of a truncated file it answers an error, not SIGBUS.
+// 4. Device mappings (VM_IO, VM_PFNMAP) are never touched.
+// 5. At most 20 ms; what is not read by then is blind, with a note.
 // Runs in the parent: look() before the stop, take() in the pause; the child reads the answers.
 #pragma once
 
@@ -23,7 +27,7 @@ class pause_copy {
   // Reads the VmFlags of all mappings (11 ms a GB, hence before the stop). False when smaps cannot be read: then flags are unknown.
   bool look(bump& memory, note_log& notes) noexcept;
   // `skip`: ranges never read. The map of the pause is kept, for the child to compare its own with.
-  bool take(bump& memory, slice<const range> skip, unsigned off, note_log& notes) noexcept;
+  bool take(bump& memory, slice<const range> skip, unsigned off, note_log& notes, doubt_log& doubts) noexcept;
 
   struct flagged {
     std::uintptr_t lo, hi;
@@ -48,7 +52,8 @@ class pause_copy {
   unsigned blind() const noexcept { return blind_ + kernel_.blind(); }
 
  private:
-  void copy(bump& memory, range r, root what, time_budget& budget, note_log& notes) noexcept;
+  struct job;
+  bool is_module(const mapping& of) const noexcept;  // code of its file is mapped beside it
   memory_map map_;
   page_scan pages_;
   list<flagged> flags_;

@@ -32,7 +32,7 @@ class root_finder {
       if (!s.cached) add({s.tcb, s.hi}, root::tls, strength::strong, origin::memory, 0);
     }
     for (const saved_span& s : in_.saved) {
-      if (s.what == root::pipes || s.what == root::sockets) {
+      if (s.lo == 0 && (s.what == root::pipes || s.what == root::sockets || s.what == root::files)) {
         loose(s);
         continue;
       }

@@ -138,7 +138,7 @@ long freeze_and_clone(const snapshot_request& request, child_input& input, snaps
   out.ran = looked_awake();
   if (request.only_if_asleep && out.ran != 0) {
     refuse(out, thread_ran);
-  } else if (!t.pause->take(t.memory, input.ours[1], request.off, notes)) {
+  } else if (!t.pause->take(t.memory, input.ours[1], request.off, notes, t.page->doubts)) {
     refuse(out, "/proc/self/maps cannot be read");
   } else {
     input.threads = stopped_threads();
@@ -206,10 +206,13 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   }
   snapshot_page& page = *t.page;
   page.notes.used = page.notes.dropped = 0;
+  page.doubts.used = 0;
+  page.doubts.full = false;
   page.done.store(0);
   const std::uint64_t signals = signals_sent();
   page.failed = page.unstopped = page.blind = 0;
   out.notes = &page.notes;
+  out.doubts = &page.doubts;
   asm("mov %%fs:0, %0" : "=r"(t.heap.caller_fs));
 
   const auto page_at = reinterpret_cast<std::uintptr_t>(t.page);

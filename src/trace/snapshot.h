@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "base/control_groups.h"
+#include "trace/doubts.h"
 #include "trace/image.h"
 #include "trace/stop.h"
 
@@ -42,6 +43,7 @@ struct snapshot_outcome {
   bool ok = false;
   char why[200] = {};               // when not ok
   const note_log* notes = nullptr;  // until the next snapshot
+  const doubt_log* doubts = nullptr;
   std::int64_t pause_ns = 0;        // from the last stop to the release
   std::int64_t stop_ns = 0;         // of that, until every thread had stopped
   std::int64_t child_ns = 0;        // from the clone to the child's end

@@ -61,6 +61,7 @@ void run_child(const child_input& input) noexcept {
   in.off = request.off;
   in.memory = &memory;
   in.notes = &page.notes;
+  in.doubts = &page.doubts;
   in.threads = input.threads;
   in.saved = input.pause->saved();
   in.parent_pid = input.parent_pid;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "trace/doubts.h"
 #include "trace/heap_source.h"
 #include "trace/pause_copy.h"
 #include "trace/snapshot.h"
@@ -14,6 +15,7 @@ namespace stray::trace {
 // Shared by both, MAP_SHARED. The child writes, and stores `done` last.
 struct snapshot_page {
   note_log notes;
+  doubt_log doubts;
   std::atomic<std::uint32_t> done;  // 1: all is written; a futex
   std::uint32_t failed;             // the child's memory ran out, or it could not read its own maps
   std::uint32_t unstopped, blind;

@@ -72,6 +72,12 @@ inline bool starts_with(const char* s, const char* prefix) noexcept {
   }
   return true;
 }
+inline bool ends_with(const char* s, const char* end) noexcept {
+  std::size_t of_s = 0, of_end = 0;
+  while (s[of_s] != 0) of_s++;
+  while (end[of_end] != 0) of_end++;
+  return of_end <= of_s && starts_with(s + of_s - of_end, end);
+}
 inline bool contains(const char* s, const char* part) noexcept {
   for (; *s != 0; s++) {
     if (starts_with(s, part)) return true;
