@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -117,7 +119,9 @@ class recv_iterator {
   explicit recv_iterator(const handle<handle_kind::recv>& from) : from_(from) { value_ = recv_value<T>(from_.core()); }
 
   T& operator*() { return *value_; }
+  // The last element is destroyed, and its bytes are gone, before the wait for the next one begins.
   [[gnu::always_inline]] inline recv_iterator& operator++() {
+    drop();
     value_ = recv_value<T>(from_.core());
     STRAY_KEEP_FRAME;
     return *this;
@@ -126,6 +130,15 @@ class recv_iterator {
   bool operator==(std::default_sentinel_t) const noexcept { return !value_.has_value(); }
 
  private:
+  void drop() noexcept {
+    value_.reset();
+    if constexpr (std::is_trivially_destructible_v<T>) {
+      void* bytes = &value_;
+      std::memset(bytes, 0, sizeof value_);
+      asm volatile("" : : "r"(bytes) : "memory");
+      ::new (bytes) std::optional<T>();
+    }
+  }
   handle<handle_kind::recv> from_;
   std::optional<T> value_;
 };

@@ -344,7 +344,7 @@ bool search_unaligned(judge_request& r, marker& m) noexcept {
 // Of those who are left: who would wake if all that is not live were?
 void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker& m) noexcept {
   const trace::doubt_log* doubts = image.doubts;
-  if (doubts == nullptr || doubts->used == 0) return;
+  if (doubts == nullptr || doubts->used == 0 || image.is_off(trace::root::out_of_sight)) return;
   wait_graph& g = r.graph;
   stage hidden{&r, grounds::out_of_sight, state.pending.size()};
   for (std::uint32_t i = 0; i < doubts->used; i++) {

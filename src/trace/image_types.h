@@ -73,6 +73,7 @@ enum class root : std::uint8_t {
   weak,              // words in frames of a thread that sleeps in a system call
   orphans,           // in-use blocks that nothing reaches
   unaligned,         // words at no multiple of 8 bytes, and addresses in two halves
+  out_of_sight,      // places that may hold pointers and cannot be read: a verdict is likely because of them
   files,             // pages of files that no private page replaces, and memfds, copied in the pause
 };
 constexpr unsigned bit(root r) noexcept { return 1u << static_cast<unsigned>(r); }

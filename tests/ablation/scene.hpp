@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <stray/stray.hpp>
@@ -109,6 +110,26 @@ inline void expect_root_of_own_block(root source, const std::function<void(holde
   clear_dead_stack();
   EXPECT_EQ(verdict(), std::nullopt) << "the place is not seen";
   EXPECT_EQ(verdict(bit(source)), tier::proven);
+  take()->ch.close();
+  until_all_ended();
+}
+
+// The waiter itself owns the block. The place can be told from memory that means nothing only so far that the verdict is likely, which is
+// said; without the source it is proven, and wrong.
+inline void expect_likely(root source, const std::function<void(holder*)>& put, const std::function<holder*()>& take,
+                          std::string_view place = "") {
+  stray::go([&put] {
+    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
+    put(own.get());
+    own->ch.recv();
+  });
+  stray::testing::until_parked(1);
+  clear_dead_stack();
+  auto found = stray::leak::detect();
+  ASSERT_EQ(found->list.size(), 1u);
+  EXPECT_EQ(found->list[0].tier, tier::likely);
+  EXPECT_NE(found->list[0].place.find(place), std::string::npos) << found->list[0].place;
+  EXPECT_EQ(verdict(bit(source)), tier::proven) << "another rule hides that the place is needed";
   take()->ch.close();
   until_all_ended();
 }
