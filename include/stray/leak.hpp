@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <stray/chan.hpp>
+#include <stray/detail/wait_id.hpp>
 
 namespace stray::leak {
 
@@ -47,13 +48,17 @@ struct frame {
 };
 
 struct goroutine {
-  std::uint64_t id = 0;  // goroutine_id(); of an OS thread its TID
+  std::uint64_t id = 0;  // goroutine_id(); of an OS thread its TID, which the kernel gives to another thread later
   bool thread = false;   // an OS thread blocked in a primitive
   std::vector<std::pair<std::string, std::string>> labels;
   std::chrono::nanoseconds age{0};
   std::uint64_t wait = 0;      // number of its wait: as long as it is the same, it has not woken in between
   std::size_t bytes = 0;       // stack in use, and heap_bytes
   std::size_t heap_bytes = 0;  // blocks that only this one leads to
+  std::uint64_t task = 0;      // its number among goroutines and threads, never used again: of a goroutine its id
+
+  // Of this very wait: no other goroutine, thread or wait ever has the same.
+  wait_id identity() const noexcept { return wait_id(task, wait); }
 };
 
 // Goroutines with identical stacks.

@@ -64,7 +64,7 @@ struct detector {
   std::atomic<std::uint32_t> work{0};
   std::atomic<bool> started{false};
   std::atomic<int> tid{0};
-  std::uint64_t generation = 0;  // its own thread's
+  std::uint64_t generation = 0, forgotten = 0;  // its own thread's: of the last detection, of the last one before a reclaim
 };
 constinit detector the_detector;
 
@@ -72,6 +72,17 @@ proof_list& proven_list() {  // of the detector's thread; it may outlive statics
   static auto* list = new proof_list;
   return *list;
 }
+
+}  // namespace
+
+void forget_proofs() noexcept {
+  the_detector.forgotten = the_detector.generation;
+  proven_list().clear();
+}
+
+bool is_forgotten(const findings& f) noexcept { return f.generation <= the_detector.forgotten; }
+
+namespace {
 
 std::size_t count_candidates() noexcept {
   base::slab<task>& all = runtime::tasks();
@@ -150,9 +161,9 @@ std::string place_of(grounds reason, std::uintptr_t at) {
 std::optional<finding> describe(const verdict& v) {
   task* t = runtime::tasks().at(v.record);
   auto tier = static_cast<leak::tier>(v.tier);
-  std::optional<finding> f = describe_wait(*t, v.seq, tier >= tier::cycle);
+  std::optional<finding> f = describe_wait(*t, v.wait, tier >= tier::cycle);
   if (!f) {
-    if (tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
+    if (tier >= tier::cycle) runtime::mark_listed(t, v.wait);  // it has moved on: counted as a wrong verdict
     return std::nullopt;
   }
   f->record = v.record;

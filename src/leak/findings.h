@@ -20,9 +20,8 @@
 namespace stray::leak {
 
 struct finding {
-  std::uint64_t id = 0;       // goroutine id, or TID
-  std::uint64_t task_id = 0;  // of the record: names owners
-  std::uint64_t seq = 0;
+  std::uint64_t id = 0;      // goroutine id, or TID
+  wait_id wait;              // by its task owners are named
   std::uint32_t record = 0;  // its number in the slab of tasks
   bool thread = false;
   std::string thread_name;
@@ -46,9 +45,9 @@ struct finding {
   std::size_t heap_bytes = 0;
 };
 
-// What can be read of a task that waits in its seq-th wait; nothing if it does not. listed: it is going to be reported as one that can never
-// wake (mark_listed).
-std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool listed);
+// What can be read of a task that is in wait w; nothing if it is not. listed: it is going to be reported as one that can never wake
+// (mark_listed).
+std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed);
 
 struct findings {
   std::vector<finding> list;
@@ -94,6 +93,12 @@ std::int64_t predicted_pause_ns() noexcept;
 // blocks that user code recycles libdw's nodes point, long after, at what is a session of the user's by now: in the user's arenas they
 // hid a leak whose channel lies in a heap block in one of three runs of ten tests. Results that are kept are freed there, too.
 void on_detector(const std::function<void()>& job);
+
+// By reclaim, on the detector's thread, before it ends the first goroutine: what was proven until now is so no more, for destructors that run
+// may hand out what they lead to.
+void forget_proofs() noexcept;
+// On the detector's thread: somebody has been reclaimed since this detection began, so its proofs are forgotten.
+bool is_forgotten(const findings& f) noexcept;
 
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;

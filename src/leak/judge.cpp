@@ -284,7 +284,7 @@ void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, grou
   verdict_log& log = *r.log;
   if (log.count == log.room || n.is_main) return;
   verdict& v = log.list[log.count++];
-  v = {n.record, tier, reason, n.for_reading, n.seq, at, n.stack, 0, {}, 0, 0, false, 0};
+  v = {n.record, tier, reason, n.for_reading, wait_id(n.id, n.seq), at, n.stack, 0, {}, 0, 0, false, 0};
   name_owners(r.graph, number, v);
   if (state.blames.size == 0) return;
   const blame& b = state.blames[number];

@@ -52,7 +52,7 @@ struct verdict {
   verdict_tier tier;
   grounds reason;
   bool for_reading;  // the owners hold the lock for reading
-  std::uint64_t seq;
+  wait_id wait;
   std::uintptr_t at;  // likely: where the word or block lies
   base::range stack;  // the frames of a goroutine, to be asked for before they are read; no more than a hint
   static constexpr std::uint32_t owners_named = 4;

@@ -58,22 +58,19 @@ void drop_orphans(verdict_log& log) noexcept {
 bool all_known(const verdict_log& log, const proof_list& known) noexcept {
   for (std::uint64_t i = 0; i < log.count; i++) {
     const verdict& v = log.list[i];
-    if (v.tier >= verdict_tier::cycle && !known.holds(v.record, v.seq)) return false;
+    if (v.tier >= verdict_tier::cycle && !known.holds(v.wait)) return false;
   }
   return true;
 }
 
 }  // namespace
 
-bool proof_list::holds(std::uint32_t record, std::uint64_t seq) const noexcept {
-  auto at = std::lower_bound(list_.begin(), list_.end(), proof{record, 0});
-  return at != list_.end() && at->record == record && at->seq == seq;
-}
+bool proof_list::holds(wait_id w) const noexcept { return std::binary_search(list_.begin(), list_.end(), w); }
 
 void proof_list::replace(const verdict_log& log) {
   list_.clear();
   for (std::uint64_t i = 0; i < log.count; i++) {
-    if (log.list[i].tier >= verdict_tier::cycle) list_.push_back({log.list[i].record, log.list[i].seq});
+    if (log.list[i].tier >= verdict_tier::cycle) list_.push_back(log.list[i].wait);
   }
   std::sort(list_.begin(), list_.end());
 }

@@ -23,17 +23,13 @@ namespace stray::leak {
 // Who was proven leaked by a snapshot that stopped everybody.
 class proof_list {
  public:
-  bool holds(std::uint32_t record, std::uint64_t seq) const noexcept;
+  bool holds(wait_id w) const noexcept;
   // In place of the last one's.
   void replace(const verdict_log& log);
+  void clear() noexcept { list_.clear(); }
 
  private:
-  struct proof {
-    std::uint32_t record;
-    std::uint64_t seq;
-    bool operator<(const proof& o) const noexcept { return record < o.record; }
-  };
-  std::vector<proof> list_;  // by record
+  std::vector<wait_id> list_;  // sorted
 };
 
 struct view_of_all {

@@ -108,7 +108,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     group& g = groups[k];
     g.victims += why_of.victims(x);
     goroutine& one = g.goroutines.emplace_back();
-    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq, x.bytes + x.heap_bytes, x.heap_bytes};
+    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.wait.seq, x.bytes + x.heap_bytes, x.heap_bytes, x.wait.task};
     for (const profile::label& l : x.labels) one.labels.emplace_back(l.key, l.value);
     const finding*& first = oldest[k];
     if (first == nullptr || x.age_ns > first->age_ns) first = &x;

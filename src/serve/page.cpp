@@ -109,16 +109,16 @@ class page {
 
   // Whose victims a group's members are (of most, the first decides), and who waits for whom.
   void find_parents() {
-    std::map<std::pair<std::uint64_t, bool>, std::size_t> group_of;
+    std::map<wait_id, std::size_t> group_of;
     for (std::size_t i = 0; i < all_groups().size(); i++)
-      for (const leak::goroutine& one : all_groups()[i].goroutines) group_of[{one.id, one.thread}] = i;
+      for (const leak::goroutine& one : all_groups()[i].goroutines) group_of[one.identity()] = i;
     parent_.assign(all_groups().size(), none);
     if (c_.found == nullptr) return;
     std::map<std::uint64_t, std::size_t> by_task;
     for (const leak::finding& f : c_.found->list)
-      if (auto at = group_of.find({f.id, f.thread}); at != group_of.end()) by_task[f.task_id] = at->second;
+      if (auto at = group_of.find(f.wait); at != group_of.end()) by_task[f.wait.task] = at->second;
     for (const leak::finding& f : c_.found->list) {
-      auto from = by_task.find(f.task_id), to = by_task.find(f.waits_for), root = by_task.find(f.root);
+      auto from = by_task.find(f.wait.task), to = by_task.find(f.waits_for), root = by_task.find(f.root);
       if (from == by_task.end()) continue;
       if (f.waits_for != 0 && to != by_task.end()) waits_[{from->second, to->second}]++;
       if (f.reason == leak::grounds::owner_is_self) waits_[{from->second, from->second}]++;

@@ -19,7 +19,8 @@ std::size_t count(const std::string& text, std::string_view what) {
 struct content : page_content {
   leak::finding& add(std::uint64_t id) {
     leak::finding& f = list->list.emplace_back();
-    f.id = f.task_id = id;
+    f.id = id;
+    f.wait = stray::wait_id(id, 1);
     f.pcs = {id};
     f.waits = runtime::wait_reason::chan_receive;
     return f;
