@@ -158,15 +158,16 @@ std::string place_of(grounds reason, std::uintptr_t at) {
   return {};
 }
 
-std::optional<finding> describe(const verdict& v) {
+std::optional<finding> describe(const verdict& v, bool proven_before) {
   task* t = runtime::tasks().at(v.record);
   auto tier = static_cast<leak::tier>(v.tier);
   std::optional<finding> f = describe_wait(*t, v.wait, tier >= tier::cycle);
-  if (!f) {
-    if (tier >= tier::cycle) runtime::mark_listed(t, v.wait);  // it has moved on: counted as a wrong verdict
+  if (!f) {  // it has moved on: counted as a wrong verdict, of one that was listed before by its waker
+    if (tier >= tier::cycle && !proven_before) runtime::mark_listed(t, v.wait);
     return std::nullopt;
   }
   f->record = v.record;
+  f->proven_before = proven_before;
   f->tier = tier;
   f->reason = v.reason;
   f->owner_count = v.owner_count;
@@ -188,6 +189,27 @@ std::uint64_t main_task_id() noexcept {
   return 0;
 }
 
+// What the log says, and whom an earlier detection has proven (look_first.h 2). log: nullptr if nothing was decided.
+void list_findings(verdict_log* log, bool with_proofs, findings& out) {
+  proof_list& proven = proven_list();
+  std::vector<verdict> others;
+  if (with_proofs) others = proven.others(log);
+  auto list = [&](const verdict& v, bool proven_before) {
+    if (std::optional<finding> f = describe(v, proven_before)) out.list.push_back(std::move(*f));
+  };
+  for (std::uint64_t i = 0; log != nullptr && i < log->count; i++) {
+    prefetch_stack_ahead(log->list, i, log->count);
+    const verdict& v = log->list[i];
+    bool is_other = with_proofs && v.tier < verdict_tier::cycle && proven.holds(v.wait);
+    if (!is_other) list(v, false);
+    if (is_other && v.reason == grounds::not_stopped) log->undecided--;
+  }
+  for (const verdict& v : others) list(v, true);
+  if (log == nullptr) return;
+  if (log->blind) log->undecided -= std::min<std::uint64_t>(log->undecided, others.size());
+  if (with_proofs) proven.replace(*log, others);
+}
+
 // With candidates.
 void look_for_leaks(const ablation& without, const std::vector<int>& askers, findings& out, std::uint64_t path_to,
                     path_log* path_out) {
@@ -195,7 +217,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   if (memory.log == nullptr || memory.bump.where().size() == 0) {
     out.complete = false;
     out.notes.push_back("no memory for a detection (address space or overcommit limit): no verdict this time");
-    return;
+    return list_findings(nullptr, without.none(), out);
   }
   extra_root_list roots = copy_extra_roots();
   judge_request judged;
@@ -221,8 +243,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   snapshot.who = judge_client(judged);
   snapshot.hidden = {hidden, 2};
   snapshot.off = without.off;
-  proof_list& proven = proven_list();
-  view_of_all view = take_view(snapshot, *memory.log, askers, proven, without.none() && path_out == nullptr);
+  view_of_all view = take_view(snapshot, *memory.log, askers, proven_list(), without.none() && path_out == nullptr);
   const trace::snapshot_outcome& outcome = view.outcome;
   out.pause = std::chrono::nanoseconds(view.pause_ns);
   out.blocks = outcome.blocks;
@@ -238,15 +259,10 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     out.complete = false;
     std::string why = outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why;
     if (out.notes.empty() || out.notes.back() != why) out.notes.push_back(std::move(why));
+    list_findings(nullptr, without.none(), out);
   } else {
-    if (without.none()) proven.replace(*memory.log);
-    out.main_task_id = main_task_id();
     if (path_out != nullptr) *path_out = *memory.path;
-    const verdict* list = memory.log->list;
-    for (std::uint64_t i = 0; i < memory.log->count; i++) {
-      prefetch_stack_ahead(list, i, memory.log->count);
-      if (std::optional<finding> f = describe(list[i])) out.list.push_back(std::move(*f));
-    }
+    list_findings(memory.log, without.none(), out);
     if (memory.log->undecided != 0) {
       out.complete = false;
       out.notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +
@@ -265,11 +281,13 @@ std::shared_ptr<const findings> run(const ablation& without, const std::vector<i
   out->generation = ++the_detector.generation;
   let_goroutines_settle();
   if (count_candidates() != 0) {
+    out->main_task_id = main_task_id();
     std::int64_t predicted = pause_budget_ns > 0 ? predicted_pause_ns() : 0;
     if (predicted > pause_budget_ns) {
       out->complete = false;
       out->notes.push_back("a pause of " + ms_text(predicted) + " is predicted, more than the budget of " +
                            ms_text(pause_budget_ns) + ": no verdict this time");
+      list_findings(nullptr, without.none(), *out);
     } else {
       look_for_leaks(without, askers, *out, path_to, path);
     }

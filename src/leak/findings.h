@@ -24,6 +24,7 @@ struct finding {
   wait_id wait;              // by its task owners are named
   std::uint32_t record = 0;  // its number in the slab of tasks
   bool thread = false;
+  bool proven_before = false;  // by an earlier detection, not by this one (look_first.h 2)
   std::string thread_name;
   leak::tier tier = tier::proven;
   grounds reason = grounds::no_holder;

@@ -226,6 +226,8 @@ void choose(const report& r, const findings& second, const reclaim_options& o, b
         entry.reason = "a second detection does not find it leaked in the same wait";
       } else if (g.tier < tier::cycle || found->tier < tier::cycle) {
         entry.reason = "it is not proven";
+      } else if (found->proven_before) {
+        entry.reason = "an earlier detection has proven it, the second one does not: leak::why shows the word in the way";
       } else {
         chosen.add(found, &entry, out.goroutines.size() - 1);
       }

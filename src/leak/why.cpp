@@ -142,7 +142,9 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   for (const finding& x : f.list) {
     if (x.wait.task != id) continue;
     std::string text = name + " is leaked (" + to_string(x.tier) + "): " + causes(f).of(x) + "\n";
-    return log.live ? text + path_text(log, id) : text;
+    if (!log.live) return text;
+    if (x.proven_before) text += "    proven by an earlier detection, in this same wait; what leads to it now is a stale word:\n";
+    return text + path_text(log, id);
   }
   if (log.candidate && log.live && log.complete) {
     task* t = task_of(id);
