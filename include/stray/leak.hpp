@@ -80,9 +80,19 @@ struct group {
   std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
 };
 
+// Goroutines that are no more than likely, and the one thing that keeps them from being proven.
+struct doubt {
+  std::size_t count = 0;
+  std::string text;  // "a word in a frame of a thread that sleeps in a system call"
+};
+
 class report {
  public:
   std::size_t total() const noexcept { return total_; }  // goroutines in all groups
+  // Those that are likely and not in the groups, since min_tier asks for better: how many, and for which doubts. Nobody is left in silence.
+  std::size_t likely() const noexcept;
+  const std::vector<doubt>& doubts() const& noexcept { return doubts_; }
+  std::vector<doubt> doubts() && { return std::move(doubts_); }
   // false: no verdict could be reached (the notes say why) or candidates were left undecided.
   bool complete() const noexcept { return complete_; }
   const std::vector<std::string>& notes() const& noexcept { return notes_; }
@@ -91,7 +101,7 @@ class report {
   const std::vector<group>& groups() const& noexcept { return groups_; }
   std::vector<group> groups() && { return std::move(groups_); }
 
-  // The same detection with those goroutines only that `keep` accepts; groups without any go. Causes and victims stay as they are.
+  // The same detection with those goroutines only that `keep` accepts; groups without any go. Causes, victims and doubts stay as they are.
   //   stray::leak::reclaim(r.only([&](const auto&, const stray::leak::goroutine& g) { return g.id == mine; }));
   report only(const std::function<bool(const group&, const goroutine&)>& keep) const;
 
@@ -107,6 +117,7 @@ class report {
   bool complete_ = true;
   std::vector<std::string> notes_;
   std::vector<group> groups_;
+  std::vector<doubt> doubts_;
   std::chrono::nanoseconds pause_{0}, elapsed_{0};
   std::chrono::system_clock::time_point taken_{};
   std::uint64_t generation_ = 0;

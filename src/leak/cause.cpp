@@ -31,6 +31,35 @@ std::string place_of_memory(std::uintptr_t address) {
 
 }  // namespace
 
+std::string doubt_text(const finding& f) {
+  switch (f.reason) {
+    case grounds::weak_word:
+    case grounds::orphan:
+      return f.place.substr(0, f.place.find(", at "));
+    case grounds::uncounted:
+      return "a handle that was counted and not found in memory";
+    case grounds::not_stopped:
+      return "a thread that could not be stopped or memory that could not be read";
+    default:
+      return "a doubt";
+  }
+}
+
+const char* doubt_name(grounds reason) noexcept {
+  switch (reason) {
+    case grounds::weak_word:
+      return "weak word";
+    case grounds::orphan:
+      return "orphan block";
+    case grounds::uncounted:
+      return "uncounted handle";
+    case grounds::not_stopped:
+      return "not stopped";
+    default:
+      return nullptr;
+  }
+}
+
 causes::causes(const findings& f) : all_(f) {
   by_task_.reserve(f.list.size());
   for (const finding& x : f.list) {

@@ -116,6 +116,10 @@ std::string text_of_labels(const Labels& labels) {
 // Such texts and how many of the group have these labels, the commonest first.
 std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g);
 bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
+// Likely ones that `o` does not want for their tier alone, by doubt, the commonest first.
+std::vector<doubt> doubts(const findings& f, const options& o);
+// Of the profiles: "3, not proven: DOUBT".
+std::vector<std::string> likely_lines(const findings& f);
 // all: where owners and root leaks are looked up, when f is a part of it.
 report make_report(const findings& f, const options& o, const findings* all = nullptr);
 

@@ -45,6 +45,8 @@ enum class grounds : std::uint8_t {
   outlier,        // suspected: by its age only (suspects.h); never in a verdict
 };
 
+inline constexpr std::size_t grounds_count = static_cast<std::size_t>(grounds::outlier) + 1;
+
 enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier
 
 struct verdict {
