@@ -5,7 +5,7 @@ set(below_trace base trace)
 set(below_profile base profile)
 # These need a heap that can be walked.
 set(needs_heap_trace heap_glibc mark roots ptrace_roots fault kernel_words)
-set(needs_heap_leak watch why reclaim report service_threads settle)
+set(needs_heap_leak identity proof watch why reclaim report service_threads settle)
 
 foreach(folder IN LISTS STRAY_FOLDERS)
   file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*_test.cpp)

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <stray/chan.hpp>
+#include <stray/detail/wait_id.hpp>
 
 namespace stray::leak {
 
@@ -47,13 +48,17 @@ struct frame {
 };
 
 struct goroutine {
-  std::uint64_t id = 0;  // goroutine_id(); of an OS thread its TID
+  std::uint64_t id = 0;  // goroutine_id(); of an OS thread its TID, which the kernel gives to another thread later
   bool thread = false;   // an OS thread blocked in a primitive
   std::vector<std::pair<std::string, std::string>> labels;
   std::chrono::nanoseconds age{0};
   std::uint64_t wait = 0;      // number of its wait: as long as it is the same, it has not woken in between
   std::size_t bytes = 0;       // stack in use, and heap_bytes
   std::size_t heap_bytes = 0;  // blocks that only this one leads to
+  std::uint64_t task = 0;      // its number among goroutines and threads, never used again: of a goroutine its id
+
+  // Of this very wait: no other goroutine, thread or wait ever has the same.
+  wait_id identity() const noexcept { return wait_id(task, wait); }
 };
 
 // Goroutines with identical stacks.
@@ -75,9 +80,19 @@ struct group {
   std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
 };
 
+// Goroutines that are no more than likely, and the one thing that keeps them from being proven.
+struct doubt {
+  std::size_t count = 0;
+  std::string text;  // "a word in a frame of a thread that sleeps in a system call"
+};
+
 class report {
  public:
   std::size_t total() const noexcept { return total_; }  // goroutines in all groups
+  // Those that are likely and not in the groups, since min_tier asks for better: how many, and for which doubts. Nobody is left in silence.
+  std::size_t likely() const noexcept;
+  const std::vector<doubt>& doubts() const& noexcept { return doubts_; }
+  std::vector<doubt> doubts() && { return std::move(doubts_); }
   // false: no verdict could be reached (the notes say why) or candidates were left undecided.
   bool complete() const noexcept { return complete_; }
   const std::vector<std::string>& notes() const& noexcept { return notes_; }
@@ -86,7 +101,7 @@ class report {
   const std::vector<group>& groups() const& noexcept { return groups_; }
   std::vector<group> groups() && { return std::move(groups_); }
 
-  // The same detection with those goroutines only that `keep` accepts; groups without any go. Causes and victims stay as they are.
+  // The same detection with those goroutines only that `keep` accepts; groups without any go. Causes, victims and doubts stay as they are.
   //   stray::leak::reclaim(r.only([&](const auto&, const stray::leak::goroutine& g) { return g.id == mine; }));
   report only(const std::function<bool(const group&, const goroutine&)>& keep) const;
 
@@ -102,6 +117,7 @@ class report {
   bool complete_ = true;
   std::vector<std::string> notes_;
   std::vector<group> groups_;
+  std::vector<doubt> doubts_;
   std::chrono::nanoseconds pause_{0}, elapsed_{0};
   std::chrono::system_clock::time_point taken_{};
   std::uint64_t generation_ = 0;

@@ -31,19 +31,55 @@ std::string place_of_memory(std::uintptr_t address) {
 
 }  // namespace
 
+std::string doubt_text(const finding& f) {
+  switch (f.reason) {
+    case grounds::weak_word:
+    case grounds::orphan:
+    case grounds::unaligned:
+      return f.place.substr(0, f.place.find(", at "));
+    case grounds::out_of_sight:
+      return "what cannot be read: " + f.place;
+    case grounds::uncounted:
+      return "a handle that was counted and not found in memory";
+    case grounds::not_stopped:
+      return "a thread that could not be stopped or memory that could not be read";
+    default:
+      return "a doubt";
+  }
+}
+
+const char* doubt_name(grounds reason) noexcept {
+  switch (reason) {
+    case grounds::weak_word:
+      return "weak word";
+    case grounds::orphan:
+      return "orphan block";
+    case grounds::uncounted:
+      return "uncounted handle";
+    case grounds::not_stopped:
+      return "not stopped";
+    case grounds::unaligned:
+      return "unaligned word";
+    case grounds::out_of_sight:
+      return "out of sight";
+    default:
+      return nullptr;
+  }
+}
+
 causes::causes(const findings& f) : all_(f) {
   by_task_.reserve(f.list.size());
   for (const finding& x : f.list) {
     by_task_.push_back(&x);
     if (x.root != 0 && !x.ring) victims_[x.root]++;
   }
-  std::sort(by_task_.begin(), by_task_.end(), [](const finding* a, const finding* b) { return a->task_id < b->task_id; });
+  std::sort(by_task_.begin(), by_task_.end(), [](const finding* a, const finding* b) { return a->wait.task < b->wait.task; });
 }
 
 const finding* causes::find(std::uint64_t task_id) const {
   auto at = std::lower_bound(by_task_.begin(), by_task_.end(), task_id,
-                             [](const finding* a, std::uint64_t id) { return a->task_id < id; });
-  return at != by_task_.end() && (*at)->task_id == task_id ? *at : nullptr;
+                             [](const finding* a, std::uint64_t id) { return a->wait.task < id; });
+  return at != by_task_.end() && (*at)->wait.task == task_id ? *at : nullptr;
 }
 
 std::string causes::name(std::uint64_t task_id) const {
@@ -81,10 +117,10 @@ std::string causes::ring(const finding& f) const {
   std::string text;
   const finding* at = &f;
   for (int n = 0; n < most; n++) {
-    text += name(at->task_id) + blocked(at->task_id) + " -> ";
+    text += name(at->wait.task) + blocked(at->wait.task) + " -> ";
     std::uint64_t next = at->waits_for;
     const finding* found = find(next);
-    if (next == f.task_id || found == nullptr) return text + name(next);
+    if (next == f.wait.task || found == nullptr) return text + name(next);
     at = found;
   }
   return text + "...";
@@ -150,7 +186,7 @@ std::string causes::of(const finding& f) const {
 }
 
 std::size_t causes::victims(const finding& f) const {
-  auto found = victims_.find(f.task_id);
+  auto found = victims_.find(f.wait.task);
   return found == victims_.end() ? 0 : found->second;
 }
 

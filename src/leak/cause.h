@@ -14,6 +14,11 @@
 
 namespace stray::leak {
 
+// Of a likely one: what keeps it from being proven. It names no address, so that many have the same.
+std::string doubt_text(const finding& f);
+// In two or three words; nullptr: it is none.
+const char* doubt_name(grounds reason) noexcept;
+
 class causes {
  public:
   explicit causes(const findings& f);  // f must outlive it

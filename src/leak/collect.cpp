@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "base/sync_shim.h"
 #include "leak/cause.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"
@@ -44,9 +45,20 @@ std::int64_t unix_seconds(std::int64_t monotonic_ns) {
 
 bool is_at_work(state s) noexcept { return s == state::running || s == state::parking; }
 
-// One entry of a task that exists; false: it ended or is none of those shown.
-bool describe(task* t, const task* self, profile::stack_entry& e) {
+// As await_inspection, but not without end: a dying process may have died while it inspected.
+bool inspect(task* t, wait_id w) {
+  for (int tries = 0; tries < 1000; tries++) {
+    if (runtime::begin_inspection(t, w)) return true;
+    if (t->current_state() != state::waiting) return false;
+    base::yield_core();
+  }
+  return false;
+}
+
+// One entry of a task that exists, and the wait that it is in; false: it ended or is none of those shown.
+bool describe(task* t, const task* self, profile::stack_entry& e, wait_id& wait) {
   std::uint64_t word = t->word.load();
+  wait = t->wait(word);
   state now = runtime::word::state_of(word);
   if (now == state::free || now == state::dead || now == state::init) return false;
   if (t->is_thread && now != state::waiting && t != self) return false;  // a thread at work is no goroutine
@@ -60,7 +72,7 @@ bool describe(task* t, const task* self, profile::stack_entry& e) {
     e.labels = read_labels(*t);
     return true;
   }
-  if (now == state::waiting && runtime::begin_inspection(t, runtime::word::seq_of(word))) {
+  if (now == state::waiting && inspect(t, wait)) {
     e.state = runtime::text_of(t->reason);
     e.minutes = minutes_blocked(*t);
     e.pcs = read_stack(*t);
@@ -79,10 +91,10 @@ bool describe(task* t, const task* self, profile::stack_entry& e) {
 }  // namespace
 
 std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked, bool own_thread) {
-  std::set<std::pair<std::uint64_t, bool>> leaked;
+  std::set<wait_id> leaked;
   if (f != nullptr) {
     for (const finding& x : f->list) {
-      if (x.tier >= tier::cycle) leaked.insert({x.id, x.thread});
+      if (x.tier >= tier::cycle) leaked.insert(x.wait);
     }
   }
   std::vector<profile::stack_entry> first, rest;
@@ -91,8 +103,9 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
   base::slab<task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     profile::stack_entry e;
-    if (!describe(all.at(i), self, e)) continue;
-    bool is_leaked = leaked.count({e.id, !e.thread_name.empty()}) != 0;
+    wait_id wait;
+    if (!describe(all.at(i), self, e, wait)) continue;
+    bool is_leaked = !e.pcs.empty() && leaked.count(wait) != 0;
     if (is_leaked) e.state += " (leaked)";
     if (only_leaked && !is_leaked) continue;
     (is_leaked || all.at(i) == self ? first : rest).push_back(std::move(e));

@@ -9,13 +9,12 @@
 
 namespace stray::leak {
 
-std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool listed) {
-  if (!runtime::begin_inspection(&t, seq)) return std::nullopt;
+std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed) {
+  if (!runtime::await_inspection(&t, w)) return std::nullopt;
   finding f;
-  f.seq = seq;
+  f.wait = w;
   f.thread = t.is_thread;
   f.id = t.is_thread ? static_cast<std::uint64_t>(t.tid) : t.id;
-  f.task_id = t.id;
   f.waits = t.reason;
   f.since_ns = t.wait_since_ns;
   f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
@@ -32,7 +31,7 @@ std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool l
       f.masked_primitive = ~t.nodes[0].primitive;
     }
   }
-  if (listed) runtime::mark_listed(&t, seq);
+  if (listed) runtime::mark_listed(&t, w);
   runtime::end_inspection(&t);
   return f;
 }

@@ -64,7 +64,7 @@ struct detector {
   std::atomic<std::uint32_t> work{0};
   std::atomic<bool> started{false};
   std::atomic<int> tid{0};
-  std::uint64_t generation = 0;  // its own thread's
+  std::uint64_t generation = 0, forgotten = 0;  // its own thread's: of the last detection, of the last one before a reclaim
 };
 constinit detector the_detector;
 
@@ -72,6 +72,17 @@ proof_list& proven_list() {  // of the detector's thread; it may outlive statics
   static auto* list = new proof_list;
   return *list;
 }
+
+}  // namespace
+
+void forget_proofs() noexcept {
+  the_detector.forgotten = the_detector.generation;
+  proven_list().clear();
+}
+
+bool is_forgotten(const findings& f) noexcept { return f.generation <= the_detector.forgotten; }
+
+namespace {
 
 std::size_t count_candidates() noexcept {
   base::slab<task>& all = runtime::tasks();
@@ -138,26 +149,27 @@ std::string hex(std::uintptr_t x) {
 }
 
 // Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
-std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log& doubts) {
+std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* doubts) {
   if (reason == grounds::weak_word) {
     if (at < base::page_size) return "a register of a thread that sleeps in a system call";
     return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
   }
   if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
   if (reason == grounds::unaligned) return "a word that is not aligned to 8 bytes, or in two halves, at " + hex(at);
-  if (reason == grounds::out_of_sight && at < doubts.used) return doubts.list[at].line;
+  if (reason == grounds::out_of_sight && doubts != nullptr && at < doubts->used) return doubts->list[at].line;
   return {};
 }
 
-std::optional<finding> describe(const verdict& v, const trace::doubt_log& doubts) {
+std::optional<finding> describe(const verdict& v, bool proven_before, const trace::doubt_log* doubts) {
   task* t = runtime::tasks().at(v.record);
   auto tier = static_cast<leak::tier>(v.tier);
-  std::optional<finding> f = describe_wait(*t, v.seq, tier >= tier::cycle);
-  if (!f) {
-    if (tier >= tier::cycle) runtime::mark_listed(t, v.seq);  // it has moved on: counted as a wrong verdict
+  std::optional<finding> f = describe_wait(*t, v.wait, tier >= tier::cycle);
+  if (!f) {  // it has moved on: counted as a wrong verdict, of one that was listed before by its waker
+    if (tier >= tier::cycle && !proven_before) runtime::mark_listed(t, v.wait);
     return std::nullopt;
   }
   f->record = v.record;
+  f->proven_before = proven_before;
   f->tier = tier;
   f->reason = v.reason;
   f->owner_count = v.owner_count;
@@ -179,6 +191,27 @@ std::uint64_t main_task_id() noexcept {
   return 0;
 }
 
+// What the log says, and whom an earlier detection has proven (look_first.h 2). log: nullptr if nothing was decided.
+void list_findings(verdict_log* log, bool with_proofs, const trace::doubt_log* doubts, findings& out) {
+  proof_list& proven = proven_list();
+  std::vector<verdict> others;
+  if (with_proofs) others = proven.others(log);
+  auto list = [&](const verdict& v, bool proven_before) {
+    if (std::optional<finding> f = describe(v, proven_before, doubts)) out.list.push_back(std::move(*f));
+  };
+  for (std::uint64_t i = 0; log != nullptr && i < log->count; i++) {
+    prefetch_stack_ahead(log->list, i, log->count);
+    const verdict& v = log->list[i];
+    bool is_other = with_proofs && v.tier < verdict_tier::cycle && proven.holds(v.wait);
+    if (!is_other) list(v, false);
+    if (is_other && v.reason == grounds::not_stopped) log->undecided--;
+  }
+  for (const verdict& v : others) list(v, true);
+  if (log == nullptr) return;
+  if (log->blind) log->undecided -= std::min<std::uint64_t>(log->undecided, others.size());
+  if (with_proofs) proven.replace(*log, others);
+}
+
 // With candidates.
 void look_for_leaks(const ablation& without, const std::vector<int>& askers, findings& out, std::uint64_t path_to,
                     path_log* path_out) {
@@ -186,7 +219,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   if (memory.log == nullptr || memory.bump.where().size() == 0) {
     out.complete = false;
     out.notes.push_back("no memory for a detection (address space or overcommit limit): no verdict this time");
-    return;
+    return list_findings(nullptr, without.none(), nullptr, out);
   }
   extra_root_list roots = copy_extra_roots();
   judge_request judged;
@@ -199,6 +232,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   judged.count_rule = without.count_rule;
   judged.timer_roots = without.timer_roots;
   judged.with_blame = without.blame;
+  if (without.none()) judged.known = &proven_list();
   path_request path;
   path.id = path_to;
   path.log = memory.path;
@@ -212,8 +246,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   snapshot.who = judge_client(judged);
   snapshot.hidden = {hidden, 2};
   snapshot.off = without.off;
-  proof_list& proven = proven_list();
-  view_of_all view = take_view(snapshot, *memory.log, askers, proven, without.none() && path_out == nullptr);
+  view_of_all view = take_view(snapshot, *memory.log, askers, proven_list(), without.none() && path_out == nullptr);
   const trace::snapshot_outcome& outcome = view.outcome;
   out.pause = std::chrono::nanoseconds(view.pause_ns);
   out.blocks = outcome.blocks;
@@ -229,15 +262,10 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     out.complete = false;
     std::string why = outcome.ok ? "the detector ran out of memory in its snapshot: no verdict this time" : outcome.why;
     if (out.notes.empty() || out.notes.back() != why) out.notes.push_back(std::move(why));
+    list_findings(nullptr, without.none(), nullptr, out);
   } else {
-    if (without.none()) proven.replace(*memory.log);
-    out.main_task_id = main_task_id();
     if (path_out != nullptr) *path_out = *memory.path;
-    const verdict* list = memory.log->list;
-    for (std::uint64_t i = 0; i < memory.log->count; i++) {
-      prefetch_stack_ahead(list, i, memory.log->count);
-      if (std::optional<finding> f = describe(list[i], *outcome.doubts)) out.list.push_back(std::move(*f));
-    }
+    list_findings(memory.log, without.none(), outcome.doubts, out);
     if (memory.log->undecided != 0) {
       out.complete = false;
       out.notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +
@@ -256,11 +284,13 @@ std::shared_ptr<const findings> run(const ablation& without, const std::vector<i
   out->generation = ++the_detector.generation;
   let_goroutines_settle();
   if (count_candidates() != 0) {
+    out->main_task_id = main_task_id();
     std::int64_t predicted = pause_budget_ns > 0 ? predicted_pause_ns() : 0;
     if (predicted > pause_budget_ns) {
       out->complete = false;
       out->notes.push_back("a pause of " + ms_text(predicted) + " is predicted, more than the budget of " +
                            ms_text(pause_budget_ns) + ": no verdict this time");
+      list_findings(nullptr, without.none(), nullptr, *out);
     } else {
       look_for_leaks(without, askers, *out, path_to, path);
     }

@@ -20,11 +20,11 @@
 namespace stray::leak {
 
 struct finding {
-  std::uint64_t id = 0;       // goroutine id, or TID
-  std::uint64_t task_id = 0;  // of the record: names owners
-  std::uint64_t seq = 0;
+  std::uint64_t id = 0;      // goroutine id, or TID
+  wait_id wait;              // by its task owners are named
   std::uint32_t record = 0;  // its number in the slab of tasks
   bool thread = false;
+  bool proven_before = false;  // by an earlier detection, not by this one (look_first.h 2)
   std::string thread_name;
   leak::tier tier = tier::proven;
   grounds reason = grounds::no_holder;
@@ -46,9 +46,9 @@ struct finding {
   std::size_t heap_bytes = 0;
 };
 
-// What can be read of a task that waits in its seq-th wait; nothing if it does not. listed: it is going to be reported as one that can never
-// wake (mark_listed).
-std::optional<finding> describe_wait(runtime::task& t, std::uint64_t seq, bool listed);
+// What can be read of a task that is in wait w; nothing if it is not. listed: it is going to be reported as one that can never wake
+// (mark_listed).
+std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed);
 
 struct findings {
   std::vector<finding> list;
@@ -95,6 +95,12 @@ std::int64_t predicted_pause_ns() noexcept;
 // hid a leak whose channel lies in a heap block in one of three runs of ten tests. Results that are kept are freed there, too.
 void on_detector(const std::function<void()>& job);
 
+// By reclaim, on the detector's thread, before it ends the first goroutine: what was proven until now is so no more, for destructors that run
+// may hand out what they lead to.
+void forget_proofs() noexcept;
+// On the detector's thread: somebody has been reclaimed since this detection began, so its proofs are forgotten.
+bool is_forgotten(const findings& f) noexcept;
+
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;
 
@@ -110,6 +116,10 @@ std::string text_of_labels(const Labels& labels) {
 // Such texts and how many of the group have these labels, the commonest first.
 std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g);
 bool is_wanted(const finding& f, const options& o) noexcept;  // by tier and age
+// Likely ones that `o` does not want for their tier alone, by doubt, the commonest first.
+std::vector<doubt> doubts(const findings& f, const options& o);
+// Of the profiles: "3, not proven: DOUBT".
+std::vector<std::string> likely_lines(const findings& f);
 // all: where owners and root leaks are looked up, when f is a part of it.
 report make_report(const findings& f, const options& o, const findings* all = nullptr);
 

@@ -16,9 +16,14 @@ void history::add(const findings& f) noexcept {
     unknown_bytes = f.unknown_bytes;
   }
   std::array<std::size_t, 4> found{};
-  for (const finding& x : f.list) found[static_cast<std::size_t>(x.tier)]++;
+  std::array<std::size_t, grounds_count> why{};
+  for (const finding& x : f.list) {
+    found[static_cast<std::size_t>(x.tier)]++;
+    if (x.tier == tier::likely) why[static_cast<std::size_t>(x.reason)]++;
+  }
   if (f.complete || !f.list.empty()) {
     tiers = found;
+    doubts = why;
     trend.add({std::chrono::duration_cast<std::chrono::seconds>(f.taken.time_since_epoch()).count(), leaked()});
   }
   complete = f.complete;

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include <stray/leak.hpp>
+#include "leak/judge.h"
 
 namespace stray::leak {
 
@@ -58,6 +59,7 @@ struct history {
   histogram pauses;  // of those that took a snapshot: the longest of each
   // Goroutines by leak::tier. Leaks do not heal, so a detection that could not decide, and has nothing, leaves the numbers as they were.
   std::array<std::size_t, 4> tiers{};
+  std::array<std::size_t, grounds_count> doubts{};  // the likely ones, by what keeps them from being proven
   leak::trend trend;
   std::uint64_t unknown_bytes = 0;  // of the last snapshot: scanned as a root, since nobody knows what it is
   // Of the last detection.

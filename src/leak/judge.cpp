@@ -2,6 +2,7 @@
 
 #include "leak/blame.h"
 #include "leak/handle_words.h"
+#include "leak/look_first.h"
 #include "leak/path.h"
 #include "runtime/worker.h"
 #include "trace/doubts.h"
@@ -289,7 +290,7 @@ void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, grou
   verdict_log& log = *r.log;
   if (log.count == log.room || n.is_main) return;
   verdict& v = log.list[log.count++];
-  v = {n.record, tier, reason, n.for_reading, n.seq, at, n.stack, 0, {}, 0, 0, false, 0};
+  v = {n.record, tier, reason, n.for_reading, wait_id(n.id, n.seq), at, n.stack, 0, {}, 0, 0, false, 0};
   name_owners(r.graph, number, v);
   if (state.blames.size == 0) return;
   const blame& b = state.blames[number];
@@ -318,9 +319,10 @@ void after(void* arg, std::uintptr_t at) noexcept {
 void after_word(void* arg, const trace::word& w) noexcept { after(arg, w.at); }
 void after_block(void* arg, trace::range block) noexcept { after(arg, block.lo); }
 
-bool any_left(const wait_graph& g) noexcept {
-  for (const node& n : g.nodes) {
-    if (n.what == node::candidate && !n.live) return true;
+// Who is left over and not known to have leaked: only for such a one is it worth to search for more.
+bool any_new(const judge_request& r) noexcept {
+  for (const node& n : r.graph.nodes) {
+    if (n.what == node::candidate && !n.live && (r.known == nullptr || !r.known->holds(wait_id(n.id, n.seq)))) return true;
   }
   return false;
 }
@@ -415,7 +417,7 @@ void judge(void* arg, trace::image& image) noexcept {
     m.mark_orphans(after_block, &orphans);
   }
 
-  if (any_left(g) && !search_unaligned(r, m)) return;
+  if (any_new(r) && !search_unaligned(r, m)) return;
   const bool too_many = image.doubts != nullptr && image.doubts->full;
   const bool unsafe = (too_many || image.unstopped != 0 || image.blind + trace::faults_met() != 0) && image.looked == 0;
   if (!find_cycles(g, *r.memory)) return;

@@ -49,6 +49,8 @@ enum class grounds : std::uint8_t {
   outlier,        // suspected: by its age only (suspects.h); never in a verdict
 };
 
+inline constexpr std::size_t grounds_count = static_cast<std::size_t>(grounds::outlier) + 1;
+
 enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier
 
 struct verdict {
@@ -56,7 +58,7 @@ struct verdict {
   verdict_tier tier;
   grounds reason;
   bool for_reading;  // the owners hold the lock for reading
-  std::uint64_t seq;
+  wait_id wait;
   std::uintptr_t at;  // likely: where the word or block lies
   base::range stack;  // the frames of a goroutine, to be asked for before they are read; no more than a hint
   static constexpr std::uint32_t owners_named = 4;
@@ -80,6 +82,7 @@ struct verdict_log {
 };
 
 struct path_request;
+class proof_list;
 
 struct judge_request {
   source_view view;
@@ -90,6 +93,7 @@ struct judge_request {
   bool count_rule = true;        // off: for the ablation test of COUNT
   bool timer_roots = true;       // off: for the ablation test of timers
   path_request* path = nullptr;  // null: no path is asked for
+  const proof_list* known = nullptr;  // who needs no proof any more
   bool with_blame = true;        // off: to measure what it costs
   // The child's:
   wait_graph graph;

@@ -3,7 +3,9 @@
 // 1. The first stops our own threads and looks at all others. In its image the registers of those are missing, frames too where a thread
 //    ran, and words may be on their way: whatever is found live is live; what is found dead may live. So it proves that nobody leaked, never
 //    that somebody did, and `proven` in its log means no more than "not refuted".
-// 2. A goroutine proven before, in the same wait, is so for ever: it is reported again from the first snapshot.
+// 2. A goroutine proven before, in the same wait, is so for ever: it is reported again from the first snapshot, and also if a later one finds
+//    a word that would make it live (a stale one: proof_list::others), or decides nothing. Only leak::reclaim makes proofs void, all of them:
+//    destructors that run may hand out what only the leaked led to.
 // 3. Only a goroutine that is neither refuted nor known justifies the second snapshot, which stops everybody and decides alone.
 // 4. Threads of others that wait for this very detection (askers) are woken by nobody else: they are stopped as ours, and see nothing of it.
 //    A worker that sleeps in a system call of the user's is looked at, as others' threads are.
@@ -20,20 +22,50 @@
 
 namespace stray::leak {
 
-// Who was proven leaked by a snapshot that stopped everybody.
+// Who was proven leaked by a snapshot that stopped everybody, and what was said of them. It lies in a heap block between two detections, so
+// it keeps numbers only: no word of it looks like an address.
 class proof_list {
  public:
-  bool holds(std::uint32_t record, std::uint64_t seq) const noexcept;
-  // In place of the last one's.
-  void replace(const verdict_log& log);
+  // Also asked by the snapshot's child.
+  bool holds(wait_id w) const noexcept {
+    std::size_t lo = 0, hi = list_.size();
+    while (lo < hi) {
+      std::size_t mid = (lo + hi) / 2;
+      if (list_[mid].wait < w) {
+        lo = mid + 1;
+      } else {
+        hi = mid;
+      }
+    }
+    return lo < list_.size() && list_[lo].wait == w;
+  }
+  // Those that the log does not prove and that are in the same wait still, with what was said when they were proven. nullptr: a detection
+  // that decided nothing.
+  std::vector<verdict> others(const verdict_log* log) const;
+  // In place of what is kept: what the log proves, and the others.
+  void replace(const verdict_log& log, const std::vector<verdict>& others);
+  void clear() noexcept {
+    list_.clear();
+    owners_.clear();
+  }
 
  private:
   struct proof {
+    wait_id wait;
+    std::uint64_t waits_for, root, heap_bytes;
+    std::uint32_t first_owner;  // in owners_
+    std::uint32_t owner_count;
     std::uint32_t record;
-    std::uint64_t seq;
-    bool operator<(const proof& o) const noexcept { return record < o.record; }
+    grounds reason;
+    bool for_reading, ring;
+    verdict_tier tier;  // last: as the highest byte of its word it makes that no address
+    bool operator<(const proof& o) const noexcept { return wait < o.wait; }
   };
-  std::vector<proof> list_;  // by record
+  void add(const verdict& v);
+  verdict as_verdict(const proof& p) const noexcept;
+
+  std::vector<proof> list_;  // sorted
+  std::vector<std::uint64_t> owners_;
 };
 
 struct view_of_all {

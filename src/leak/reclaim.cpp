@@ -10,11 +10,13 @@
 //                                                        forced unwinding to its entry; retire; the batch learns of it; gone
 //
 // 1. Taken on the detector's thread, so that no detection is half-way: who is woken by a destructor was reported leaked and is no wrong verdict.
-//    So `listed` is taken off all that the second detection named, once one of them is taken.
+//    So `listed` is taken off all that the second detection named, once one of them is taken, and all proofs are forgotten (forget_proofs).
 // 2. A wake of one that was chosen would prove a verdict wrong. It is no harm (one CAS decides), is said, and the goroutine runs on.
 // 3. Of a chain of those who wait for each other the end is taken, of a ring one: the others may wake by themselves.
 // 4. What the unwinding needs lies in the record's closure, which is empty once the goroutine has run: its frames are overwritten.
-// 5. being_unwound is set before the goroutine runs and cleared at its end: a second unwinding on top of a first would meet landing pads.
+// 5. A detection that began before somebody else's reclaim, which it may have shared, takes nobody: it is made again. Who is taken is found by
+//    the identity of its wait (wait_id), never by its record alone: that may be another goroutine's by now.
+// 6. being_unwound is set before the goroutine runs and cleared at its end: a second unwinding on top of a first would meet landing pads.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -22,7 +24,6 @@
 #include <memory>
 #include <new>
 #include <ostream>
-#include <tuple>
 #include <unwind.h>
 
 #include <stray/semaphore.hpp>
@@ -97,14 +98,14 @@ struct refusal {
   std::uintptr_t at = 0;         // return address in the frame that is in the way
 };
 
-refusal take_inspected(task* t, std::uint64_t seq, batch* of, std::size_t place) {
+refusal take_inspected(task* t, wait_id w, batch* of, std::size_t place) {
   if (t->being_unwound) return {"it is being unwound already, and blocks on the way", 0};
   if (t->closure_live.load()) return {"it has not begun to run its function", 0};
   if (!t->unwinds) return {"its function was compiled without exceptions: no destructor would run", 0};
   if (!runtime::has_room_to_unwind(*t)) return {"too little of its stack is left", 0};
   way_out way = dry_run(*t);
   if (way.obstacle != nullptr) return {way.obstacle, way.at};
-  if (!sync::withdraw(t, seq)) return {"it was woken meanwhile: the verdict was wrong", 0};
+  if (!sync::withdraw(t, w)) return {"it was woken meanwhile: the verdict was wrong", 0};
   auto* u = ::new (static_cast<void*>(t->closure)) unwinding{};
   std::memcpy(&u->exception.exception_class, "STRAYRCL", sizeof u->exception.exception_class);
   u->end = way.end;
@@ -117,12 +118,11 @@ refusal take_inspected(task* t, std::uint64_t seq, batch* of, std::size_t place)
 }
 
 refusal take(const finding& f, batch* of, std::size_t place) {
-  if (f.thread) return {"an OS thread is never reclaimed", 0};
   task* t = runtime::tasks().at(f.record);
-  if (!runtime::begin_inspection(t, f.seq)) return {"it was woken meanwhile: the verdict was wrong", 0};
+  if (!runtime::await_inspection(t, f.wait)) return {"it was woken meanwhile: the verdict was wrong", 0};
   refusal r;
   try {
-    r = take_inspected(t, f.seq, of, place);
+    r = take_inspected(t, f.wait, of, place);
   } catch (...) {
     runtime::end_inspection(t);
     throw;
@@ -142,7 +142,7 @@ class selection {
  public:
   selection(const findings& f, std::size_t budget, batch* of) : found_(f), left_(budget), of_(of) {}
 
-  void add(const finding* f, reclaim_report::goroutine* out, std::size_t place) { members_[f->task_id] = {f, out, place}; }
+  void add(const finding* f, reclaim_report::goroutine* out, std::size_t place) { members_[f->wait.task] = {f, out, place}; }
   void run() {
     for (auto& [id, m] : members_) settle(m);
   }
@@ -185,7 +185,8 @@ class selection {
     }
     if (!unlisted_) {
       unlisted_ = true;
-      for (const finding& f : found_.list) runtime::unlist(runtime::tasks().at(f.record), f.seq);
+      forget_proofs();
+      for (const finding& f : found_.list) runtime::unlist(runtime::tasks().at(f.record), f.wait);
     }
     refusal r = take(*m.found, of_, m.place);
     if (r.reason == nullptr) {
@@ -206,8 +207,8 @@ class selection {
 
 void choose(const report& r, const findings& second, const reclaim_options& o, batch* of, reclaim_report& out,
             std::vector<std::size_t>& taken) {
-  std::map<std::tuple<bool, std::uint64_t, std::uint64_t>, const finding*> by_wait;
-  for (const finding& f : second.list) by_wait[{f.thread, f.id, f.seq}] = &f;
+  std::map<wait_id, const finding*> by_wait;
+  for (const finding& f : second.list) by_wait[f.wait] = &f;
   std::size_t n = 0;
   for (const group& g : r.groups()) n += g.goroutines.size();
   out.goroutines.reserve(n);  // they are pointed to
@@ -217,12 +218,16 @@ void choose(const report& r, const findings& second, const reclaim_options& o, b
     for (const goroutine& one : g.goroutines) {
       reclaim_report::goroutine& entry = out.goroutines.emplace_back();
       entry.id = one.id;
-      auto at = by_wait.find({one.thread, one.id, one.wait});
+      auto at = by_wait.find(one.identity());
       const finding* found = at == by_wait.end() ? nullptr : at->second;
-      if (found == nullptr) {
+      if (one.thread) {
+        entry.reason = "an OS thread is never reclaimed";
+      } else if (found == nullptr) {
         entry.reason = "a second detection does not find it leaked in the same wait";
       } else if (g.tier < tier::cycle || found->tier < tier::cycle) {
         entry.reason = "it is not proven";
+      } else if (found->proven_before) {
+        entry.reason = "an earlier detection has proven it, the second one does not: leak::why shows the word in the way";
       } else {
         chosen.add(found, &entry, out.goroutines.size() - 1);
       }
@@ -234,18 +239,32 @@ void choose(const report& r, const findings& second, const reclaim_options& o, b
   }
 }
 
+constexpr int most_tries = 32;  // each one that is made again means that others have reclaimed somebody
+
+void put_off(const report& r, reclaim_report& out) {
+  for (const group& g : r.groups()) {
+    for (const goroutine& one : g.goroutines)
+      out.goroutines.push_back({one.id, reclaim_outcome::deferred, "other calls of reclaim were faster each time: look again", {}});
+  }
+}
+
 [[gnu::noinline]] reclaim_report reclaim_now(const report& r, const reclaim_options& o) {
   reclaim_report out;
   out.notes = r.notes();
   if (!runtime::started() || r.total() == 0) return out;
   std::unique_ptr<batch, drop_batch> of(new batch);
   std::vector<std::size_t> taken;
-  std::shared_ptr<const findings> second = detect({}, o.pause_budget.count());
-  out.notes = second->notes;
-  on_detector([&] {
-    choose(r, *second, o, of.get(), out, taken);
-    second.reset();
-  });
+  bool chosen = false;
+  for (int tries = 0; !chosen && tries < most_tries; tries++) {
+    std::shared_ptr<const findings> second = detect({}, o.pause_budget.count());
+    out.notes = second->notes;
+    on_detector([&] {
+      chosen = !is_forgotten(*second);
+      if (chosen) choose(r, *second, o, of.get(), out, taken);
+      second.reset();
+    });
+  }
+  if (!chosen) put_off(r, out);
   time_point end = detail::timer_after(o.wait.count() > 0 ? o.wait.count() : 0);
   for (std::size_t n = taken.size(); n != 0; n--) {
     if (!of->ended.try_acquire_for(end - detail::timer_after(0))) break;

@@ -215,7 +215,7 @@ TEST(reclaim, another_wait_is_refused) {
   report first = until_found({id});
   auto& all = stray::runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
-    if (all.at(i)->id == id) stray::runtime::unlist(all.at(i), stray::runtime::word::seq_of(all.at(i)->word.load()));
+    if (all.at(i)->id == id) stray::runtime::unlist(all.at(i), all.at(i)->wait(all.at(i)->word.load()));
   }
   until_gone(start([] { reinterpret_cast<owner*>(~hidden.load())->ch.send(1); }));  // no address stays in this thread's frames
   report second = until_found({id});

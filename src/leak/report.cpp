@@ -86,6 +86,31 @@ bool is_wanted(const finding& f, const options& o) noexcept {
   return o.min_age.count() <= 0 || f.age_ns - (f.thread ? 0 : clock_error_ns) >= o.min_age.count();
 }
 
+std::vector<doubt> doubts(const findings& f, const options& o) {
+  options all = o;
+  all.min_tier = tier::likely;
+  std::map<std::string, std::size_t> counts;
+  for (const finding& x : f.list) {
+    if (x.tier == tier::likely && !is_wanted(x, o) && is_wanted(x, all)) counts[doubt_text(x)]++;
+  }
+  std::vector<doubt> out;
+  for (const auto& [text, n] : counts) out.push_back({n, text});
+  std::stable_sort(out.begin(), out.end(), [](const doubt& a, const doubt& b) { return a.count > b.count; });
+  return out;
+}
+
+std::vector<std::string> likely_lines(const findings& f) {
+  std::vector<std::string> lines;
+  for (const doubt& d : doubts(f, {})) lines.push_back(std::to_string(d.count) + ", not proven: " + d.text);
+  return lines;
+}
+
+std::size_t report::likely() const noexcept {
+  std::size_t n = 0;
+  for (const doubt& d : doubts_) n += d.count;
+  return n;
+}
+
 report report_builder::build(const findings& f, const options& o, const findings& all) {
   report r;
   r.complete_ = f.complete;
@@ -94,6 +119,7 @@ report report_builder::build(const findings& f, const options& o, const findings
   r.elapsed_ = f.elapsed;
   r.taken_ = f.taken;
   r.generation_ = f.generation;
+  r.doubts_ = doubts(all, o);
   if (o.mode == mode::stop_the_world) r.notes_.push_back("mode stop_the_world is not built yet; a snapshot was taken");
   if (reclaim_tally past = reclaimed_so_far(); past.reclaimed != 0 || past.refused != 0) {
     r.notes_.push_back("leak::reclaim in this process so far: " + std::to_string(past.reclaimed) + " unwound, " +
@@ -108,7 +134,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     group& g = groups[k];
     g.victims += why_of.victims(x);
     goroutine& one = g.goroutines.emplace_back();
-    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.seq, x.bytes + x.heap_bytes, x.heap_bytes};
+    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.wait.seq, x.bytes + x.heap_bytes, x.heap_bytes, x.wait.task};
     for (const profile::label& l : x.labels) one.labels.emplace_back(l.key, l.value);
     const finding*& first = oldest[k];
     if (first == nullptr || x.age_ns > first->age_ns) first = &x;
@@ -226,12 +252,18 @@ std::ostream& operator<<(std::ostream& out, const group& g) {
 
 std::ostream& operator<<(std::ostream& out, const report& r) {
   if (r.total() == 0) {
-    out << (r.complete() ? "no leaked goroutines\n" : "no leaked goroutines proven, but the detection is incomplete\n");
+    out << (r.complete() && r.doubts().empty() ? "no leaked goroutines\n"
+            : r.complete()                       ? "no leaked goroutines proven\n"
+                                                 : "no leaked goroutines proven, but the detection is incomplete\n");
   } else {
     out << r.total() << (r.total() == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << r.groups().size()
         << (r.groups().size() == 1 ? " group" : " groups") << (r.complete() ? "\n" : "; the detection is incomplete\n");
   }
   for (const group& g : r.groups()) out << "\n" << g;
+  if (!r.doubts().empty()) out << "\n";
+  for (const doubt& d : r.doubts())
+    out << "and " << d.count << " likely, not proven: " << d.text << " (find({.min_tier = tier::likely}) shows "
+        << (d.count == 1 ? "it" : "them") << ")\n";
   if (!r.notes().empty()) out << "\n";
   for (const std::string& n : r.notes()) out << "note: " << n << "\n";
   return out;

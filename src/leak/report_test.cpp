@@ -7,6 +7,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/history.h"
 
 namespace stray::leak {
 namespace {
@@ -48,6 +49,43 @@ TEST(report, only_keeps_what_is_asked_for) {
   EXPECT_EQ(reclaim(some).count(reclaim_outcome::reclaimed), 2u) << "these, and no others";
   EXPECT_EQ(find().total(), 3u);
   reclaim(find());
+}
+
+TEST(report, says_who_is_likely_and_why) {
+  static std::atomic<std::uintptr_t> hidden{0};
+  go([] { hidden = ~reinterpret_cast<std::uintptr_t>(new chan<int>(make_chan<int>())); });  // no address stays in this frame
+  while (num_goroutine() != 0) yield();
+  auto open = []() -> chan<int>& { return *reinterpret_cast<chan<int>*>(~hidden.load()); };
+  go([open] {
+    chan<int> mine = open();
+    mine.recv();
+  });
+  testing::until_parked(1);
+  report r;
+  while ((r = find()).likely() == 0) yield();
+  EXPECT_EQ(r.total(), 0u);
+  EXPECT_TRUE(r.complete());
+  ASSERT_EQ(r.doubts().size(), 1u);
+  EXPECT_EQ(r.doubts()[0].count, 1u);
+  EXPECT_EQ(r.doubts()[0].text, "a heap block that nothing is seen to refer to");
+  std::ostringstream text, asked;
+  text << r;
+  EXPECT_EQ(text.str(),
+            "no leaked goroutines proven\n\nand 1 likely, not proven: a heap block that nothing is seen to refer to "
+            "(find({.min_tier = tier::likely}) shows it)\n");
+  report all = find({.min_tier = tier::likely});
+  EXPECT_EQ(all.total(), 1u);
+  EXPECT_EQ(all.likely(), 0u) << "it is in the groups";
+  EXPECT_EQ(so_far().doubts[static_cast<std::size_t>(grounds::orphan)], 1u) << "for /metrics";
+  EXPECT_EQ(find({.min_age = std::chrono::hours(1)}).likely(), 0u);
+  for (const char* debug : {"1", "2"}) {
+    std::string body = pprof::handle("GET", std::string("/debug/pprof/goroutineleak?debug=") + debug).body;
+    EXPECT_NE(body.find("# likely: 1, not proven: a heap block that nothing is seen to refer to\n"), std::string::npos) << body;
+  }
+  EXPECT_NE(pprof::handle("GET", "/debug/pprof/goroutineleak?debug=3").body.find("1 x chan receive, likely"), std::string::npos);
+  open().close();
+  while (num_goroutine() != 0) yield();
+  delete &open();
 }
 
 TEST(until_settled, waits_for_who_is_not_at_rest) {

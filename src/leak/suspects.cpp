@@ -31,15 +31,15 @@ std::vector<outlier> outliers(const std::vector<std::int64_t>& ages_ns, std::int
 }
 
 std::vector<finding> suspects(const findings& f, std::int64_t floor_ns) {
-  std::set<std::pair<std::uint64_t, std::uint64_t>> listed;
-  for (const finding& x : f.list) listed.insert({x.task_id, x.seq});
+  std::set<wait_id> listed;
+  for (const finding& x : f.list) listed.insert(x.wait);
   std::map<std::pair<runtime::wait_reason, std::vector<std::uintptr_t>>, std::vector<finding>> groups;
   base::slab<runtime::task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     std::uint64_t word = all.at(i)->word.load();
     if (runtime::word::state_of(word) != runtime::state::waiting) continue;
-    std::optional<finding> x = describe_wait(*all.at(i), runtime::word::seq_of(word), false);
-    if (!x || !runtime::eligible(x->waits) || listed.contains({x->task_id, x->seq})) continue;
+    std::optional<finding> x = describe_wait(*all.at(i), all.at(i)->wait(word), false);
+    if (!x || !runtime::eligible(x->waits) || listed.contains(x->wait)) continue;
     groups[{x->waits, x->pcs}].push_back(std::move(*x));
   }
   std::vector<finding> out;

@@ -1,7 +1,7 @@
 // The background watch behind on_leak: one thread while there are subscriptions.
 //
 // 1. The thread starts with the first subscription and ends with the last: both decided under the lock, so there never are two.
-// 2. A leak is a wait: (task id, seq), neither ever used again. It is reported once to each subscription, at the first look at which it meets
+// 2. A leak is a wait (wait_id). It is reported once to each subscription, at the first look at which it meets
 //    the options; the key stays until the task has left that wait, so a verdict that is missing for a while brings no second call.
 // 3. A subscription is freed by whoever comes last: its destructor, or the thread when it ended during its own call.
 // 4. No call begins after at_exit has set `closing`: `calling` is set before `closing` is read, `closing` before `calling` is read.
@@ -29,8 +29,6 @@
 
 namespace stray::leak {
 
-using wait_key = std::pair<std::uint64_t, std::uint64_t>;  // task id, seq
-
 struct subscription::state {
   state* next = nullptr;
   std::function<void(const report&)> callback;
@@ -39,7 +37,7 @@ struct subscription::state {
   double share = 1;
   bool ended = false;
   std::uint64_t round = 0;  // the last one that has been delivered
-  std::set<wait_key> reported;
+  std::set<wait_id> reported;
   std::size_t kept = 0;  // of them, when they were last looked through
 };
 
@@ -72,12 +70,12 @@ void at_exit() noexcept {
 
 void forget_ended_waits(state& s) {
   if (s.reported.size() < 2 * s.kept + 1000) return;
-  std::set<wait_key> left;
+  std::set<wait_id> left;
   base::slab<runtime::task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     std::uint64_t word = all.at(i)->word.load();
-    wait_key key{all.at(i)->id, runtime::word::seq_of(word)};
-    if (runtime::word::state_of(word) == runtime::state::waiting && s.reported.count(key) != 0) left.insert(key);
+    wait_id w = all.at(i)->wait(word);
+    if (runtime::word::state_of(word) == runtime::state::waiting && s.reported.count(w) != 0) left.insert(w);
   }
   s.reported.swap(left);
   s.kept = s.reported.size();
@@ -92,7 +90,7 @@ findings take_new(state& s, const findings& found) {
   out.taken = found.taken;
   out.generation = found.generation;
   for (const finding& f : found.list) {
-    if (is_wanted(f, s.wanted) && s.reported.insert({f.task_id, f.seq}).second) out.list.push_back(f);
+    if (is_wanted(f, s.wanted) && s.reported.insert(f.wait).second) out.list.push_back(f);
   }
   forget_ended_waits(s);
   return out;

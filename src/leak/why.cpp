@@ -44,7 +44,7 @@ std::string thread_name(std::uint64_t tid) {
 // Its innermost line of user code, while it is blocked.
 std::string function_of(task* t) {
   std::uint64_t word = t->word.load();
-  if (runtime::word::state_of(word) != state::waiting || !runtime::begin_inspection(t, runtime::word::seq_of(word))) return {};
+  if (runtime::word::state_of(word) != state::waiting || !runtime::begin_inspection(t, t->wait(word))) return {};
   std::vector<std::uintptr_t> pcs = read_stack(*t);
   runtime::end_inspection(t);
   for (const profile::shown_line& l : profile::shown_lines(pcs)) {
@@ -140,9 +140,11 @@ std::string path_text(const path_log& log, std::uint64_t id) {
 std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   std::string name = "goroutine " + std::to_string(id);
   for (const finding& x : f.list) {
-    if (x.task_id != id) continue;
+    if (x.wait.task != id) continue;
     std::string text = name + " is leaked (" + to_string(x.tier) + "): " + causes(f).of(x) + "\n";
-    return log.live ? text + path_text(log, id) : text;
+    if (!log.live) return text;
+    if (x.proven_before) text += "    proven by an earlier detection, in this same wait; what leads to it now is a stale word:\n";
+    return text + path_text(log, id);
   }
   if (log.candidate && log.live && log.complete) {
     task* t = task_of(id);

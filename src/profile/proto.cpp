@@ -229,7 +229,8 @@ class builder {
 }  // namespace
 
 std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels,
-                        std::int64_t duration_ns, std::span<const std::string> incomplete) {
+                        std::int64_t duration_ns, std::span<const std::string> incomplete,
+                        std::span<const std::string> likely) {
   builder b;
   b.value_type(field::profile::sample_type, profile_name, "count");
   if (leak_labels) b.value_type(field::profile::sample_type, "bytes_retained", "bytes");
@@ -239,7 +240,7 @@ std::string write_proto(std::string_view profile_name, std::span<const sample> s
   b.number(field::profile::time_nanos, std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   if (duration_ns != 0) b.number(field::profile::duration_nanos, duration_ns);
   if (leak_labels) b.default_type(profile_name);
-  for (const std::string& reason : incomplete) b.comment(incomplete_line(reason));
+  for (const std::string& line : comment_lines(incomplete, likely)) b.comment(line);
   for (const sample& s : samples) b.sample(s, leak_labels);
   return gzip(b.finish());
 }

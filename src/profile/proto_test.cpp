@@ -189,6 +189,9 @@ TEST(proto, an_incomplete_profile_says_so_in_its_comments) {
     EXPECT_HAS(pprof("-top", profile), "incomplete: clone was refused (EPERM)\nincomplete: 2 candidates not decided\n");
     EXPECT_HAS(pprof("-comments", profile), "incomplete: clone was refused (EPERM)\n");
   }
+  const std::vector<std::string> likely{"3, not proven: a doubt"};
+  EXPECT_HAS(pprof("-top", write_proto("goroutineleak", {}, true, 0, {}, likely)), "likely: 3, not proven: a doubt\n");
+  EXPECT_HAS(pprof("-raw", write_counts("goroutineleak", two_samples(), {}, likely)), "goroutineleak/count\n          3: 1 2 ");
   // pprof's reader of the old text format skips the lines.
   EXPECT_HAS(pprof("-raw", write_counts("goroutineleak", two_samples(), reasons)), "goroutineleak/count\n          3: 1 2 ");
 }

@@ -38,11 +38,11 @@ struct stack_entry {
 };
 
 // What was collected, and why it may lack something: one reason an element, none when everything was judged. An empty list with a reason is
-// not "nothing leaked".
+// not "nothing leaked". likely: who is not in the list, being no more than likely, and why; one doubt an element.
 template <class T>
 struct collection {
   std::vector<T> list;
-  std::vector<std::string> incomplete;
+  std::vector<std::string> incomplete, likely = {};
 };
 
 }  // namespace stray::profile

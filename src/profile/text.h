@@ -1,6 +1,7 @@
 // Pieces that the two text formats share.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,9 @@ std::string quote(std::string_view text);
 std::string label_set(const std::vector<label>& labels, std::string_view colon);
 // "FILE:LINE", or "??:0".
 std::string position(const source_line& line);
-// "incomplete: REASON", on one line whatever the reason contains.
-std::string incomplete_line(std::string_view reason);
+// "incomplete: REASON" and "likely: N, not proven: DOUBT", on one line each whatever they contain.
+std::vector<std::string> comment_lines(std::span<const std::string> incomplete, std::span<const std::string> likely);
+// The same as lines of a text.
+std::string comments(std::span<const std::string> incomplete, std::span<const std::string> likely);
 
 }  // namespace stray::profile

@@ -59,7 +59,7 @@ void write_frames(std::string& out, const std::vector<std::uintptr_t>& pcs) {
 }  // namespace
 
 std::string write_counts(std::string_view profile_name, std::span<const sample> samples,
-                         std::span<const std::string> incomplete) {
+                         std::span<const std::string> incomplete, std::span<const std::string> likely) {
   struct group {
     std::string key;
     std::int64_t count = 0;
@@ -82,7 +82,7 @@ std::string write_counts(std::string_view profile_name, std::span<const sample> 
   std::stable_sort(groups.begin(), groups.end(), [](const group* a, const group* b) { return a->count > b->count; });
 
   std::string out = fmt::format("{} profile: total {}\n", profile_name, total);
-  for (const std::string& reason : incomplete) out.append("# ").append(incomplete_line(reason)) += '\n';
+  out += comments(incomplete, likely);
   for (const group* g : groups) {
     out += fmt::format("{} {}\n", g->count, g->key);
     write_frames(out, g->first->pcs);

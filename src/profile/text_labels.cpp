@@ -77,9 +77,20 @@ std::string label_set(const std::vector<label>& labels, std::string_view colon) 
   return out.append("}");
 }
 
-std::string incomplete_line(std::string_view reason) {
-  std::string out = "incomplete: ";
-  for (char c : reason) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;  // a thread may have any name
+std::vector<std::string> comment_lines(std::span<const std::string> incomplete, std::span<const std::string> likely) {
+  std::vector<std::string> out;
+  auto add = [&](std::string_view what, const std::string& text) {
+    std::string& line = out.emplace_back(what);
+    for (char c : text) line += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;  // a thread may have any name
+  };
+  for (const std::string& reason : incomplete) add("incomplete: ", reason);
+  for (const std::string& doubt : likely) add("likely: ", doubt);
+  return out;
+}
+
+std::string comments(std::span<const std::string> incomplete, std::span<const std::string> likely) {
+  std::string out;
+  for (const std::string& line : comment_lines(incomplete, likely)) out.append("# ").append(line) += '\n';
   return out;
 }
 

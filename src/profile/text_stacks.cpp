@@ -1,7 +1,7 @@
 // debug=2: one paragraph a goroutine.
 //
 // 1. The order is the caller's. Paragraphs are parted by a blank line; the text ends with one newline, as Go's.
-// 2. Why it is incomplete comes first, as a paragraph of lines `# incomplete: REASON`.
+// 2. Why it is incomplete, and who is no more than likely, comes first, as a paragraph of lines `# incomplete: REASON`, `# likely: ...`.
 // 3. Inlined lines have no offset, since they have no frame; the offset counts to the return address.
 #include <fmt/format.h>
 
@@ -64,9 +64,9 @@ void write_entry(std::string& out, const stack_entry& e) {
 
 }  // namespace
 
-std::string write_stacks(std::span<const stack_entry> entries, std::span<const std::string> incomplete) {
-  std::string out;
-  for (const std::string& reason : incomplete) out.append("# ").append(incomplete_line(reason)) += '\n';
+std::string write_stacks(std::span<const stack_entry> entries, std::span<const std::string> incomplete,
+                         std::span<const std::string> likely) {
+  std::string out = comments(incomplete, likely);
   for (const stack_entry& e : entries) {
     if (!out.empty()) out += '\n';
     write_entry(out, e);

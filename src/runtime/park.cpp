@@ -143,12 +143,30 @@ void make_runnable(task* t) noexcept {
   }
 }
 
-bool begin_inspection(task* t, std::uint64_t seq) noexcept {
+namespace {
+bool waits_so(std::uint64_t word, wait_id w) noexcept {
+  return word::state_of(word) == state::waiting && word::seq_of(word) == w.seq;
+}
+}  // namespace
+
+bool begin_inspection(task* t, wait_id w) noexcept {
   std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with after_switch
-  while (word::state_of(word) == state::waiting && word::seq_of(word) == seq && !(word & word::inspecting)) {
-    if (t->word.compare_exchange_weak(word, word | word::inspecting)) return true;
+  while (waits_so(word, w) && !(word & word::inspecting)) {
+    if (!t->word.compare_exchange_weak(word, word | word::inspecting)) continue;
+    if (t->id == w.task) return true;  // it stands still
+    end_inspection(t);
+    return false;
   }
   return false;
+}
+
+bool await_inspection(task* t, wait_id w) noexcept {
+  while (!begin_inspection(t, w)) {
+    std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: a hint
+    if (t->wait(word) != w || !waits_so(word, w)) return false;
+    base::yield_core();
+  }
+  return true;
 }
 
 void end_inspection(task* t) noexcept {
@@ -156,17 +174,17 @@ void end_inspection(task* t) noexcept {
   if (word & word::pending) make_runnable(t);
 }
 
-void mark_listed(task* t, std::uint64_t seq) noexcept {
+void mark_listed(task* t, wait_id w) noexcept {
   std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: a hint for the CAS
-  while (word::state_of(word) == state::waiting && word::seq_of(word) == seq && !(word & word::listed)) {
+  while (waits_so(word, w) && !(word & word::listed)) {
     if (t->word.compare_exchange_weak(word, word | word::listed)) return;
   }
-  if (word::seq_of(word) != seq || word::state_of(word) != state::waiting) wrong.fetch_add(1);
+  if (!waits_so(word, w)) wrong.fetch_add(1);
 }
 
-void unlist(task* t, std::uint64_t seq) noexcept {
+void unlist(task* t, wait_id w) noexcept {
   std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: a hint for the CAS
-  while (word::seq_of(word) == seq && (word & word::listed)) {
+  while (word::seq_of(word) == w.seq && (word & word::listed)) {
     if (t->word.compare_exchange_weak(word, word & ~word::listed)) return;
   }
 }

@@ -30,11 +30,13 @@ bool try_claim(task* t) noexcept;                     // false: somebody else ha
 bool try_claim(task* t, std::uint64_t seq) noexcept;  // of this very wait
 void make_runnable(task* t) noexcept;
 
-// The inspector's side: while it holds the bit, a waker leaves the rest of its wake to end_inspection.
-bool begin_inspection(task* t, std::uint64_t seq) noexcept;
+// The inspector's side: while it holds the bit, a waker leaves the rest of its wake to end_inspection. `w` may be old, and the record another
+// task's by now: then nothing is touched (task.h 6).
+bool begin_inspection(task* t, wait_id w) noexcept;  // false: it does not wait so (any more), or somebody else inspects it
+bool await_inspection(task* t, wait_id w) noexcept;  // waits for somebody else's end
 void end_inspection(task* t) noexcept;
-void mark_listed(task* t, std::uint64_t seq) noexcept;
-void unlist(task* t, std::uint64_t seq) noexcept;  // a wake of this wait is no wrong verdict any more
+void mark_listed(task* t, wait_id w) noexcept;
+void unlist(task* t, wait_id w) noexcept;  // a wake of this wait is no wrong verdict any more
 std::uint64_t wrong_verdicts() noexcept;
 
 }  // namespace stray::runtime

@@ -15,6 +15,7 @@ namespace stray::runtime {
 namespace {
 
 std::uint64_t seq(const task& t) { return word::seq_of(t.word.load()); }
+wait_id wait(const task& t) { return t.wait(t.word.load()); }
 void settle(task& t) { t.word.store(word::with(t.word.load(), state::waiting)); }  // sp is saved
 void prepare(task& t, bool is_thread) {
   t.is_thread = is_thread;
@@ -123,15 +124,16 @@ TEST(make_runnable, of_a_thread_stores_its_futex) {
 TEST(inspection, begins_only_of_that_wait_and_once) {
   task t;
   prepare(t, true);
-  EXPECT_FALSE(begin_inspection(&t, seq(t))) << "still parking";
+  EXPECT_FALSE(begin_inspection(&t, wait(t))) << "still parking";
   settle(t);
-  EXPECT_FALSE(begin_inspection(&t, seq(t) + 1));
-  EXPECT_TRUE(begin_inspection(&t, seq(t)));
-  EXPECT_FALSE(begin_inspection(&t, seq(t)));
+  EXPECT_FALSE(begin_inspection(&t, wait_id(1, seq(t) + 1)));
+  EXPECT_FALSE(begin_inspection(&t, wait_id(2, seq(t)))) << "another task's";
+  EXPECT_TRUE(begin_inspection(&t, wait(t)));
+  EXPECT_FALSE(begin_inspection(&t, wait(t)));
   end_inspection(&t);
   EXPECT_EQ(t.current_state(), state::waiting);
   EXPECT_EQ(t.futex.load(), 0u);
-  EXPECT_TRUE(begin_inspection(&t, seq(t)));
+  EXPECT_TRUE(begin_inspection(&t, wait(t)));
   end_inspection(&t);
 }
 
@@ -139,7 +141,7 @@ TEST(inspection, takes_over_the_wake_of_a_waker_that_came_meanwhile) {
   task t;
   prepare(t, true);
   settle(t);
-  ASSERT_TRUE(begin_inspection(&t, seq(t)));
+  ASSERT_TRUE(begin_inspection(&t, wait(t)));
   ASSERT_TRUE(try_claim(&t));
   make_runnable(&t);  // leaves
   EXPECT_EQ(t.current_state(), state::claimed);
@@ -155,7 +157,7 @@ TEST(inspection, that_ends_between_claim_and_wake_leaves_the_wake_to_the_waker) 
   task t;
   prepare(t, true);
   settle(t);
-  ASSERT_TRUE(begin_inspection(&t, seq(t)));
+  ASSERT_TRUE(begin_inspection(&t, wait(t)));
   ASSERT_TRUE(try_claim(&t));
   end_inspection(&t);
   EXPECT_EQ(t.current_state(), state::claimed);
@@ -171,7 +173,7 @@ TEST(inspection, and_a_waker_at_the_same_time_wake_exactly_once) {
   std::thread inspector([&] {
     for (int r = 1; r <= rounds; r++) {
       while (round.load() != r) std::this_thread::yield();
-      if (begin_inspection(&t, static_cast<std::uint64_t>(r))) end_inspection(&t);
+      if (begin_inspection(&t, wait_id(1, static_cast<std::uint64_t>(r)))) end_inspection(&t);
       done++;
     }
   });
@@ -197,12 +199,12 @@ TEST(wrong_verdicts, count_claims_of_what_was_listed) {
   std::uint64_t before = wrong_verdicts();
   prepare(t, true);
   settle(t);
-  mark_listed(&t, seq(t));
+  mark_listed(&t, wait(t));
   EXPECT_NE(t.word.load() & word::listed, 0u);
   EXPECT_EQ(wrong_verdicts(), before);
   EXPECT_TRUE(try_claim(&t));
   EXPECT_EQ(wrong_verdicts(), before + 1);
-  mark_listed(&t, seq(t));  // it is being woken: the verdict was wrong
+  mark_listed(&t, wait(t));  // it is being woken: the verdict was wrong
   EXPECT_EQ(wrong_verdicts(), before + 2);
   prepare(t, true);
   settle(t);

@@ -437,13 +437,13 @@ task* alloc_task(worker* w) {
     if (t == nullptr) throw std::bad_alloc();
   }
   t->next = nullptr;
-  t->word.store(static_cast<std::uint64_t>(state::init), std::memory_order_release);  // order: before the closure is moved in
+  t->begin(state::init);  // before the closure is moved in
   t->name(the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed), false);      // order: uniqueness only
   return t;
 }
 
 void free_task(worker* w, task* t) noexcept {
-  t->word.store(static_cast<std::uint64_t>(state::free), std::memory_order_release);  // order: nothing of it is used after
+  t->begin(state::free);                                    // nothing of it is used after
   t->closure_live.store(false, std::memory_order_relaxed);                            // order: covered by word
   fiber::destroy(t);
   if (w != nullptr && w->free_count < base::capacity(256)) {

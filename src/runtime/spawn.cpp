@@ -58,8 +58,7 @@ using runtime::worker;
 
 void spawn_commit(const spawn_slot& slot) noexcept {
   auto* t = static_cast<task*>(slot.record);
-  t->word.store(static_cast<std::uint64_t>(runtime::state::runnable),
-                std::memory_order_release);  // order: the closure is complete
+  t->begin(runtime::state::runnable);  // the closure is complete
   if (worker* w = runtime::current_worker()) {
     w->started.store(w->started.load(std::memory_order_relaxed) + 1,
                      std::memory_order_relaxed);  // order: a counter of one writer

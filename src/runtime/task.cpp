@@ -51,7 +51,7 @@ void sweep_ended() noexcept {
     }
     *link = t->next;
     end_holds(t->holds, t->id);
-    t->word.store(static_cast<std::uint64_t>(state::free));
+    t->begin(state::free);
     task_slab.release(t);
   }
   ended_lock.unlock();
@@ -99,7 +99,7 @@ const char* text_of(wait_reason r) noexcept {
   t->stack_lo = t->stack_hi = 0;
   t->nodes = nullptr;
   t->node_count = 0;
-  t->word.store(static_cast<std::uint64_t>(state::running));
+  t->begin(state::running);
   set_current_task(t);
   at_thread_end.record = t;
   return t;

@@ -24,6 +24,9 @@
 // 4. `listed` (reported as leaked) is cleared by the next parking; a claim that meets it was a wrong verdict and is counted.
 // 5. The closure lies in `closure` (or in a heap block `closure_at` points to) until the first run moves it to the goroutine's own stack;
 //    it is a scanned span of the task while closure_live: hidden memory, but no hidden user byte.
+// 6. seq belongs to the record and only grows: free and init keep it, so (record, seq) never comes back with another task. A CAS that expects
+//    a seq is therefore of that very wait, also if the record was recycled since the seq was read. The task's id, which may be read only while
+//    the record stands still, is compared besides, behind the inspecting bit.
 #pragma once
 
 #include <atomic>
@@ -31,6 +34,7 @@
 #include <cstdint>
 
 #include <stray/detail/own_record.hpp>
+#include <stray/detail/wait_id.hpp>
 #include <stray/go.hpp>
 #include "base/address_space.h"
 #include "runtime/read_holds.h"
@@ -78,6 +82,8 @@ inline constexpr std::uint64_t state_mask = 0x1f, inspecting = 0x20, pending = 0
 constexpr state state_of(std::uint64_t w) noexcept { return static_cast<state>(w & state_mask); }
 constexpr std::uint64_t seq_of(std::uint64_t w) noexcept { return w >> 8; }
 constexpr std::uint64_t with(std::uint64_t w, state s) noexcept { return (w & ~state_mask) | static_cast<std::uint64_t>(s); }
+// The same wait number with no flag: for the next task of a record.
+constexpr std::uint64_t anew(std::uint64_t w, state s) noexcept { return with(w & ~(seq_one - 1), s); }
 }  // namespace word
 
 struct label_list;
@@ -150,8 +156,16 @@ struct alignas(64) task {
 
   static constexpr std::uint64_t owner_is_thread = 0x80;
   void name(std::uint64_t new_id, bool thread) noexcept {
-    id = new_id;
+    std::atomic_ref(id).store(new_id, std::memory_order_relaxed);  // order: read any time, as a part of a wait_id
     owner_word = new_id << 8 | (thread ? owner_is_thread : 0);
+  }
+  // Of the wait that `word_now` tells of; a mixture that names no wait if the record is recycled meanwhile.
+  wait_id wait(std::uint64_t word_now) const noexcept {
+    return wait_id(std::atomic_ref(const_cast<std::uint64_t&>(id)).load(std::memory_order_relaxed), word::seq_of(word_now));  // order: a mixture does no harm
+  }
+  // By its maker, while it is nobody's: into that state, with the next number of a wait to come.
+  void begin(state s) noexcept {
+    word.store(word::anew(word.load(std::memory_order_relaxed), s), std::memory_order_release);  // order: for the snapshot
   }
   state current_state() const noexcept {
     return word::state_of(word.load(std::memory_order_acquire));

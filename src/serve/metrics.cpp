@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <iterator>
 
+#include "leak/cause.h"
+
 namespace stray::serve {
 
 namespace {
@@ -71,6 +73,12 @@ std::string write_metrics(const measures& m) {
            "likely is no proof.");
   for (leak::tier t : {leak::tier::proven, leak::tier::cycle, leak::tier::likely})
     w.value("stray_goroutines_leaked", "tier", leak::to_string(t), h.tiers[static_cast<std::size_t>(t)]);
+  w.family("stray_goroutines_likely", "gauge",
+           "The likely ones, by the one thing that keeps them from being proven: /debug/pprof/goroutineleak?debug=3 shows them.");
+  for (std::size_t i = 0; i < h.doubts.size(); i++) {
+    if (const char* doubt = leak::doubt_name(static_cast<leak::grounds>(i)))
+      w.value("stray_goroutines_likely", "doubt", doubt, h.doubts[i]);
+  }
   w.single("stray_leak_runs_total", "counter", h.runs, "Detections that ended.");
   w.single("stray_leak_runs_incomplete_total", "counter", h.incomplete,
            "Detections that could not decide everything: /debug/pprof/goroutineleak?debug=3 says why.");

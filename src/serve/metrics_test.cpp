@@ -11,7 +11,11 @@ namespace {
 
 leak::findings found(std::initializer_list<leak::tier> tiers, bool complete = true) {
   leak::findings f;
-  for (leak::tier t : tiers) f.list.emplace_back().tier = t;
+  for (leak::tier t : tiers) {
+    leak::finding& one = f.list.emplace_back();
+    one.tier = t;
+    if (t == leak::tier::likely) one.reason = leak::grounds::orphan;
+  }
   f.complete = complete;
   f.looks = 1;
   f.pause = 2ms;
@@ -44,6 +48,8 @@ TEST(metrics, of_detections) {
                            "stray_goroutines_leaked{tier=\"proven\"} 2",
                            "stray_goroutines_leaked{tier=\"cycle\"} 1",
                            "stray_goroutines_leaked{tier=\"likely\"} 1",
+                           "stray_goroutines_likely{doubt=\"orphan block\"} 1",
+                           "stray_goroutines_likely{doubt=\"weak word\"} 0",
                            "stray_leak_runs_total 1",
                            "stray_leak_runs_incomplete_total 0",
                            "stray_leak_last_run_timestamp_seconds 1700000000.250",

@@ -109,16 +109,16 @@ class page {
 
   // Whose victims a group's members are (of most, the first decides), and who waits for whom.
   void find_parents() {
-    std::map<std::pair<std::uint64_t, bool>, std::size_t> group_of;
+    std::map<wait_id, std::size_t> group_of;
     for (std::size_t i = 0; i < all_groups().size(); i++)
-      for (const leak::goroutine& one : all_groups()[i].goroutines) group_of[{one.id, one.thread}] = i;
+      for (const leak::goroutine& one : all_groups()[i].goroutines) group_of[one.identity()] = i;
     parent_.assign(all_groups().size(), none);
     if (c_.found == nullptr) return;
     std::map<std::uint64_t, std::size_t> by_task;
     for (const leak::finding& f : c_.found->list)
-      if (auto at = group_of.find({f.id, f.thread}); at != group_of.end()) by_task[f.task_id] = at->second;
+      if (auto at = group_of.find(f.wait); at != group_of.end()) by_task[f.wait.task] = at->second;
     for (const leak::finding& f : c_.found->list) {
-      auto from = by_task.find(f.task_id), to = by_task.find(f.waits_for), root = by_task.find(f.root);
+      auto from = by_task.find(f.wait.task), to = by_task.find(f.waits_for), root = by_task.find(f.root);
       if (from == by_task.end()) continue;
       if (f.waits_for != 0 && to != by_task.end()) waits_[{from->second, to->second}]++;
       if (f.reason == leak::grounds::owner_is_self) waits_[{from->second, from->second}]++;
@@ -136,14 +136,7 @@ class page {
         "<title>{}: leaked goroutines</title>\n<style>{}</style>\n</head>\n<body>\n",
         html(c_.program), style);
     put("<h1>{} <span class=\"dim\">pid {}</span></h1>\n", html(c_.program), c_.pid);
-    if (r.total() == 0 && r.complete()) {
-      put("<p class=\"verdict good\">No leaked goroutines</p>\n");
-    } else if (r.total() == 0) {
-      put("<p class=\"verdict warn\">No verdict: the detection is incomplete</p>\n");
-    } else {
-      put("<p class=\"verdict bad\">{} in {}{}</p>\n", plural(r.total(), "leaked goroutine"),
-          plural(r.groups().size(), "group"), r.complete() ? "" : "; the detection is incomplete");
-    }
+    verdict();
     std::size_t bytes = 0, goroutines = 0;
     for (const profile::stack_entry& e : c_.all) goroutines += e.thread_name.empty() ? 1 : 0;
     for (const leak::group& g : r.groups()) bytes += g.bytes;
@@ -153,6 +146,28 @@ class page {
         r.generation(), std::chrono::duration<double, std::milli>(r.elapsed()).count(),
         std::chrono::duration<double, std::milli>(r.pause()).count());
     for (const std::string& note : r.notes()) put("<p class=\"warn\">note: {}</p>\n", html(note));
+  }
+
+  void verdict() {
+    const leak::report& r = c_.report;
+    std::size_t proven = 0, groups = 0;
+    for (const leak::group& g : r.groups()) {
+      proven += g.tier >= leak::tier::cycle ? g.count : 0;
+      groups += g.tier >= leak::tier::cycle ? 1 : 0;
+    }
+    if (r.total() == 0 && r.complete()) {
+      put("<p class=\"verdict good\">No leaked goroutines</p>\n");
+    } else if (r.total() == 0) {
+      put("<p class=\"verdict warn\">No verdict: the detection is incomplete</p>\n");
+    } else if (proven == 0) {
+      put("<p class=\"verdict warn\">No leaked goroutines proven{}</p>\n", r.complete() ? "" : "; the detection is incomplete");
+    } else {
+      put("<p class=\"verdict bad\">{} in {}{}</p>\n", plural(proven, "leaked goroutine"), plural(groups, "group"),
+          r.complete() ? "" : "; the detection is incomplete");
+    }
+    if (c_.found == nullptr) return;
+    for (const leak::doubt& d : leak::doubts(*c_.found, {}))
+      put("<p class=\"warn\">and {} likely, not proven: {}</p>\n", d.count, html(d.text));
   }
 
   void trend() {

@@ -19,7 +19,8 @@ std::size_t count(const std::string& text, std::string_view what) {
 struct content : page_content {
   leak::finding& add(std::uint64_t id) {
     leak::finding& f = list->list.emplace_back();
-    f.id = f.task_id = id;
+    f.id = id;
+    f.wait = stray::wait_id(id, 1);
     f.pcs = {id};
     f.waits = runtime::wait_reason::chan_receive;
     return f;
@@ -42,6 +43,21 @@ TEST(page, verdicts) {
   EXPECT_NE(c.page().find("note: no memory: &lt;b&gt;"), std::string::npos);
   c.add(5);
   EXPECT_NE(c.page().find("1 leaked goroutine in 1 group; the detection is incomplete"), std::string::npos);
+}
+
+TEST(page, likely_ones_are_no_leaked_ones) {
+  content c;
+  leak::finding& f = c.add(5);
+  f.tier = leak::tier::likely;
+  f.reason = leak::grounds::orphan;
+  f.place = "a heap block that <nothing> is seen to refer to, at 0x123";
+  std::string text = c.page();
+  EXPECT_NE(text.find("No leaked goroutines proven"), std::string::npos);
+  EXPECT_NE(text.find("and 1 likely, not proven: a heap block that &lt;nothing&gt; is seen to refer to</p>"), std::string::npos) << text;
+  c.add(6);
+  text = c.page();
+  EXPECT_NE(text.find("1 leaked goroutine in 1 group<"), std::string::npos);
+  EXPECT_NE(text.find("and 1 likely, not proven: "), std::string::npos);
 }
 
 TEST(page, what_the_program_says_is_text) {

@@ -39,7 +39,7 @@ class live_collector final : public serve::collector {
     std::shared_ptr<const leak::findings> found = detect_for(profile);
     leak::on_detector([&] {
       out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples();
-      out.incomplete = reasons(found);
+      remark(found, out);
       found.reset();
     });
     return out;
@@ -48,7 +48,7 @@ class live_collector final : public serve::collector {
     std::shared_ptr<const leak::findings> found = detect_for(profile);
     profile::collection<profile::stack_entry> out{leak::all_stacks(found.get(), found != nullptr && leaked_only), {}};
     leak::on_detector([&] {
-      out.incomplete = reasons(found);
+      remark(found, out);
       found.reset();
     });
     return out;
@@ -100,8 +100,11 @@ class live_collector final : public serve::collector {
   std::shared_ptr<const leak::findings> detect_for(std::string_view profile) {
     return profile == "goroutineleak" ? detect() : nullptr;
   }
-  static std::vector<std::string> reasons(const std::shared_ptr<const leak::findings>& found) {
-    return found == nullptr || found->complete ? std::vector<std::string>() : found->notes;
+  template <class T>
+  static void remark(const std::shared_ptr<const leak::findings>& found, profile::collection<T>& out) {
+    if (found == nullptr) return;
+    if (!found->complete) out.incomplete = found->notes;
+    out.likely = leak::likely_lines(*found);
   }
 
   std::int64_t sent_ns_ = leak::asks_now;
@@ -154,9 +157,9 @@ namespace {
   }
   std::string bytes;
   leak::on_detector([&] {
-    bytes = debug == 2   ? profile::write_stacks(stacks.list, stacks.incomplete)
-            : debug == 1 ? profile::write_counts(name, samples.list, samples.incomplete)
-                         : profile::write_proto(name, samples.list, leaks, 0, samples.incomplete);
+    bytes = debug == 2   ? profile::write_stacks(stacks.list, stacks.incomplete, stacks.likely)
+            : debug == 1 ? profile::write_counts(name, samples.list, samples.incomplete, samples.likely)
+                         : profile::write_proto(name, samples.list, leaks, 0, samples.incomplete, samples.likely);
     stacks = {};
     samples = {};
   });

@@ -75,7 +75,7 @@ response delta(collector& source, std::string_view name, std::string_view second
   reasons.insert(reasons.end(), after.incomplete.begin(), after.incomplete.end());
   auto took = std::chrono::steady_clock::now() - started;
   auto duration_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
-  return attachment(profile::write_proto(name, grown, name == "goroutineleak", duration_ns, reasons),
+  return attachment(profile::write_proto(name, grown, name == "goroutineleak", duration_ns, reasons, after.likely),
                     std::string(name) + "-delta");
 }
 
@@ -88,12 +88,12 @@ response serve_profile(collector& source, std::string_view name, const query& q,
   if (debug >= 2) {
     auto stacks = source.stacks(name, leaks && q.number("leaked") != 0);
     if (is_silent(stacks)) return no_verdict(name, stacks.incomplete);
-    return answer(profile::write_stacks(stacks.list, stacks.incomplete));
+    return answer(profile::write_stacks(stacks.list, stacks.incomplete, stacks.likely));
   }
   auto samples = source.samples(name);
   if (is_silent(samples)) return no_verdict(name, samples.incomplete);
-  if (debug == 1) return answer(profile::write_counts(name, samples.list, samples.incomplete));
-  return attachment(profile::write_proto(name, samples.list, leaks, 0, samples.incomplete), name);
+  if (debug == 1) return answer(profile::write_counts(name, samples.list, samples.incomplete, samples.likely));
+  return attachment(profile::write_proto(name, samples.list, leaks, 0, samples.incomplete, samples.likely), name);
 }
 
 response cmdline() {

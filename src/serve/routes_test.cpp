@@ -16,7 +16,7 @@ namespace {
 
 struct fake_collector : collector {
   int collections = 0, growing = 0;
-  std::vector<std::string> incomplete;
+  std::vector<std::string> incomplete, likely;
   bool nothing = false;
   bool broken = false, with_extras = false;
   std::string asked;
@@ -26,15 +26,15 @@ struct fake_collector : collector {
     asked = name;
     if (broken) throw std::runtime_error("detection was refused: no memory");
     ++collections;
-    if (nothing) return {{}, incomplete};
+    if (nothing) return {{}, incomplete, likely};
     profile::sample s;
     s.pcs = {reinterpret_cast<std::uintptr_t>(&code) + 4};
     s.count = 6 + growing * collections;
-    return {{s}, incomplete};
+    return {{s}, incomplete, likely};
   }
   profile::collection<profile::stack_entry> stacks(std::string_view name, bool leaked_only) override {
     asked = name;
-    if (nothing && leaked_only) return {{}, incomplete};
+    if (nothing && leaked_only) return {{}, incomplete, likely};
     std::vector<profile::stack_entry> all(leaked_only ? 1 : 2);
     all[0].id = 5;
     all[0].state = "chan send (leaked)";
@@ -44,7 +44,7 @@ struct fake_collector : collector {
       all[1].state = "running";
       all[1].no_stack = "goroutine running on other thread; stack unavailable";
     }
-    return {all, incomplete};
+    return {all, incomplete, likely};
   }
   tally count(std::string_view name) override { return name == "goroutine" ? tally{19, 0, true} : leaks; }
   std::optional<std::string> explain() override { return with_extras ? std::optional<std::string>("because\n") : std::nullopt; }
@@ -197,6 +197,17 @@ TEST_F(routes, an_incomplete_detection_is_never_silent) {
   EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=2").status, 200);  // the dump is true without the marks
   source.incomplete.clear();
   EXPECT_EQ(get("/debug/pprof/goroutineleak?debug=1").body, "goroutineleak profile: total 0\n");
+}
+
+TEST_F(routes, likely_ones_are_not_left_in_silence) {
+  source.likely = {"3, not proven: a block\nwithout a name"};
+  const std::string line = "# likely: 3, not proven: a block?without a name\n";
+  EXPECT_TRUE(get("/debug/pprof/goroutineleak?debug=1").body.starts_with("goroutineleak profile: total 6\n" + line + "6 @ 0x"));
+  EXPECT_TRUE(get("/debug/pprof/goroutineleak?debug=2").body.starts_with(line + "\ngoroutine 5 ["));
+  source.nothing = true;
+  response r = get("/debug/pprof/goroutineleak?debug=1");
+  EXPECT_EQ(r.status, 200);
+  EXPECT_EQ(r.body, "goroutineleak profile: total 0\n" + line);
 }
 
 TEST_F(routes, index_says_when_leaks_were_counted) {

@@ -217,13 +217,13 @@ bool enter(word_type& writer, word_type& state, hold_slot& slot) noexcept {
 }  // namespace
 
 // As an unlock that lets in all readers that wait and announces the next writer, but for the readers that hold it.
-bool sync::withdraw_writer(task* self, std::uint64_t seq, sync::parking_bucket& bucket, sync::claimed_list& woken) {
+bool sync::withdraw_writer(task* self, wait_id wait, sync::parking_bucket& bucket, sync::claimed_list& woken) {
   wait_node* n = self->nodes;
   auto& state = *reinterpret_cast<word_type*>(n->primitive);
   auto& writer = *reinterpret_cast<word_type*>(n->primitive - shared_word::offset);
   bool announced = writer.load() == lock_word::of(self) && (state.load() & shared_word::draining) != 0;
   if (announced && shared_word::readers(state.load()) == 0) return false;  // the last reader is on its way to it
-  if (!runtime::try_claim(self, seq)) return false;
+  if (!runtime::try_claim(self, wait.seq)) return false;
   if (n->linked) bucket.remove(n);
   if (!announced) return true;
   std::uint64_t count = 0;

@@ -13,13 +13,13 @@
 
 namespace stray::sync {
 
-// t waits without a time-out, and stays until end_inspection (begin_inspection). true: claimed by the caller, who makes it runnable; false:
+// t is in wait w, without a time-out, and stays until end_inspection (begin_inspection). true: claimed by the caller, who makes it runnable; false:
 // somebody was faster. Allocates for a select; throws std::bad_alloc, and then nothing has changed.
-bool withdraw(runtime::task* t, std::uint64_t seq);
+bool withdraw(runtime::task* t, wait_id w);
 
 // Its part for t that waits to write: in shared_mutex.cpp. The bucket is locked; `woken` is made runnable after that.
 class claimed_list;
 struct parking_bucket;
-bool withdraw_writer(runtime::task* t, std::uint64_t seq, parking_bucket& bucket, claimed_list& woken);
+bool withdraw_writer(runtime::task* t, wait_id w, parking_bucket& bucket, claimed_list& woken);
 
 }  // namespace stray::sync

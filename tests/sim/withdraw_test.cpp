@@ -34,9 +34,9 @@ void ends(rt::task* t) {  // as after an unwinding
 bool end(waiter& w, rt::wait_reason reason) {
   rt::task* t = w.record;
   if (t == nullptr) return false;
-  std::uint64_t seq = rt::word::seq_of(t->word.load());
-  if (!rt::begin_inspection(t, seq)) return false;
-  bool mine = t->id == w.id && t->reason == reason && stray::sync::withdraw(t, seq);
+  stray::wait_id wait(w.id, rt::word::seq_of(t->word.load()));
+  if (!rt::begin_inspection(t, wait)) return false;
+  bool mine = t->reason == reason && stray::sync::withdraw(t, wait);
   if (mine) rt::divert(t, ends);
   rt::end_inspection(t);
   if (mine) rt::make_runnable(t);

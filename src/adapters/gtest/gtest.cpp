@@ -192,7 +192,7 @@ class leak_check {
   ::testing::AssertionResult verdict(const leak::report& r, std::size_t run) {
     std::lock_guard guard(lock_);
     leak::report fresh = r.only([&](const leak::group& g, const leak::goroutine& one) {
-      return run_of(one) == run && !is_control(one) && !is_allowed(g) && said_.insert({one.id, one.wait}).second;
+      return run_of(one) == run && !is_control(one) && !is_allowed(g) && said_.insert(one.identity()).second;
     });
     if (fresh.total() == 0) return ::testing::AssertionSuccess();
     std::ostringstream text;
@@ -351,8 +351,8 @@ class leak_check {
   std::mutex lock_;  // options_, known_, said_, places_
   leak_check_options options_;
   allow_list known_;
-  std::set<std::pair<std::uint64_t, std::uint64_t>> said_;  // id and wait
-  std::map<std::size_t, place> places_{{0, place()}};       // by number of the run
+  std::set<wait_id> said_;
+  std::map<std::size_t, place> places_{{0, place()}};  // by number of the run
   std::atomic<bool> installed_{false};
   std::atomic<std::size_t> run_{0};
   std::unique_ptr<running> suite_, test_;  // the thread of RUN_ALL_TESTS
