@@ -103,7 +103,8 @@ std::vector<verdict> proof_list::others(const verdict_log* log) const {
 void proof_list::add(const verdict& v) {
   auto first = static_cast<std::uint32_t>(owners_.size());
   owners_.insert(owners_.end(), v.owner_ids, v.owner_ids + named(v.owner_count));
-  list_.push_back({v.wait, v.waits_for, v.root, v.heap_bytes, first, v.owner_count, v.record, v.reason, v.for_reading, v.ring, v.tier});
+  list_.push_back(
+      {v.wait, v.waits_for, v.root, v.heap_bytes, first, v.owner_count, v.record, v.reason, v.for_reading, v.ring, v.tier});
 }
 
 verdict proof_list::as_verdict(const proof& p) const noexcept {

@@ -244,7 +244,8 @@ constexpr int most_tries = 32;  // each one that is made again means that others
 void put_off(const report& r, reclaim_report& out) {
   for (const group& g : r.groups()) {
     for (const goroutine& one : g.goroutines)
-      out.goroutines.push_back({one.id, reclaim_outcome::deferred, "other calls of reclaim were faster each time: look again", {}});
+      out.goroutines.push_back(
+          {one.id, reclaim_outcome::deferred, "other calls of reclaim were faster each time: look again", {}});
   }
 }
 

@@ -134,7 +134,8 @@ report report_builder::build(const findings& f, const options& o, const findings
     group& g = groups[k];
     g.victims += why_of.victims(x);
     goroutine& one = g.goroutines.emplace_back();
-    one = {x.id, x.thread, {}, std::chrono::nanoseconds(x.age_ns), x.wait.seq, x.bytes + x.heap_bytes, x.heap_bytes, x.wait.task};
+    one = {x.id,         x.thread,   {}, std::chrono::nanoseconds(x.age_ns), x.wait.seq, x.bytes + x.heap_bytes,
+           x.heap_bytes, x.wait.task};
     for (const profile::label& l : x.labels) one.labels.emplace_back(l.key, l.value);
     const finding*& first = oldest[k];
     if (first == nullptr || x.age_ns > first->age_ns) first = &x;
@@ -253,8 +254,8 @@ std::ostream& operator<<(std::ostream& out, const group& g) {
 std::ostream& operator<<(std::ostream& out, const report& r) {
   if (r.total() == 0) {
     out << (r.complete() && r.doubts().empty() ? "no leaked goroutines\n"
-            : r.complete()                       ? "no leaked goroutines proven\n"
-                                                 : "no leaked goroutines proven, but the detection is incomplete\n");
+            : r.complete()                     ? "no leaked goroutines proven\n"
+                                               : "no leaked goroutines proven, but the detection is incomplete\n");
   } else {
     out << r.total() << (r.total() == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << r.groups().size()
         << (r.groups().size() == 1 ? " group" : " groups") << (r.complete() ? "\n" : "; the detection is incomplete\n");

@@ -82,7 +82,8 @@ TEST(report, says_who_is_likely_and_why) {
     std::string body = pprof::handle("GET", std::string("/debug/pprof/goroutineleak?debug=") + debug).body;
     EXPECT_NE(body.find("# likely: 1, not proven: a heap block that nothing is seen to refer to\n"), std::string::npos) << body;
   }
-  EXPECT_NE(pprof::handle("GET", "/debug/pprof/goroutineleak?debug=3").body.find("1 x chan receive, likely"), std::string::npos);
+  EXPECT_NE(pprof::handle("GET", "/debug/pprof/goroutineleak?debug=3").body.find("1 x chan receive, likely"),
+            std::string::npos);
   open().close();
   while (num_goroutine() != 0) yield();
   delete &open();

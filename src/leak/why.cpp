@@ -143,7 +143,8 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
     if (x.wait.task != id) continue;
     std::string text = name + " is leaked (" + to_string(x.tier) + "): " + causes(f).of(x) + "\n";
     if (!log.live) return text;
-    if (x.proven_before) text += "    proven by an earlier detection, in this same wait; what leads to it now is a stale word:\n";
+    if (x.proven_before)
+      text += "    proven by an earlier detection, in this same wait; what leads to it now is a stale word:\n";
     return text + path_text(log, id);
   }
   if (log.candidate && log.live && log.complete) {

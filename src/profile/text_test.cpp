@@ -140,7 +140,8 @@ TEST(text, incomplete_is_said_where_go_skips_it) {
   EXPECT_EQ(write_stacks(entries, reasons), lines + "\ngoroutine 7 [running]:\n\tstack unavailable\n");
   EXPECT_EQ(write_stacks({}, reasons), lines);
   const std::vector<std::string> likely{"3, not proven: a doubt"};
-  EXPECT_EQ(write_counts("goroutineleak", {}, {}, likely), "goroutineleak profile: total 0\n# likely: 3, not proven: a doubt\n");
+  EXPECT_EQ(write_counts("goroutineleak", {}, {}, likely),
+            "goroutineleak profile: total 0\n# likely: 3, not proven: a doubt\n");
   EXPECT_EQ(write_stacks({}, reasons, likely), lines + "# likely: 3, not proven: a doubt\n");
 }
 

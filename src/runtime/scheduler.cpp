@@ -437,14 +437,14 @@ task* alloc_task(worker* w) {
     if (t == nullptr) throw std::bad_alloc();
   }
   t->next = nullptr;
-  t->begin(state::init);  // before the closure is moved in
-  t->name(the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed), false);      // order: uniqueness only
+  t->begin(state::init);                                                          // before the closure is moved in
+  t->name(the_scheduler.next_id.fetch_add(1, std::memory_order_relaxed), false);  // order: uniqueness only
   return t;
 }
 
 void free_task(worker* w, task* t) noexcept {
   t->begin(state::free);                                    // nothing of it is used after
-  t->closure_live.store(false, std::memory_order_relaxed);                            // order: covered by word
+  t->closure_live.store(false, std::memory_order_relaxed);  // order: covered by word
   fiber::destroy(t);
   if (w != nullptr && w->free_count < base::capacity(256)) {
     t->next = w->free_tasks;

@@ -161,7 +161,8 @@ struct alignas(64) task {
   }
   // Of the wait that `word_now` tells of; a mixture that names no wait if the record is recycled meanwhile.
   wait_id wait(std::uint64_t word_now) const noexcept {
-    return wait_id(std::atomic_ref(const_cast<std::uint64_t&>(id)).load(std::memory_order_relaxed), word::seq_of(word_now));  // order: a mixture does no harm
+    return wait_id(std::atomic_ref(const_cast<std::uint64_t&>(id)).load(std::memory_order_relaxed),
+                   word::seq_of(word_now));  // order: a mixture does no harm
   }
   // By its maker, while it is nobody's: into that state, with the next number of a wait to come.
   void begin(state s) noexcept {

@@ -73,8 +73,9 @@ std::string write_metrics(const measures& m) {
            "likely is no proof.");
   for (leak::tier t : {leak::tier::proven, leak::tier::cycle, leak::tier::likely})
     w.value("stray_goroutines_leaked", "tier", leak::to_string(t), h.tiers[static_cast<std::size_t>(t)]);
-  w.family("stray_goroutines_likely", "gauge",
-           "The likely ones, by the one thing that keeps them from being proven: /debug/pprof/goroutineleak?debug=3 shows them.");
+  w.family(
+      "stray_goroutines_likely", "gauge",
+      "The likely ones, by the one thing that keeps them from being proven: /debug/pprof/goroutineleak?debug=3 shows them.");
   for (std::size_t i = 0; i < h.doubts.size(); i++) {
     if (const char* doubt = leak::doubt_name(static_cast<leak::grounds>(i)))
       w.value("stray_goroutines_likely", "doubt", doubt, h.doubts[i]);

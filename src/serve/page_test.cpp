@@ -53,7 +53,8 @@ TEST(page, likely_ones_are_no_leaked_ones) {
   f.place = "a heap block that <nothing> is seen to refer to, at 0x123";
   std::string text = c.page();
   EXPECT_NE(text.find("No leaked goroutines proven"), std::string::npos);
-  EXPECT_NE(text.find("and 1 likely, not proven: a heap block that &lt;nothing&gt; is seen to refer to</p>"), std::string::npos) << text;
+  EXPECT_NE(text.find("and 1 likely, not proven: a heap block that &lt;nothing&gt; is seen to refer to</p>"), std::string::npos)
+      << text;
   c.add(6);
   text = c.page();
   EXPECT_NE(text.find("1 leaked goroutine in 1 group<"), std::string::npos);
