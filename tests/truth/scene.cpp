@@ -1,0 +1,155 @@
+#include "scene.hpp"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+
+namespace truth {
+
+// own.*: in the waiter's frame. ref.*: elsewhere, and the waiter refers to it. The others: the waiter holds what cannot wake it.
+const std::vector<std::string> kinds = {"own.chan", "own.sem", "own.wg", "ref.sem", "ref.chan", "recv",
+                                        "send",     "select",  "ctx",    "mutex",   "rw",       "chain"};
+const std::vector<std::string> wheres = {"go", "thread", "fiber.malloc", "fiber.mmap", "big"};
+const std::vector<std::string> ats = {"malloc", "pool", "pmr", "mmap", "large", "shm", "shm.out"};
+const std::vector<std::string> asks = {"find", "likely", "why", "on_leak", "reclaim"};
+const std::vector<std::string> noises = {"fanout", "churn", "plant", "fibers", "wakes", "threads", "locks"};
+
+namespace {
+
+class dice {
+ public:
+  explicit dice(std::uint64_t seed) : random_(seed * 0x9e37'79b9'7f4a'7c15 + 1) {}
+  unsigned below(unsigned n) { return static_cast<unsigned>(random_() >> 33) % n; }
+  template <class T>
+  const T& of(const std::vector<T>& all) {
+    return all[below(static_cast<unsigned>(all.size()))];
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+item make_item(dice& d, const choice& from) {
+  item i;
+  // What the waiter itself leads to is no orphan, so that a place which is not seen makes a wrong verdict and not a likely one.
+  i.kind = d.below(3) != 0 ? kinds[d.below(5)] : d.of(kinds);
+  i.where = d.below(2) == 0 ? "go" : d.of(wheres);
+  i.at = i.kind.starts_with("own.") ? "frame" : d.below(2) == 0 ? "malloc" : d.of(ats);
+  i.links = d.below(2) == 0 ? 0 : d.below(4);
+  i.packed = i.links != 0 && d.below(4) == 0;
+  i.mover = d.below(2) == 0 ? "thread" : "go";
+  i.leak = d.below(2) == 0 ? 0 : d.below(3) * 30;
+  for (unsigned n = 1 + d.below(4); n > 0; n--) i.via.push_back(d.of(from.places));
+  return i;
+}
+
+asker make_asker(dice& d) {
+  return {d.below(2) == 0 ? "find" : d.of(asks), d.below(3) == 0 ? "go" : "thread", d.below(2) == 0 ? 0 : d.below(5000)};
+}
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, at);) parts.push_back(part);
+  return parts;
+}
+
+void print_item(std::ostream& out, const item& i) {
+  out << "item kind=" << i.kind << " where=" << i.where << " at=" << i.at << " links=" << i.links << " packed=" << i.packed
+      << " mover=" << i.mover << " leak=" << i.leak << " via=";
+  for (std::size_t n = 0; n < i.via.size(); n++) out << (n == 0 ? "" : ",") << i.via[n];
+}
+
+}  // namespace
+
+scene make_scene(std::uint64_t seed, const choice& from) {
+  dice d(seed);
+  scene s;
+  s.seed = seed;
+  s.procs = 1u << d.below(3);
+  s.ms = 60 + d.below(4) * 60;
+  bool small = d.below(4) == 0;
+  for (unsigned n = small ? 1 : 1 + d.below(5); n > 0; n--) s.items.push_back(make_item(d, from));
+  for (unsigned n = small ? 1 : 1 + d.below(3); n > 0; n--) s.askers.push_back(make_asker(d));
+  for (unsigned n = small ? d.below(2) : d.below(4); n > 0; n--) s.noises.push_back(d.of(noises));
+  return s;
+}
+
+std::vector<scene> cover(const choice& from) {
+  std::vector<scene> all;
+  constexpr std::size_t a_scene = 8, an_item = 2;
+  for (std::size_t next = 0; next < from.places.size();) {
+    dice d(all.size() + 1);
+    scene s;
+    s.seed = all.size() + 1;
+    s.procs = 1u << (all.size() % 3);
+    s.ms = 250;
+    for (std::size_t end = std::min(next + a_scene, from.places.size()); next < end;) {
+      item i = make_item(d, from);
+      i.kind = kinds[(next / an_item + all.size()) % kinds.size()];
+      i.at = i.kind.starts_with("own.") ? "frame" : ats[(next / an_item) % ats.size()];
+      i.leak = next % 4 == 0 ? 30 : 0;
+      i.via.clear();
+      for (std::size_t n = 0; n < an_item && next < end; n++) i.via.push_back(from.places[next++]);
+      s.items.push_back(i);
+    }
+    s.askers = {{"find", "thread", 1000}, {asks[all.size() % asks.size()], "go", 2000}};
+    s.noises = {noises[all.size() % noises.size()]};
+    all.push_back(s);
+  }
+  return all;
+}
+
+std::string print(const scene& s, const char* separator) {
+  std::ostringstream out;
+  out << "play procs=" << s.procs << " ms=" << s.ms << " seed=" << s.seed;
+  for (const item& i : s.items) {
+    out << separator;
+    print_item(out, i);
+  }
+  for (const asker& a : s.askers) out << separator << "asker what=" << a.what << " where=" << a.where << " pause=" << a.pause;
+  for (const std::string& n : s.noises) out << separator << "noise what=" << n;
+  return out.str();
+}
+
+scene parse(const std::string& text) {
+  scene s;
+  std::string lines = text;
+  std::replace(lines.begin(), lines.end(), ';', '\n');
+  for (const std::string& line : split(lines, '\n')) {
+    std::istringstream in(line);
+    std::string what, pair;
+    if (!(in >> what)) continue;
+    std::map<std::string, std::string> given;
+    while (in >> pair) {
+      std::size_t at = pair.find('=');
+      if (at == std::string::npos) throw std::runtime_error("no key=value: " + pair);
+      given[pair.substr(0, at)] = pair.substr(at + 1);
+    }
+    auto text_of = [&](const char* key) {
+      auto at = given.find(key);
+      if (at == given.end()) throw std::runtime_error("'" + line + "' lacks " + key);
+      return at->second;
+    };
+    auto number = [&](const char* key) { return static_cast<unsigned>(std::stoul(text_of(key))); };
+    if (what == "play") {
+      s.procs = number("procs");
+      s.ms = number("ms");
+      s.seed = std::stoull(text_of("seed"));
+    } else if (what == "item") {
+      s.items.push_back({text_of("kind"), text_of("where"), text_of("at"), text_of("mover"), number("links"),
+                         number("packed") != 0, number("leak"), split(text_of("via"), ',')});
+    } else if (what == "asker") {
+      s.askers.push_back({text_of("what"), text_of("where"), number("pause")});
+    } else if (what == "noise") {
+      s.noises.push_back(text_of("what"));
+    } else {
+      throw std::runtime_error("a scene has no '" + what + "'");
+    }
+  }
+  return s;
+}
+
+}  // namespace truth
