@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "places.hpp"
+
 asm(R"(
 .text
 .globl truth_switch
@@ -52,6 +54,11 @@ char* pool_base() {
 }
 constinit bool pool_taken[pool_slots];
 
+void* first_sp(void* stack_lo) {
+  auto top = reinterpret_cast<std::uintptr_t>(stack_lo) + fiber_stack_size - 512;
+  return reinterpret_cast<void**>(top & ~std::uintptr_t{15}) - 7;
+}
+
 // What the fiber needs lies on its own stack, so that nothing else leads there.
 struct run {
   void (*body)(void*);
@@ -65,16 +72,6 @@ void run_own(void* arg) {
   truth_switch(&r->dead, r->caller);
 }
 
-constexpr std::uintptr_t key = 0x5a5a'0000'a5a5'0000;
-
-[[gnu::noinline]] void run_by_switch(void* stack, void (*body)(void*), void* arg) {
-  // At the stack's upper end, above the fiber's frames.
-  auto* r = new (static_cast<char*>(stack) + fiber_stack_size - 256) run{body, arg};
-  void* begin = fiber_begin(stack, run_own, r);
-  asm volatile("" : : : "rbx", "rbp", "r12", "r13", "r14", "r15");  // what we know of the stack is in no saved register
-  truth_switch(&r->caller, begin);
-}
-
 struct swap_run {
   void (*body)(void*);
   void* arg;
@@ -84,14 +81,33 @@ void run_swapped(unsigned lo, unsigned hi) {
   auto* r = reinterpret_cast<swap_run*>(static_cast<std::uintptr_t>(hi) << 32 | lo);
   r->body(r->arg);
 }
-[[gnu::noinline]] void run_by_swapcontext(void* stack, void (*body)(void*), void* arg) {
-  auto* r = new (static_cast<char*>(stack) + fiber_stack_size - 4096) swap_run{body, arg, {}, {}};
-  getcontext(&r->there);
-  r->there.uc_stack.ss_sp = stack;
-  r->there.uc_stack.ss_size = fiber_stack_size - 4096;
-  r->there.uc_link = &r->here;
-  auto at = reinterpret_cast<std::uintptr_t>(r);
-  makecontext(&r->there, reinterpret_cast<void (*)()>(run_swapped), 2, static_cast<unsigned>(at), static_cast<unsigned>(at >> 32));
+
+// While the fiber runs, nothing on the stack that was left may lead to it: neither a frame nor what earlier calls left below. So what is known
+// of it is masked, and unmasked last, in registers that a call does not keep.
+constexpr std::uintptr_t key = 0x5a5a'0000'a5a5'0000;
+constexpr std::size_t run_at = fiber_stack_size - 256, swap_run_at = fiber_stack_size - 4096;
+
+[[gnu::noinline]] std::uintptr_t prepare(memory m, bool swap, void (*body)(void*), void* arg) {
+  char* stack = static_cast<char*>(take_stack(m));
+  if (!swap) {
+    fiber_begin(stack, run_own, new (stack + run_at) run{body, arg});
+  } else {
+    auto* r = new (stack + swap_run_at) swap_run{body, arg, {}, {}};
+    getcontext(&r->there);
+    r->there.uc_stack.ss_sp = stack;
+    r->there.uc_stack.ss_size = swap_run_at;
+    r->there.uc_link = &r->here;
+    auto at = reinterpret_cast<std::uintptr_t>(r);
+    makecontext(&r->there, reinterpret_cast<void (*)()>(run_swapped), 2, static_cast<unsigned>(at), static_cast<unsigned>(at >> 32));
+  }
+  return reinterpret_cast<std::uintptr_t>(stack) ^ key;
+}
+[[gnu::noinline]] void enter(std::uintptr_t masked) {
+  char* stack = reinterpret_cast<char*>(masked ^ key);
+  return truth_switch(&reinterpret_cast<run*>(stack + run_at)->caller, first_sp(stack));
+}
+[[gnu::noinline]] void enter_swapped(std::uintptr_t masked) {
+  auto* r = reinterpret_cast<swap_run*>((masked ^ key) + swap_run_at);
   swapcontext(&r->here, &r->there);
 }
 
@@ -120,9 +136,7 @@ void give_stack(memory m, void* lo) noexcept {
 }
 
 void* fiber_begin(void* stack_lo, void (*body)(void*), void* arg) {
-  auto top = reinterpret_cast<std::uintptr_t>(stack_lo) + fiber_stack_size - 512;
-  auto* sp = reinterpret_cast<void**>(top & ~std::uintptr_t{15});
-  *--sp = nullptr;                                          // below it the entry's frame is aligned
+  auto** sp = static_cast<void**>(first_sp(stack_lo)) + 7;
   *--sp = reinterpret_cast<void*>(&truth_fiber_entry);      // ret
   *--sp = nullptr;                                          // rbp
   *--sp = reinterpret_cast<void*>(body);                    // rbx
@@ -132,11 +146,12 @@ void* fiber_begin(void* stack_lo, void (*body)(void*), void* arg) {
 }
 
 void on_fiber(memory m, bool swap, void (*body)(void*), void* arg) {
-  volatile std::uintptr_t masked = reinterpret_cast<std::uintptr_t>(take_stack(m)) ^ key;
+  volatile std::uintptr_t masked = prepare(m, swap, body, arg);
+  scrub();
   if (swap) {
-    run_by_swapcontext(reinterpret_cast<void*>(masked ^ key), body, arg);
+    enter_swapped(masked);
   } else {
-    run_by_switch(reinterpret_cast<void*>(masked ^ key), body, arg);
+    enter(masked);
   }
   give_stack(m, reinterpret_cast<void*>(masked ^ key));
 }

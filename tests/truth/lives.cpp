@@ -271,7 +271,7 @@ alive::alive(int life_number, int which) : life_(lives[life_number]), enter_exce
 alive::~alive() {
   bool unwinding = std::uncaught_exceptions() > enter_exceptions_;
   if (unwinding && life_.now != state::dropped) fail("a living one was reclaimed", describe(life_));
-  if (life_.running.fetch_sub(1) == 1 && life_.now != state::dropped) life_.now = state::ended;
+  life_.running--;
 }
 
 void write_planted() {

@@ -61,6 +61,7 @@ struct object {
   stray::wait_group wg;
   stray::cancel_func cancel;
   stray::semaphore* sitter = nullptr;  // signal places: lies in the frame of a thread
+  void* back = nullptr;                // fiber places: into the frame with the pointer, so that its block is no orphan
 };
 object* object_of(void* top);            // through the links
 void* with_links(void* p, const item& i);  // takes the pointer over

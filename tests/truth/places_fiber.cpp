@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include "fiber.hpp"
+#include "lives.hpp"
 #include "places.hpp"
 
 namespace truth {
@@ -131,6 +132,7 @@ struct on_running : place {
   agent at;
   stray::chan<int> gate = stray::make_chan<int>(1);
   std::thread thread;
+  std::atomic<void*> frame{nullptr};
   // Below: the pointer is in the frame that the fiber was started from.
   [[gnu::noinline]] void hold() {
     stray::recv_chan<int> rx = gate;
@@ -138,6 +140,8 @@ struct on_running : place {
     auto body = [&] {
       void* volatile mine = Below ? nullptr : at.cell.exchange(nullptr);
       scrub();
+      void* here = const_cast<void**>(&mine);
+      frame = here;
       at.phase = 1;
       wait<What>(at, rx);
       if (!Below) at.cell = mine;
@@ -159,6 +163,7 @@ struct on_running : place {
       thread = std::thread(run);
     }
     at.until(1);
+    object_of(p)->back = frame.exchange(nullptr);
   }
   void* take() override {
     if (What == does::park) {
@@ -167,6 +172,7 @@ struct on_running : place {
       at.phase = 2;
     }
     void* p = at.taken_back();
+    object_of(p)->back = nullptr;
     if (!Goroutine) thread.join();
     return p;
   }

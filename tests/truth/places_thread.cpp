@@ -97,7 +97,7 @@ struct record {
 #pragma pack(pop)
 template <void (*Wait)(agent&)>
 void hold_packed_frame(agent& a) {
-  record slot{{1, 2, 3}, a.cell.exchange(nullptr)};
+  alignas(8) record slot{{1, 2, 3}, a.cell.exchange(nullptr)};
   scrub();
   a.phase = 1;
   Wait(a);

@@ -33,15 +33,17 @@ class dice {
 
 item make_item(dice& d, const choice& from) {
   item i;
-  // What the waiter itself leads to is no orphan, so that a place which is not seen makes a wrong verdict and not a likely one.
-  i.kind = d.below(3) != 0 ? kinds[d.below(5)] : d.of(kinds);
+  for (int tries = d.below(3) != 0 ? 10 : 1; tries > 0 && (i.kind.empty() || !leads_to_block(i.kind)); tries--) i.kind = d.of(from.kinds);
   i.where = d.below(2) == 0 ? "go" : d.of(wheres);
   i.at = i.kind.starts_with("own.") ? "frame" : d.below(2) == 0 ? "malloc" : d.of(ats);
   i.links = d.below(2) == 0 ? 0 : d.below(4);
   i.packed = i.links != 0 && d.below(4) == 0;
   i.mover = d.below(2) == 0 ? "thread" : "go";
   i.leak = d.below(2) == 0 ? 0 : d.below(3) * 30;
-  for (unsigned n = 1 + d.below(4); n > 0; n--) i.via.push_back(d.of(from.places));
+  for (unsigned n = 1 + d.below(4); n > 0; n--) {
+    bool hidden = !from.hidden.empty() && !leads_to_block(i.kind) && d.below(6) == 0;
+    i.via.push_back(d.of(hidden || from.places.empty() ? from.hidden : from.places));
+  }
   return i;
 }
 

@@ -13,6 +13,8 @@
 
 namespace truth {
 
+extern const std::vector<std::string> kinds, wheres, ats, asks, noises;
+
 struct item {  // lives one after the other: a waiter, and the only pointer to what wakes it, which travels along `via`
   std::string kind, where, at, mover;
   unsigned links = 0;  // blocks between the pointer in the place and the object
@@ -32,16 +34,17 @@ struct scene {
   std::vector<std::string> noises;
 };
 
-struct choice {             // what a scene may be made of
-  std::vector<std::string> places;  // names
+struct choice {  // what a scene may be made of
+  std::vector<std::string> places, hidden;  // names; hidden: not seen, so only for those who do not lead to the block themselves
+  std::vector<std::string> kinds = truth::kinds;
 };
+// Does the waiter itself lead to the block? Then a place which is not seen makes a wrong verdict, and not a likely one (ORPHAN).
+inline bool leads_to_block(const std::string& kind) { return kind.starts_with("own.") || kind.starts_with("ref."); }
 
 scene make_scene(std::uint64_t seed, const choice& from);
 // All of from.places, each once, in few scenes.
 std::vector<scene> cover(const choice& from);
 std::string print(const scene& s, const char* separator = "\n");
 scene parse(const std::string& text);  // throws std::runtime_error with what is wrong
-
-extern const std::vector<std::string> kinds, wheres, ats, asks, noises;
 
 }  // namespace truth

@@ -58,7 +58,9 @@ constexpr const char* usage = R"(truth: plays random scenes, and knows who is al
   truth --scene TEXT         that scene, likewise
   truth --cover              every place at least once, in fixed scenes
     --places a,b             only places whose names begin so (--list: their names); --without a,b: not these
-    --open                   also places that docs/guarantees.md calls open: failures are expected
+    --kinds a,b              only such waiters (scene.cpp names them)
+    --open                   places that docs/guarantees.md calls open for waiters of each kind: failures are expected. Without
+                             it only for those that do not lead to the hidden block: there likely is the worst verdict
     --jobs N                 so many scenes at a time (1)
     --go-on                  do not stop at the first failure; count kinds
     --no-shrink              print failing scenes as they are; --shrink-seconds N (60)
@@ -71,7 +73,7 @@ struct settings {
   unsigned long long rounds = 0, from = 0, seed = 0;
   unsigned jobs = 1, tries = 20;
   std::string scene_text;
-  std::vector<std::string> places, without;
+  std::vector<std::string> places, without, kinds;
   bool open = false, cover = false, list = false, go_on = false, shrink = true, show = false;
 };
 
@@ -98,6 +100,7 @@ settings read_arguments(int argc, char** argv) {
     else if (a == "--scene") s.scene_text = value(i);
     else if (a == "--cover") s.cover = true;
     else if (a == "--places") s.places = split(value(i));
+    else if (a == "--kinds") s.kinds = split(value(i));
     else if (a == "--without") s.without = split(value(i));
     else if (a == "--open") s.open = true;
     else if (a == "--jobs") s.jobs = static_cast<unsigned>(std::stoul(value(i)));
@@ -117,11 +120,13 @@ choice chosen(const settings& s) {
     return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return name.rfind(p, 0) == 0; });
   };
   for (const place_kind& k : all_places()) {
-    if ((k.open && !s.open) || (k.here != nullptr && !k.here())) continue;
+    if (k.here != nullptr && !k.here()) continue;
     if ((!s.places.empty() && !any(s.places, k.name)) || any(s.without, k.name)) continue;
-    c.places.push_back(k.name);
+    (k.open && !s.open ? c.hidden : c.places).push_back(k.name);
   }
-  if (c.places.empty()) throw std::runtime_error("no place is left");
+  if (!s.kinds.empty()) c.kinds = s.kinds;
+  bool all_held = std::none_of(c.kinds.begin(), c.kinds.end(), leads_to_block);
+  if (c.places.empty() && (c.hidden.empty() || !all_held)) throw std::runtime_error("no place is left");
   return c;
 }
 
