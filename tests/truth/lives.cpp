@@ -326,7 +326,7 @@ std::string describe(const life& l) {
   std::string text = "life " + std::to_string(l.ordinal) + " of item " + std::to_string(l.item) + " (" + i.kind + " in " + i.where +
                      ", object at " + i.at + "), goroutine or thread " + std::to_string(l.ids[0]);
   if (l.ids[1] != 0) text += " and " + std::to_string(l.ids[1]);
-  return text + ", which is " + text_of(l.now) + ", its pointer last in " + l.place.load();
+  return text + ", which is " + text_of(l.now) + ", its pointer last in " + l.place.load() + ", before in " + l.place_before.load();
 }
 
 void fail(const std::string& kind, const std::string& text) {

@@ -20,7 +20,7 @@ struct life {
   std::atomic<state> now{state::unborn};
   std::atomic<std::uint64_t> ids[2]{};
   std::atomic<int> running{0};  // of ids
-  std::atomic<const char*> place{""};
+  std::atomic<const char*> place{""}, place_before{""};
   int item = 0, ordinal = 0;
   bool strict = false;  // once dropped, nothing stale can hide it
 };

@@ -188,6 +188,10 @@ class in_handler : public place {
  private:
   void wait() {
     handled = &agent_;
+    sigset_t ours;  // a thread that a goroutine starts inherits its worker's mask
+    sigemptyset(&ours);
+    for (int n : {SIGUSR1, SIGUSR2, SIGRTMIN + 9}) sigaddset(&ours, n);
+    pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
     alignas(16) char room[Alternate ? 32768 : 16];
     stack_t alternate{};
     if (Alternate) {

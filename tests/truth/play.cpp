@@ -87,7 +87,7 @@ bool one_life(route& r) {
   int n = new_life(r.number, is_strict(*r.what));
   if (n < 0) return false;
   life& l = lives[n];
-  l.place = "the birth cell";
+  l.place = l.place_before = "the birth cell";
   begin_life(*r.what, n, r.born);
   if (members(*r.what) == 2) {
     wait_until(r.goroutine, n, [](const life& x) { return x.running >= 2; }, "a waiter did not start");
@@ -119,6 +119,7 @@ bool one_life(route& r) {
     pause_for(r.goroutine, r.d.below(3) == 0 ? 0 : r.d.below(2500));
     std::size_t to = r.d.below(static_cast<unsigned>(r.places.size()));
     if (to == r.at) continue;
+    l.place_before = r.names[r.at];
     l.place = r.names[to];
     move_on(r, to);
     r.at = to;

@@ -34,10 +34,10 @@ class dice {
 item make_item(dice& d, const choice& from) {
   item i;
   for (int tries = d.below(3) != 0 ? 10 : 1; tries > 0 && (i.kind.empty() || !leads_to_block(i.kind)); tries--) i.kind = d.of(from.kinds);
-  i.where = d.below(2) == 0 ? "go" : d.of(wheres);
-  i.at = i.kind.starts_with("own.") ? "frame" : d.below(2) == 0 ? "malloc" : d.of(ats);
+  i.where = d.below(2) == 0 ? from.wheres[0] : d.of(from.wheres);
+  i.at = i.kind.starts_with("own.") ? "frame" : d.below(2) == 0 ? from.ats[0] : d.of(from.ats);
   i.links = d.below(2) == 0 ? 0 : d.below(4);
-  i.packed = i.links != 0 && d.below(4) == 0;
+  i.packed = d.below(4) == 0 && i.links != 0 && from.packed_links;
   i.mover = d.below(2) == 0 ? "thread" : "go";
   i.leak = d.below(2) == 0 ? 0 : d.below(3) * 30;
   for (unsigned n = 1 + d.below(4); n > 0; n--) {
@@ -47,8 +47,8 @@ item make_item(dice& d, const choice& from) {
   return i;
 }
 
-asker make_asker(dice& d) {
-  return {d.below(2) == 0 ? "find" : d.of(asks), d.below(3) == 0 ? "go" : "thread", d.below(2) == 0 ? 0 : d.below(5000)};
+asker make_asker(dice& d, const choice& from) {
+  return {d.below(2) == 0 ? from.asks[0] : d.of(from.asks), d.below(3) == 0 ? "go" : "thread", d.below(2) == 0 ? 0 : d.below(5000)};
 }
 
 std::vector<std::string> split(const std::string& text, char at) {
@@ -74,8 +74,8 @@ scene make_scene(std::uint64_t seed, const choice& from) {
   s.ms = 60 + d.below(4) * 60;
   bool small = d.below(4) == 0;
   for (unsigned n = small ? 1 : 1 + d.below(5); n > 0; n--) s.items.push_back(make_item(d, from));
-  for (unsigned n = small ? 1 : 1 + d.below(3); n > 0; n--) s.askers.push_back(make_asker(d));
-  for (unsigned n = small ? d.below(2) : d.below(4); n > 0; n--) s.noises.push_back(d.of(noises));
+  for (unsigned n = small ? 1 : 1 + d.below(3); n > 0; n--) s.askers.push_back(make_asker(d, from));
+  for (unsigned n = small ? d.below(2) : d.below(4); n > 0 && !from.noises.empty(); n--) s.noises.push_back(d.of(from.noises));
   return s;
 }
 

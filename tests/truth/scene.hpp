@@ -36,7 +36,9 @@ struct scene {
 
 struct choice {  // what a scene may be made of
   std::vector<std::string> places, hidden;  // names; hidden: not seen, so only for those who do not lead to the block themselves
-  std::vector<std::string> kinds = truth::kinds;
+  std::vector<std::string> kinds = truth::kinds, wheres = truth::wheres, ats = truth::ats, asks = truth::asks,
+                           noises = truth::noises;
+  bool packed_links = true;
 };
 // Does the waiter itself lead to the block? Then a place which is not seen makes a wrong verdict, and not a likely one (ORPHAN).
 inline bool leads_to_block(const std::string& kind) { return kind.starts_with("own.") || kind.starts_with("ref."); }

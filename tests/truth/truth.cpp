@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <random>
@@ -57,7 +58,8 @@ constexpr const char* usage = R"(truth: plays random scenes, and knows who is al
   truth --seed N             that seed's scene, until it fails, 20 times at most (--tries N)
   truth --scene TEXT         that scene, likewise
   truth --cover              every place at least once, in fixed scenes
-    --places a,b             only places whose names begin so (--list: their names); --without a,b: not these
+    --places a,b             only places whose names begin so (--list: their names)
+    --without a,b            nothing whose name begins so: places, waiters, noises, askers, ... (scene.cpp names them)
     --kinds a,b              only such waiters (scene.cpp names them)
     --open                   places that docs/guarantees.md calls open for waiters of each kind: failures are expected. Without
                              it only for those that do not lead to the hidden block: there likely is the worst verdict
@@ -124,7 +126,11 @@ choice chosen(const settings& s) {
     if ((!s.places.empty() && !any(s.places, k.name)) || any(s.without, k.name)) continue;
     (k.open && !s.open ? c.hidden : c.places).push_back(k.name);
   }
-  if (!s.kinds.empty()) c.kinds = s.kinds;
+  for (auto* names : {&c.kinds, &c.wheres, &c.ats, &c.asks, &c.noises}) {
+    std::erase_if(*names, [&](const std::string& n) { return any(s.without, n) || (names == &c.kinds && !s.kinds.empty() && !any(s.kinds, n)); });
+    if (names->empty() && names != &c.noises) throw std::runtime_error("--without leaves nothing to choose from");
+  }
+  c.packed_links = !any(s.without, "packed.links");
   bool all_held = std::none_of(c.kinds.begin(), c.kinds.end(), leads_to_block);
   if (c.places.empty() && (c.hidden.empty() || !all_held)) throw std::runtime_error("no place is left");
   return c;
