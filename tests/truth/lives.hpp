@@ -14,20 +14,23 @@
 
 namespace truth {
 
+inline constexpr std::uint64_t thread_bit = std::uint64_t{1} << 63;
+
 enum class state : int { unborn, waiting, dropped, woken, ended };  // dropped for ever, also when it has ended
 
 struct life {
   std::atomic<state> now{state::unborn};
-  std::atomic<std::uint64_t> ids[2]{};
+  std::atomic<std::uint64_t> ids[2]{};  // goroutine_id(), or a TID and thread_bit
   std::atomic<int> running{0};  // of ids
   std::atomic<const char*> place{""}, place_before{""};
-  int item = 0, ordinal = 0;
+  int item = 0, ordinal = 0, members = 1;
   bool strict = false;  // once dropped, nothing stale can hide it
 };
 inline constexpr int most_lives = 20'000;
 inline life lives[most_lives];
 inline std::atomic<int> lives_used{0};
-int new_life(int item_number, bool strict);  // -1: no more
+int new_life(int item_number);  // -1: no more
+inline std::uint64_t id_of(const stray::leak::goroutine& g) { return g.id | (g.thread ? thread_bit : 0); }
 
 inline std::atomic<const char*> moment{"birth"};
 extern scene the_scene;
@@ -69,7 +72,6 @@ object* without_links(void* p);
 
 // Starts one life of the item; the pointer to its object comes into `cell`.
 void begin_life(const item& i, int life_number, std::atomic<void*>& cell);
-bool is_strict(const item& i);
 
 // --- failures: each ends the process ---
 [[noreturn]] void fail(const std::string& kind, const std::string& text);
@@ -79,7 +81,7 @@ std::string describe(const life& l);
 void check(const stray::leak::report& r, const char* who);
 void check_why(const std::string& answer, int life_number);
 struct counters {
-  std::atomic<unsigned> detections{0}, incomplete{0}, reclaimed{0}, lives{0}, woken{0}, dropped{0}, missed{0}, strict_checked{0};
+  std::atomic<unsigned> detections{0}, incomplete{0}, died{0}, reclaimed{0}, lives{0}, woken{0}, dropped{0}, missed{0}, strict_checked{0};
 };
 inline counters count;
 

@@ -80,20 +80,14 @@ void wait_until(bool goroutine, int life_number, bool (*met)(const life&), const
   }
 }
 
-int members(const item& i) { return i.kind == "mutex" || i.kind == "rw" || i.kind == "chain" ? 2 : 1; }
-
 // False: no more lives.
 bool one_life(route& r) {
-  int n = new_life(r.number, is_strict(*r.what));
+  int n = new_life(r.number);
   if (n < 0) return false;
   life& l = lives[n];
   l.place = l.place_before = "the birth cell";
   begin_life(*r.what, n, r.born);
-  if (members(*r.what) == 2) {
-    wait_until(r.goroutine, n, [](const life& x) { return x.running >= 2; }, "a waiter did not start");
-  } else {
-    wait_until(r.goroutine, n, [](const life& x) { return x.running >= 1; }, "a waiter did not start");
-  }
+  wait_until(r.goroutine, n, [](const life& x) { return x.running >= x.members; }, "a waiter did not start");
   while (r.born.load() == nullptr) stray::yield();
   scrub();
   r.at = r.d.below(static_cast<unsigned>(r.places.size()));
@@ -166,7 +160,7 @@ void ask_once(const asker& a, const char* who, dice& d) {
     if (n == 0) return;
     n -= 1 + static_cast<int>(d.below(static_cast<unsigned>(std::min(n, 10))));
     std::uint64_t id = lives[n].ids[0];
-    if (id != 0) check_why(stray::leak::why(id), n);
+    if (id != 0 && (id & thread_bit) == 0) check_why(stray::leak::why(id), n);
   } else if (a.what == "reclaim") {
     stray::leak::report r = stray::leak::find();
     check(r, who);
@@ -205,7 +199,7 @@ void check_rest() {
     int n = 0, first = -1;
     for (int i = 0; i < lives_used; i++) {
       const life& l = lives[i];
-      if (l.now != state::dropped || l.running == 0 || seen.contains(i)) continue;
+      if (l.now != state::dropped || l.running < l.members || seen.contains(i)) continue;
       if (l.strict && first < 0) first = i;
       n++;
     }
@@ -222,7 +216,7 @@ void check_rest() {
     for (const stray::leak::group& g : last.groups()) {
       for (const stray::leak::goroutine& one : g.goroutines) {
         for (int i = 0; i < lives_used; i++) {
-          if (lives[i].ids[0] == one.id) seen[i]++;
+          if (lives[i].ids[0] == id_of(one)) seen[i]++;
         }
       }
     }
@@ -232,7 +226,7 @@ void check_rest() {
   auto [n, first] = missing();
   count.missed += complete ? static_cast<unsigned>(n) : 0;
   if (complete && first >= 0) {
-    fail("a leak was missed", describe(lives[first]) + "\n" + stray::leak::why(lives[first].ids[0]));
+    fail("a leak was missed", describe(lives[first]) + "\n" + stray::leak::why(lives[first].ids[0] & ~thread_bit));
   }
 }
 
@@ -296,8 +290,8 @@ void play(const scene& s) {
   moment = "the end";
   for (int i = 0; i < 2; i++) check(stray::leak::find(), "main, at the end");
   over = true;
-  std::printf("ok lives=%u woken=%u dropped=%u reclaimed=%u detections=%u incomplete=%u strict=%u missed=%u\n", count.lives.load(),
-              count.woken.load(), count.dropped.load(), count.reclaimed.load(), count.detections.load(), count.incomplete.load(),
+  std::printf("ok lives=%u woken=%u dropped=%u reclaimed=%u detections=%u incomplete=%u died=%u strict=%u missed=%u\n", count.lives.load(),
+              count.woken.load(), count.dropped.load(), count.reclaimed.load(), count.detections.load(), count.incomplete.load(), count.died.load(),
               count.strict_checked.load(), count.missed.load());
   std::fflush(stdout);
   _exit(0);

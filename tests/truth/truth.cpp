@@ -66,6 +66,7 @@ constexpr const char* usage = R"(truth: plays random scenes, and knows who is al
     --jobs N                 so many scenes at a time (1)
     --go-on                  do not stop at the first failure; count kinds
     --no-shrink              print failing scenes as they are; --shrink-seconds N (60)
+    --let-die                a detection whose process dies is counted, and no failure
     --show                   print each scene
 The status is 1 if something failed.
 )";
@@ -106,6 +107,7 @@ settings read_arguments(int argc, char** argv) {
     else if (a == "--without") s.without = split(value(i));
     else if (a == "--open") s.open = true;
     else if (a == "--jobs") s.jobs = static_cast<unsigned>(std::stoul(value(i)));
+    else if (a == "--let-die") setenv("TRUTH_LET_DIE", "1", 1);
     else if (a == "--go-on") s.go_on = true;
     else if (a == "--no-shrink") s.shrink = false;
     else if (a == "--shrink-seconds") s.shrink_seconds = std::stod(value(i));
