@@ -48,8 +48,8 @@ namespace {
 
 constexpr std::size_t pool_slots = 16;
 char* pool_base() {
-  static char* base = static_cast<char*>(mmap(nullptr, pool_slots * fiber_stack_size, PROT_READ | PROT_WRITE,
-                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  static char* base = static_cast<char*>(
+      mmap(nullptr, pool_slots * fiber_stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   return base;
 }
 constinit bool pool_taken[pool_slots];
@@ -98,7 +98,8 @@ constexpr std::size_t run_at = fiber_stack_size - 256, swap_run_at = fiber_stack
     r->there.uc_stack.ss_size = swap_run_at;
     r->there.uc_link = &r->here;
     auto at = reinterpret_cast<std::uintptr_t>(r);
-    makecontext(&r->there, reinterpret_cast<void (*)()>(run_swapped), 2, static_cast<unsigned>(at), static_cast<unsigned>(at >> 32));
+    makecontext(&r->there, reinterpret_cast<void (*)()>(run_swapped), 2, static_cast<unsigned>(at),
+                static_cast<unsigned>(at >> 32));
   }
   return reinterpret_cast<std::uintptr_t>(stack) ^ key;
 }
@@ -137,11 +138,11 @@ void give_stack(memory m, void* lo) noexcept {
 
 void* fiber_begin(void* stack_lo, void (*body)(void*), void* arg) {
   auto** sp = static_cast<void**>(first_sp(stack_lo)) + 7;
-  *--sp = reinterpret_cast<void*>(&truth_fiber_entry);      // ret
-  *--sp = nullptr;                                          // rbp
-  *--sp = reinterpret_cast<void*>(body);                    // rbx
-  *--sp = arg;                                              // r12
-  for (int i = 0; i < 3; i++) *--sp = nullptr;              // r13 to r15
+  *--sp = reinterpret_cast<void*>(&truth_fiber_entry);  // ret
+  *--sp = nullptr;                                      // rbp
+  *--sp = reinterpret_cast<void*>(body);                // rbx
+  *--sp = arg;                                          // r12
+  for (int i = 0; i < 3; i++) *--sp = nullptr;          // r13 to r15
   return sp;
 }
 

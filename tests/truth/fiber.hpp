@@ -24,7 +24,8 @@ void on_fiber(memory m, bool swap, void (*body)(void*), void* arg);
 
 template <class F>
 void on_fiber(memory m, bool swap, F& f) {
-  on_fiber(m, swap, [](void* arg) { (*static_cast<F*>(arg))(); }, &f);
+  on_fiber(
+      m, swap, [](void* arg) { (*static_cast<F*>(arg))(); }, &f);
 }
 
 }  // namespace truth

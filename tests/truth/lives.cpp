@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <memory_resource>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -76,7 +77,13 @@ object* make_object(const std::string& at) {
 template <class F>
 void launch(const std::string& where, F f) {
   if (where == "thread") {
-    std::thread(std::move(f)).detach();
+    // Its control block leads to its closure for as long as it lives: nothing is left in there.
+    std::thread([p = std::make_unique<F>(std::move(f))]() mutable {
+      F here = std::move(*p);
+      p.reset();
+      scrub();
+      here();
+    }).detach();
   } else if (where == "big") {
     stray::go({.stack_size = 256 << 10}, std::move(f));
   } else if (where == "fiber.malloc") {
@@ -248,7 +255,9 @@ struct packed_link {
 #pragma pack(pop)
 
 std::uint32_t what_is(void* p) { return *static_cast<std::uint32_t*>(p); }
-void* next_of(void* p) { return what_is(p) == object::is_link ? static_cast<link*>(p)->next : static_cast<packed_link*>(p)->next; }
+void* next_of(void* p) {
+  return what_is(p) == object::is_link ? static_cast<link*>(p)->next : static_cast<packed_link*>(p)->next;
+}
 
 }  // namespace
 
@@ -261,8 +270,8 @@ int new_life(int item_number) {
   lives[n].ordinal = n;
   const item& i = the_scene.items[static_cast<std::size_t>(item_number)];
   lives[n].members = i.kind == "mutex" || i.kind == "rw" || i.kind == "chain" ? 2 : 1;
-  // A thread's control block leads to its closure: what that holds is seen.
-  lives[n].strict = !leads_to_block(i.kind) && !i.where.starts_with("fiber") && (i.kind != "send" || i.where != "thread");
+  lives[n].plain = !i.where.starts_with("fiber");
+  lives[n].strict = lives[n].plain && !leads_to_block(i.kind);
   return n;
 }
 
@@ -321,12 +330,15 @@ object* without_links(void* p) {
 }
 
 std::string describe(const life& l) {
-  auto name = [](std::uint64_t id) { return ((id & thread_bit) != 0 ? "thread " : "goroutine ") + std::to_string(id & ~thread_bit); };
+  auto name = [](std::uint64_t id) {
+    return ((id & thread_bit) != 0 ? "thread " : "goroutine ") + std::to_string(id & ~thread_bit);
+  };
   const item& i = the_scene.items[static_cast<std::size_t>(l.item)];
-  std::string text = "life " + std::to_string(l.ordinal) + " of item " + std::to_string(l.item) + " (" + i.kind + " in " + i.where +
-                     ", object at " + i.at + "), " + name(l.ids[0]);
+  std::string text = "life " + std::to_string(l.ordinal) + " of item " + std::to_string(l.item) + " (" + i.kind + " in " +
+                     i.where + ", object at " + i.at + "), " + name(l.ids[0]);
   if (l.ids[1] != 0) text += " and " + name(l.ids[1]);
-  return text + ", which is " + text_of(l.now) + ", its pointer last in " + l.place.load() + ", before in " + l.place_before.load();
+  return text + ", which is " + text_of(l.now) + ", its pointer last in " + l.place.load() + ", before in " +
+         l.place_before.load();
 }
 
 void fail(const std::string& kind, const std::string& text) {

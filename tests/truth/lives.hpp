@@ -21,10 +21,11 @@ enum class state : int { unborn, waiting, dropped, woken, ended };  // dropped f
 struct life {
   std::atomic<state> now{state::unborn};
   std::atomic<std::uint64_t> ids[2]{};  // goroutine_id(), or a TID and thread_bit
-  std::atomic<int> running{0};  // of ids
+  std::atomic<int> running{0};          // of ids
   std::atomic<const char*> place{""}, place_before{""};
   int item = 0, ordinal = 0, members = 1;
   bool strict = false;  // once dropped, nothing stale can hide it
+  bool plain = false;   // no stack of its own making, which is memory as any other and may keep what lies on it
 };
 inline constexpr int most_lives = 20'000;
 inline life lives[most_lives];
@@ -56,8 +57,8 @@ struct object {
   static constexpr std::uint32_t is_object = 0x0b1ec7, is_link = 0x117c, is_packed = 0x9ac4ed;
   std::uint32_t what = is_object;
   int life = 0;
-  void (*wake)(object*) = nullptr;  // who calls it has left nothing to do; the object may be gone when it returns
-  void (*drop)(object*) = nullptr;  // destroys the handles in it, and the object if it is nobody's frame
+  void (*wake)(object*) = nullptr;     // who calls it has left nothing to do; the object may be gone when it returns
+  void (*drop)(object*) = nullptr;     // destroys the handles in it, and the object if it is nobody's frame
   void (*release)(object*) = nullptr;  // its memory
   stray::chan<int> ch;
   stray::semaphore sem{0};
@@ -66,7 +67,7 @@ struct object {
   stray::semaphore* sitter = nullptr;  // signal places: lies in the frame of a thread
   void* back = nullptr;                // fiber places: into the frame with the pointer, so that its block is no orphan
 };
-object* object_of(void* top);            // through the links
+object* object_of(void* top);              // through the links
 void* with_links(void* p, const item& i);  // takes the pointer over
 object* without_links(void* p);
 
@@ -81,7 +82,8 @@ std::string describe(const life& l);
 void check(const stray::leak::report& r, const char* who);
 void check_why(const std::string& answer, int life_number);
 struct counters {
-  std::atomic<unsigned> detections{0}, incomplete{0}, died{0}, reclaimed{0}, lives{0}, woken{0}, dropped{0}, missed{0}, strict_checked{0};
+  std::atomic<unsigned> detections{0}, incomplete{0}, died{0}, reclaimed{0}, lives{0}, woken{0}, dropped{0}, missed{0},
+      missed_on_fibers{0}, strict_checked{0};
 };
 inline counters count;
 

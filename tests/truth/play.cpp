@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 #include <sys/prctl.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "fiber.hpp"
@@ -87,7 +88,8 @@ bool one_life(route& r) {
   life& l = lives[n];
   l.place = l.place_before = "the birth cell";
   begin_life(*r.what, n, r.born);
-  wait_until(r.goroutine, n, [](const life& x) { return x.running >= x.members; }, "a waiter did not start");
+  wait_until(
+      r.goroutine, n, [](const life& x) { return x.running >= x.members; }, "a waiter did not start");
   while (r.born.load() == nullptr) stray::yield();
   scrub();
   r.at = r.d.below(static_cast<unsigned>(r.places.size()));
@@ -130,7 +132,8 @@ bool one_life(route& r) {
   l.now = state::woken;
   wake(r);
   scrub();
-  wait_until(r.goroutine, n, [](const life& x) { return x.running == 0; }, "a woken one did not end");
+  wait_until(
+      r.goroutine, n, [](const life& x) { return x.running == 0; }, "a woken one did not end");
   l.now = state::ended;
   count.woken++;
   return true;
@@ -196,14 +199,14 @@ void check_rest() {
   std::map<int, int> seen;  // life
   stray::leak::report last;
   auto missing = [&] {
-    int n = 0, first = -1;
+    int n = 0, on_fibers = 0, first = -1;
     for (int i = 0; i < lives_used; i++) {
       const life& l = lives[i];
       if (l.now != state::dropped || l.running < l.members || seen.contains(i)) continue;
       if (l.strict && first < 0) first = i;
-      n++;
+      (l.plain ? n : on_fibers)++;
     }
-    return std::pair(n, first);
+    return std::tuple(n, on_fibers, first);
   };
   bool complete = false;
   for (int tries = 0; tries < 5; tries++) {
@@ -220,12 +223,14 @@ void check_rest() {
         }
       }
     }
-    if (missing().first == 0) break;
+    if (std::get<0>(missing()) == 0) break;
   }
   for (int i = 0; i < lives_used; i++) count.strict_checked += lives[i].now == state::dropped && lives[i].strict;
-  auto [n, first] = missing();
-  count.missed += complete ? static_cast<unsigned>(n) : 0;
-  if (complete && first >= 0) {
+  auto [n, on_fibers, first] = missing();
+  if (!complete) return;
+  count.missed += static_cast<unsigned>(n);
+  count.missed_on_fibers += static_cast<unsigned>(on_fibers);
+  if (first >= 0) {
     fail("a leak was missed", describe(lives[first]) + "\n" + stray::leak::why(lives[first].ids[0] & ~thread_bit));
   }
 }
@@ -275,8 +280,9 @@ void play(const scene& s) {
   moment = "coming to rest";
   now = act::rest;
   for (int i = 0; resting < moving || asking != 0; i++) {
-    if (i > 30'000) fail("no rest", "resting " + std::to_string(resting) + " of " + std::to_string(moving) + ", asking " +
-                                        std::to_string(asking));
+    if (i > 30'000)
+      fail("no rest",
+           "resting " + std::to_string(resting) + " of " + std::to_string(moving) + ", asking " + std::to_string(asking));
     usleep(300);
   }
   moment = "rest";
@@ -290,9 +296,12 @@ void play(const scene& s) {
   moment = "the end";
   for (int i = 0; i < 2; i++) check(stray::leak::find(), "main, at the end");
   over = true;
-  std::printf("ok lives=%u woken=%u dropped=%u reclaimed=%u detections=%u incomplete=%u died=%u strict=%u missed=%u\n", count.lives.load(),
-              count.woken.load(), count.dropped.load(), count.reclaimed.load(), count.detections.load(), count.incomplete.load(), count.died.load(),
-              count.strict_checked.load(), count.missed.load());
+  std::printf(
+      "ok lives=%u woken=%u dropped=%u reclaimed=%u detections=%u incomplete=%u died=%u strict=%u missed=%u "
+      "missed_on_fibers=%u\n",
+      count.lives.load(), count.woken.load(), count.dropped.load(), count.reclaimed.load(), count.detections.load(),
+      count.incomplete.load(), count.died.load(), count.strict_checked.load(), count.missed.load(),
+      count.missed_on_fibers.load());
   std::fflush(stdout);
   _exit(0);
 }

@@ -8,8 +8,9 @@
 namespace truth {
 
 struct result {
-  std::string failure;  // empty: none; else its kind, which shrinking keeps: "a living one was reported", "signal 11", "hang", ...
-  std::string output;   // what the process said
+  std::string
+      failure;  // empty: none; else its kind, which shrinking keeps: "a living one was reported", "signal 11", "hang", ...
+  std::string output;  // what the process said
   double seconds = 0;
 };
 

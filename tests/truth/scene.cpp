@@ -33,7 +33,8 @@ class dice {
 
 item make_item(dice& d, const choice& from) {
   item i;
-  for (int tries = d.below(3) != 0 ? 10 : 1; tries > 0 && (i.kind.empty() || !leads_to_block(i.kind)); tries--) i.kind = d.of(from.kinds);
+  for (int tries = d.below(3) != 0 ? 10 : 1; tries > 0 && (i.kind.empty() || !leads_to_block(i.kind)); tries--)
+    i.kind = d.of(from.kinds);
   i.where = d.below(2) == 0 ? from.wheres[0] : d.of(from.wheres);
   i.at = i.kind.starts_with("own.") ? "frame" : d.below(2) == 0 ? from.ats[0] : d.of(from.ats);
   i.links = d.below(2) == 0 ? 0 : d.below(4);
@@ -48,7 +49,8 @@ item make_item(dice& d, const choice& from) {
 }
 
 asker make_asker(dice& d, const choice& from) {
-  return {d.below(2) == 0 ? from.asks[0] : d.of(from.asks), d.below(3) == 0 ? "go" : "thread", d.below(2) == 0 ? 0 : d.below(5000)};
+  return {d.below(2) == 0 ? from.asks[0] : d.of(from.asks), d.below(3) == 0 ? "go" : "thread",
+          d.below(2) == 0 ? 0 : d.below(5000)};
 }
 
 std::vector<std::string> split(const std::string& text, char at) {
@@ -81,26 +83,36 @@ scene make_scene(std::uint64_t seed, const choice& from) {
 
 std::vector<scene> cover(const choice& from) {
   std::vector<scene> all;
-  constexpr std::size_t a_scene = 8, an_item = 2;
-  for (std::size_t next = 0; next < from.places.size();) {
-    dice d(all.size() + 1);
-    scene s;
-    s.seed = all.size() + 1;
-    s.procs = 1u << (all.size() % 3);
-    s.ms = 250;
-    for (std::size_t end = std::min(next + a_scene, from.places.size()); next < end;) {
-      item i = make_item(d, from);
-      i.kind = kinds[(next / an_item + all.size()) % kinds.size()];
-      i.at = i.kind.starts_with("own.") ? "frame" : ats[(next / an_item) % ats.size()];
-      i.leak = next % 4 == 0 ? 30 : 0;
-      i.via.clear();
-      for (std::size_t n = 0; n < an_item && next < end; n++) i.via.push_back(from.places[next++]);
-      s.items.push_back(i);
+  constexpr std::size_t a_scene = 6;
+  std::vector<std::string> leading, others;
+  for (const std::string& k : from.kinds) (leads_to_block(k) ? leading : others).push_back(k);
+  auto add = [&](const std::vector<std::string>& places, const std::vector<std::string>& among) {
+    for (std::size_t next = 0; next < places.size() && !among.empty();) {
+      std::uint64_t n = all.size();
+      dice d(n + 1);
+      scene s;
+      s.seed = n + 1;
+      s.procs = 1u << (n % 3);
+      s.ms = 120;
+      for (std::size_t end = std::min(next + a_scene, places.size()); next < end; next++) {
+        item i = make_item(d, from);
+        i.kind = among[next % among.size()];
+        if (leads_to_block(i.kind)) i.where = next % 5 == 4 ? from.wheres.back() : from.wheres[0];
+        i.at = i.kind.starts_with("own.") ? "frame" : from.ats[next % from.ats.size()];
+        i.leak = next % 3 == 0 ? 30 : 0;
+        i.via = {places[next]};
+        if (next % 3 == 1 && !from.places.empty()) i.via.push_back(from.places[0]);
+        s.items.push_back(i);
+      }
+      s.askers = {{from.asks[0], "thread", 1000}, {from.asks[n % from.asks.size()], "go", 2000}};
+      if (!from.noises.empty()) s.noises = {from.noises[n % from.noises.size()]};
+      all.push_back(s);
     }
-    s.askers = {{"find", "thread", 1000}, {asks[all.size() % asks.size()], "go", 2000}};
-    s.noises = {noises[all.size() % noises.size()]};
-    all.push_back(s);
-  }
+  };
+  add(from.places, leading);
+  std::vector<std::string> both = from.places;
+  both.insert(both.end(), from.hidden.begin(), from.hidden.end());
+  add(both, others);
   return all;
 }
 

@@ -35,7 +35,8 @@ struct scene {
 };
 
 struct choice {  // what a scene may be made of
-  std::vector<std::string> places, hidden;  // names; hidden: not seen, so only for those who do not lead to the block themselves
+  std::vector<std::string> places,
+      hidden;  // names; hidden: not seen, so only for those who do not lead to the block themselves
   std::vector<std::string> kinds = truth::kinds, wheres = truth::wheres, ats = truth::ats, asks = truth::asks,
                            noises = truth::noises;
   bool packed_links = true;

@@ -95,25 +95,44 @@ settings read_arguments(int argc, char** argv) {
   };
   for (int i = 1; i < argc; i++) {
     std::string a = argv[i];
-    if (a == "--seconds") s.seconds = std::stod(value(i));
-    else if (a == "--rounds") s.rounds = std::stoull(value(i));
-    else if (a == "--from") s.from = std::stoull(value(i));
-    else if (a == "--seed") s.seed = std::stoull(value(i));
-    else if (a == "--tries") s.tries = static_cast<unsigned>(std::stoul(value(i)));
-    else if (a == "--scene") s.scene_text = value(i);
-    else if (a == "--cover") s.cover = true;
-    else if (a == "--places") s.places = split(value(i));
-    else if (a == "--kinds") s.kinds = split(value(i));
-    else if (a == "--without") s.without = split(value(i));
-    else if (a == "--open") s.open = true;
-    else if (a == "--jobs") s.jobs = static_cast<unsigned>(std::stoul(value(i)));
-    else if (a == "--let-die") setenv("TRUTH_LET_DIE", "1", 1);
-    else if (a == "--go-on") s.go_on = true;
-    else if (a == "--no-shrink") s.shrink = false;
-    else if (a == "--shrink-seconds") s.shrink_seconds = std::stod(value(i));
-    else if (a == "--show") s.show = true;
-    else if (a == "--list") s.list = true;
-    else throw std::runtime_error("no " + a + "; --help prints all");
+    if (a == "--seconds")
+      s.seconds = std::stod(value(i));
+    else if (a == "--rounds")
+      s.rounds = std::stoull(value(i));
+    else if (a == "--from")
+      s.from = std::stoull(value(i));
+    else if (a == "--seed")
+      s.seed = std::stoull(value(i));
+    else if (a == "--tries")
+      s.tries = static_cast<unsigned>(std::stoul(value(i)));
+    else if (a == "--scene")
+      s.scene_text = value(i);
+    else if (a == "--cover")
+      s.cover = true;
+    else if (a == "--places")
+      s.places = split(value(i));
+    else if (a == "--kinds")
+      s.kinds = split(value(i));
+    else if (a == "--without")
+      s.without = split(value(i));
+    else if (a == "--open")
+      s.open = true;
+    else if (a == "--jobs")
+      s.jobs = static_cast<unsigned>(std::stoul(value(i)));
+    else if (a == "--let-die")
+      setenv("TRUTH_LET_DIE", "1", 1);
+    else if (a == "--go-on")
+      s.go_on = true;
+    else if (a == "--no-shrink")
+      s.shrink = false;
+    else if (a == "--shrink-seconds")
+      s.shrink_seconds = std::stod(value(i));
+    else if (a == "--show")
+      s.show = true;
+    else if (a == "--list")
+      s.list = true;
+    else
+      throw std::runtime_error("no " + a + "; --help prints all");
   }
   return s;
 }
@@ -129,7 +148,9 @@ choice chosen(const settings& s) {
     (k.open && !s.open ? c.hidden : c.places).push_back(k.name);
   }
   for (auto* names : {&c.kinds, &c.wheres, &c.ats, &c.asks, &c.noises}) {
-    std::erase_if(*names, [&](const std::string& n) { return any(s.without, n) || (names == &c.kinds && !s.kinds.empty() && !any(s.kinds, n)); });
+    std::erase_if(*names, [&](const std::string& n) {
+      return any(s.without, n) || (names == &c.kinds && !s.kinds.empty() && !any(s.kinds, n));
+    });
     if (names->empty() && names != &c.noises) throw std::runtime_error("--without leaves nothing to choose from");
   }
   c.packed_links = !any(s.without, "packed.links");
