@@ -65,11 +65,16 @@ struct object {
   stray::wait_group wg;
   stray::cancel_func cancel;
   stray::semaphore* sitter = nullptr;  // signal places: lies in the frame of a thread
-  void* back = nullptr;                // fiber places: into the frame with the pointer, so that its block is no orphan
+  // From the waiter into the place, so that the block there is no orphan: fibers, timers, channels' buffers.
+  void* back = nullptr;
+  stray::timer back_timer;
+  stray::recv_chan<void*> back_chan;
 };
 object* object_of(void* top);              // through the links
 void* with_links(void* p, const item& i);  // takes the pointer over
 object* without_links(void* p);
+// at=masked: the handle in the object is XORed where it lies, so that it is counted and not found. Twice is as before.
+void mask_handle(object* o, const item& i);
 
 // Starts one life of the item; the pointer to its object comes into `cell`.
 void begin_life(const item& i, int life_number, std::atomic<void*>& cell);

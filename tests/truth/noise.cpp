@@ -43,7 +43,7 @@ void churn(std::uint64_t seed) {
   }
 }
 
-// Leaks, for those who reclaim: their records are used again.
+// Leaks, for those who reclaim: their records are used again. In bursts, so that there are times without a new one.
 void plant() {
   for (int i = 0; !over && i < 2000; i++) {
     auto ch = stray::make_chan<int>();
@@ -51,7 +51,7 @@ void plant() {
       write_planted();
       rx.recv();
     });
-    stray::sleep_for(i % 50 == 0 ? 3ms : 200us);
+    if (i % 16 == 15) stray::sleep_for(i % 64 == 15 ? 5ms : 100ms);
   }
 }
 
@@ -93,6 +93,15 @@ void threads_come_and_go() {
       stray::go([ch] { ch.send(1); });
       ch.recv();
     }).join();
+  }
+}
+
+// So many want it that all wait for longer than a millisecond: each unlock hands over.
+stray::mutex wanted;
+void hand_over(unsigned spins) {
+  while (!over) {
+    std::lock_guard hold(wanted);
+    for (unsigned i = 0; i < spins; i++) __builtin_ia32_pause();
   }
 }
 
@@ -148,6 +157,9 @@ void begin_noises(const std::vector<std::string>& which, std::uint64_t seed) {
       });
     } else if (n == "threads") {
       threads.emplace_back(threads_come_and_go);
+    } else if (n == "handoff") {
+      for (unsigned i = 0; i < 12; i++) goroutines.go([i] { hand_over(i * 50); });
+      threads.emplace_back(hand_over, 100);
     } else if (n == "locks") {
       goroutines.go(lock_and_meet);
     } else {

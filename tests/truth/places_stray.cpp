@@ -12,8 +12,15 @@ namespace {
 
 struct in_buffer : place {
   stray::chan<void*> ch = stray::make_chan<void*>(3);
-  void put(void* p) override { ch.send(p); }
-  void* take() override { return *ch.recv(); }
+  void put(void* p) override {
+    object_of(p)->back_chan = ch;
+    ch.send(p);
+  }
+  void* take() override {
+    void* p = *ch.recv();
+    object_of(p)->back_chan = {};
+    return p;
+  }
 };
 // Of which only a receiving handle is left.
 struct in_received_buffer : place {
@@ -143,13 +150,17 @@ struct in_sleeper : place {
 // Started, and not yet run for a while, where there is one processor.
 struct in_unstarted : place {
   agent at;
-  void put(void* p) override {
-    at.phase = 0;
+  [[gnu::noinline]] void start(void* p) {
     stray::go([this, p] {
       at.cell = p;
       at.phase = 3;
     });
-    auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(400);
+  }
+  void put(void* p) override {
+    at.phase = 0;
+    start(p);
+    scrub();
+    auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(1500);
     while (std::chrono::steady_clock::now() < end) __builtin_ia32_pause();
   }
   void* take() override { return at.taken_back(); }
@@ -176,17 +187,22 @@ struct in_after_func : place {
     return p;
   }
 };
-// Nobody has its handle: it fires by itself.
+// Nobody but the waiter has its handle: it fires by itself.
+template <int Microseconds>
 struct in_firing : place {
   agent at;
   void put(void* p) override {
     at.phase = 0;
-    stray::after_func(std::chrono::microseconds(700), [this, p] {
+    object_of(p)->back_timer = stray::after_func(std::chrono::microseconds(Microseconds), [this, p] {
       at.cell = p;
       at.phase = 3;
     });
   }
-  void* take() override { return at.taken_back(); }
+  void* take() override {
+    void* p = at.taken_back();
+    object_of(p)->back_timer = {};
+    return p;
+  }
 };
 struct in_context_value : place {
   struct key {
@@ -260,7 +276,8 @@ void add_stray_places(std::vector<place_kind>& to) {
   to.push_back(kind_of<in_unstarted>("go.unstarted"));
   to.push_back(kind_of<in_after_func<false>>("timer.pending"));
   to.push_back(kind_of<in_after_func<true>>("timer.stopped"));
-  to.push_back(kind_of<in_firing>("timer.firing"));
+  to.push_back(kind_of<in_firing<700>>("timer.firing"));
+  to.push_back(kind_of<in_firing<40'000>>("timer.unheld"));
   to.push_back(kind_of<in_context_value>("context.value"));
   to.push_back(kind_of<in_stop_callback>("context.callback"));
   to.push_back(kind_of<in_root>("root.added"));

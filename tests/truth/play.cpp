@@ -59,14 +59,20 @@ struct route {
 std::deque<route> routes;  // never moved: goroutines refer to them
 
 // Each step in a function of its own, whose frame and registers are gone when it has returned.
-[[gnu::noinline]] void put_born(route& r) { r.places[r.at]->put(with_links(r.born.exchange(nullptr), *r.what)); }
+[[gnu::noinline]] void put_born(route& r) {
+  void* p = r.born.exchange(nullptr);
+  mask_handle(static_cast<object*>(p), *r.what);
+  r.places[r.at]->put(with_links(p, *r.what));
+}
 [[gnu::noinline]] void move_on(route& r, std::size_t to) { r.places[to]->put(r.places[r.at]->take()); }
 [[gnu::noinline]] void wake(route& r) {
   object* o = without_links(r.places[r.at]->take());
+  mask_handle(o, *r.what);
   return o->wake(o);
 }
 [[gnu::noinline]] void drop(route& r) {
   object* o = without_links(r.places[r.at]->take());
+  mask_handle(o, *r.what);
   return o->drop(o);
 }
 

@@ -12,9 +12,9 @@ namespace truth {
 const std::vector<std::string> kinds = {"own.chan", "own.sem", "own.wg", "ref.sem", "ref.chan", "recv",
                                         "send",     "select",  "ctx",    "mutex",   "rw",       "chain"};
 const std::vector<std::string> wheres = {"go", "thread", "fiber.malloc", "fiber.mmap", "big"};
-const std::vector<std::string> ats = {"malloc", "pool", "pmr", "mmap", "large", "shm", "shm.out"};
+const std::vector<std::string> ats = {"malloc", "pool", "pmr", "mmap", "large", "shm", "shm.out", "masked"};
 const std::vector<std::string> asks = {"find", "likely", "why", "on_leak", "reclaim"};
-const std::vector<std::string> noises = {"fanout", "churn", "plant", "fibers", "wakes", "threads", "locks"};
+const std::vector<std::string> noises = {"fanout", "churn", "plant", "fibers", "wakes", "threads", "locks", "handoff"};
 
 namespace {
 
@@ -37,6 +37,7 @@ item make_item(dice& d, const choice& from) {
     i.kind = d.of(from.kinds);
   i.where = d.below(2) == 0 ? from.wheres[0] : d.of(from.wheres);
   i.at = i.kind.starts_with("own.") ? "frame" : d.below(2) == 0 ? from.ats[0] : d.of(from.ats);
+  if (i.at == "masked" && leads_to_block(i.kind)) i.at = from.ats[0];
   i.links = d.below(2) == 0 ? 0 : d.below(4);
   i.packed = d.below(4) == 0 && i.links != 0 && from.packed_links;
   i.mover = d.below(2) == 0 ? "thread" : "go";
@@ -78,6 +79,10 @@ scene make_scene(std::uint64_t seed, const choice& from) {
   for (unsigned n = small ? 1 : 1 + d.below(5); n > 0; n--) s.items.push_back(make_item(d, from));
   for (unsigned n = small ? 1 : 1 + d.below(3); n > 0; n--) s.askers.push_back(make_asker(d, from));
   for (unsigned n = small ? d.below(2) : d.below(4); n > 0 && !from.noises.empty(); n--) s.noises.push_back(d.of(from.noises));
+  if (d.below(4) == 0 && std::count(from.asks.begin(), from.asks.end(), "reclaim") != 0) {  // records that are used again
+    s.askers.push_back({"reclaim", "thread", 1000 + d.below(6000)});
+    s.noises.push_back("plant");
+  }
   return s;
 }
 
@@ -99,6 +104,7 @@ std::vector<scene> cover(const choice& from) {
         i.kind = among[next % among.size()];
         if (leads_to_block(i.kind)) i.where = next % 5 == 4 ? from.wheres.back() : from.wheres[0];
         i.at = i.kind.starts_with("own.") ? "frame" : from.ats[next % from.ats.size()];
+        if (i.at == "masked" && leads_to_block(i.kind)) i.at = from.ats[0];
         i.leak = next % 3 == 0 ? 30 : 0;
         i.via = {places[next]};
         if (next % 3 == 1 && !from.places.empty()) i.via.push_back(from.places[0]);

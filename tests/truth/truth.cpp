@@ -58,9 +58,9 @@ constexpr const char* usage = R"(truth: plays random scenes, and knows who is al
   truth --seed N             that seed's scene, until it fails, 20 times at most (--tries N)
   truth --scene TEXT         that scene, likewise
   truth --cover              every place at least once, in fixed scenes
-    --places a,b             only places whose names begin so (--list: their names)
-    --without a,b            nothing whose name begins so: places, waiters, noises, askers, ... (scene.cpp names them)
-    --kinds a,b              only such waiters (scene.cpp names them)
+    --only a,b (--places)    only names that begin so, of each sort that has such: places (--list), and waiters, noises, askers,
+                             wheres and ats (scene.cpp names them)
+    --without a,b            nothing whose name begins so
     --open                   places that docs/guarantees.md calls open for waiters of each kind: failures are expected. Without
                              it only for those that do not lead to the hidden block: there likely is the worst verdict
     --jobs N                 so many scenes at a time (1)
@@ -76,7 +76,7 @@ struct settings {
   unsigned long long rounds = 0, from = 0, seed = 0;
   unsigned jobs = 1, tries = 20;
   std::string scene_text;
-  std::vector<std::string> places, without, kinds;
+  std::vector<std::string> only, without;
   bool open = false, cover = false, list = false, go_on = false, shrink = true, show = false;
 };
 
@@ -109,10 +109,8 @@ settings read_arguments(int argc, char** argv) {
       s.scene_text = value(i);
     else if (a == "--cover")
       s.cover = true;
-    else if (a == "--places")
-      s.places = split(value(i));
-    else if (a == "--kinds")
-      s.kinds = split(value(i));
+    else if (a == "--only" || a == "--places")
+      s.only = split(value(i));
     else if (a == "--without")
       s.without = split(value(i));
     else if (a == "--open")
@@ -142,15 +140,16 @@ choice chosen(const settings& s) {
   auto any = [](const std::vector<std::string>& prefixes, const std::string& name) {
     return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return name.rfind(p, 0) == 0; });
   };
-  for (const place_kind& k : all_places()) {
+  const auto& all = all_places();
+  bool of_places = std::any_of(all.begin(), all.end(), [&](const place_kind& k) { return any(s.only, k.name); });
+  for (const place_kind& k : all) {
     if (k.here != nullptr && !k.here()) continue;
-    if ((!s.places.empty() && !any(s.places, k.name)) || any(s.without, k.name)) continue;
+    if ((of_places && !any(s.only, k.name)) || any(s.without, k.name)) continue;
     (k.open && !s.open ? c.hidden : c.places).push_back(k.name);
   }
   for (auto* names : {&c.kinds, &c.wheres, &c.ats, &c.asks, &c.noises}) {
-    std::erase_if(*names, [&](const std::string& n) {
-      return any(s.without, n) || (names == &c.kinds && !s.kinds.empty() && !any(s.kinds, n));
-    });
+    bool some = std::any_of(names->begin(), names->end(), [&](const std::string& n) { return any(s.only, n); });
+    std::erase_if(*names, [&](const std::string& n) { return any(s.without, n) || (some && !any(s.only, n)); });
     if (names->empty() && names != &c.noises) throw std::runtime_error("--without leaves nothing to choose from");
   }
   c.packed_links = !any(s.without, "packed.links");
