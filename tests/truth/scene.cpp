@@ -79,7 +79,26 @@ scene make_scene(std::uint64_t seed, const choice& from) {
   for (unsigned n = small ? 1 : 1 + d.below(5); n > 0; n--) s.items.push_back(make_item(d, from));
   for (unsigned n = small ? 1 : 1 + d.below(3); n > 0; n--) s.askers.push_back(make_asker(d, from));
   for (unsigned n = small ? d.below(2) : d.below(4); n > 0 && !from.noises.empty(); n--) s.noises.push_back(d.of(from.noises));
-  if (d.below(4) == 0 && std::count(from.asks.begin(), from.asks.end(), "reclaim") != 0) {  // records that are used again
+  auto has = [](const std::vector<std::string>& all, const char* name) {
+    return std::count(all.begin(), all.end(), name) != 0;
+  };
+  if (d.below(5) == 0 && has(from.asks, "reclaim") && has(from.noises, "plant")) {
+    // Records that are used again, and seldom more than one candidate: what was proven once is asked for only then.
+    if (d.below(2) == 0) {
+      s.procs = 1;
+      s.ms = 300;
+      s.items.resize(1);
+      item& i = s.items[0];
+      i.mover = "go";
+      i.where = from.wheres[0];
+      i.leak = 0;
+      i.packed = false;
+      for (const char* name : {"register.rbx", "frame.spin", "go.frame"}) {
+        if (has(from.places, name)) i.via.push_back(name);
+      }
+      s.askers.clear();
+      s.noises = has(from.noises, "fanout") ? std::vector<std::string>{"fanout"} : std::vector<std::string>{};
+    }
     s.askers.push_back({"reclaim", "thread", 1000 + d.below(6000)});
     s.noises.push_back("plant");
   }

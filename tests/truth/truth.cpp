@@ -75,7 +75,7 @@ struct settings {
   double seconds = 10, shrink_seconds = 60;
   unsigned long long rounds = 0, from = 0, seed = 0;
   unsigned jobs = 1, tries = 20;
-  std::string scene_text;
+  std::string scene_text, selection;  // selection: the options that a seed's scene depends on
   std::vector<std::string> only, without;
   bool open = false, cover = false, list = false, go_on = false, shrink = true, show = false;
 };
@@ -132,6 +132,12 @@ settings read_arguments(int argc, char** argv) {
     else
       throw std::runtime_error("no " + a + "; --help prints all");
   }
+  auto joined = [&](const char* option, const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& n : names) text += (text.empty() ? std::string(option) : ",") + n;
+    return text;
+  };
+  s.selection = joined(" --only ", s.only) + joined(" --without ", s.without) + (s.open ? " --open" : "");
   return s;
 }
 
@@ -236,8 +242,8 @@ int many_scenes(const settings& set) {
       t.failures[r.failure]++;
       if (stop) return;
       stop = !set.go_on;
-      std::string replay = set.cover ? "scene " + std::to_string(n) + " of --cover"
-                                     : "truth --seed " + std::to_string(base + n) + (set.open ? " --open" : "");
+      std::string replay =
+          set.cover ? "scene " + std::to_string(n) + " of --cover" : "truth --seed " + std::to_string(base + n) + set.selection;
       say_failure(set, s, r, now_seconds() - t.began, replay);
     }
   };
