@@ -274,7 +274,9 @@ int new_life(int item_number) {
   lives[n].ordinal = n;
   const item& i = the_scene.items[static_cast<std::size_t>(item_number)];
   lives[n].members = i.kind == "mutex" || i.kind == "rw" || i.kind == "chain" ? 2 : 1;
-  lives[n].plain = !i.where.starts_with("fiber");
+  bool root =
+      i.at == "pmr" || i.at == "mmap" || i.at.starts_with("shm");  // the object's memory stays reachable, whatever is dropped
+  lives[n].plain = !i.where.starts_with("fiber") && !(root && leads_to_block(i.kind));
   lives[n].strict = lives[n].plain && !leads_to_block(i.kind);
   return n;
 }

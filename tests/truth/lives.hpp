@@ -25,7 +25,8 @@ struct life {
   std::atomic<const char*> place{""}, place_before{""};
   int item = 0, ordinal = 0, members = 1;
   bool strict = false;  // once dropped, nothing stale can hide it
-  bool plain = false;   // no stack of its own making, which is memory as any other and may keep what lies on it
+  bool plain =
+      false;  // not in memory that stays reachable (a fiber's stack, a mapping, a pool): a miss would be by a stale word
 };
 inline constexpr int most_lives = 20'000;
 inline life lives[most_lives];
@@ -87,8 +88,8 @@ std::string describe(const life& l);
 void check(const stray::leak::report& r, const char* who);
 void check_why(const std::string& answer, int life_number);
 struct counters {
-  std::atomic<unsigned> detections{0}, incomplete{0}, died{0}, reclaimed{0}, lives{0}, woken{0}, dropped{0}, missed{0},
-      missed_on_fibers{0}, strict_checked{0};
+  std::atomic<unsigned> detections{0}, incomplete{0}, died{0}, reclaimed{0}, lives{0}, woken{0}, dropped{0}, missed{0}, kept{0},
+      strict_checked{0};
 };
 inline counters count;
 

@@ -205,14 +205,14 @@ void check_rest() {
   std::map<int, int> seen;  // life
   stray::leak::report last;
   auto missing = [&] {
-    int n = 0, on_fibers = 0, first = -1;
+    int n = 0, kept = 0, first = -1;
     for (int i = 0; i < lives_used; i++) {
       const life& l = lives[i];
       if (l.now != state::dropped || l.running < l.members || seen.contains(i)) continue;
       if (l.strict && first < 0) first = i;
-      (l.plain ? n : on_fibers)++;
+      (l.plain ? n : kept)++;
     }
-    return std::tuple(n, on_fibers, first);
+    return std::tuple(n, kept, first);
   };
   bool complete = false;
   for (int tries = 0; tries < 5; tries++) {
@@ -232,10 +232,10 @@ void check_rest() {
     if (std::get<0>(missing()) == 0) break;
   }
   for (int i = 0; i < lives_used; i++) count.strict_checked += lives[i].now == state::dropped && lives[i].strict;
-  auto [n, on_fibers, first] = missing();
+  auto [n, kept, first] = missing();
   if (!complete) return;
   count.missed += static_cast<unsigned>(n);
-  count.missed_on_fibers += static_cast<unsigned>(on_fibers);
+  count.kept += static_cast<unsigned>(kept);
   if (first >= 0) {
     fail("a leak was missed", describe(lives[first]) + "\n" + stray::leak::why(lives[first].ids[0] & ~thread_bit));
   }
@@ -304,10 +304,9 @@ void play(const scene& s) {
   over = true;
   std::printf(
       "ok lives=%u woken=%u dropped=%u reclaimed=%u detections=%u incomplete=%u died=%u strict=%u missed=%u "
-      "missed_on_fibers=%u\n",
+      "kept=%u\n",
       count.lives.load(), count.woken.load(), count.dropped.load(), count.reclaimed.load(), count.detections.load(),
-      count.incomplete.load(), count.died.load(), count.strict_checked.load(), count.missed.load(),
-      count.missed_on_fibers.load());
+      count.incomplete.load(), count.died.load(), count.strict_checked.load(), count.missed.load(), count.kept.load());
   std::fflush(stdout);
   _exit(0);
 }
