@@ -28,7 +28,14 @@ constexpr unsigned most = 1000, named = 3;
 constinit note_log* log_of_faults = nullptr;
 constinit volatile unsigned faults = 0;
 
-void on_fault(int, siginfo_t* info, void*) noexcept {
+struct kernel_action {
+  std::uintptr_t handler;
+  unsigned long flags;
+  std::uintptr_t restorer;
+  std::uint64_t mask;
+};
+
+void on_fault(int signal, siginfo_t* info, void*) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
   const std::uintptr_t page = at & ~(base::page_size - 1);
   const unsigned n = faults + 1;
@@ -39,7 +46,9 @@ void on_fault(int, siginfo_t* info, void*) noexcept {
     line.hex(at) << " is not there, and the snapshot would have read it: a bug of stray's, please report it";
   }
   long put = page == 0 || n > most ? -1 : sys::mmap(page, base::page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
-  if (put < 0) sys::exit_group(1);
+  if (put >= 0) return;
+  kernel_action fatal{};  // met again at once, and then the end
+  sys::call(SYS_rt_sigaction, signal, sys::arg(&fatal), 0, 8);
 }
 
 }  // namespace
@@ -47,12 +56,7 @@ void on_fault(int, siginfo_t* info, void*) noexcept {
 void guard_faults(note_log& notes) noexcept {
   log_of_faults = &notes;
   faults = 0;
-  struct {
-    std::uintptr_t handler;
-    unsigned long flags;
-    std::uintptr_t restorer;
-    std::uint64_t mask;
-  } action{reinterpret_cast<std::uintptr_t>(&on_fault), SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */,
+  kernel_action action{reinterpret_cast<std::uintptr_t>(&on_fault), SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */,
            reinterpret_cast<std::uintptr_t>(&stray_child_signal_return), 0};
   std::uint64_t these = 0;
   for (int signal : {SIGSEGV, SIGBUS}) {

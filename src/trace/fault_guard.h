@@ -2,7 +2,7 @@
 //
 // 1. The page that faults is replaced in the child's own copy of the memory; the program's is not touched.
 // 2. Each fault makes the image blind (nothing may be proven), since what should have been read was not. A fault is a bug of ours.
-// 3. Where no page can be put (address 0, not canonical), or after 1000, the child ends itself.
+// 3. Where no page can be put (address 0, not canonical), or after 1000, the fault ends the child.
 // Pure; runs in the snapshot.
 #pragma once
 

@@ -266,6 +266,49 @@ TEST(heap_glibc, mmapped_chunks_and_their_neighbours) {
   for (auto& [user, size] : big) std::free(reinterpret_cast<void*>(user));
 }
 
+// A hole in [heap]: memory of the program's own from sbrk, whose words may be anything.
+TEST(heap_glibc, a_hole_that_looks_like_a_free_chunk_is_a_root) {
+  ASSERT_TRUE(init_snapshot());
+  struct found {
+    std::uintptr_t complement, hole;
+    bool marked, block;
+  };
+  struct record {
+    std::uintptr_t id, count, from, flag, length, next;
+  };
+  test::shared_with_child<found> out;
+  out->complement = ~reinterpret_cast<std::uintptr_t>(std::calloc(1, 48));
+  auto* hole = static_cast<record*>(sbrk(4096));
+  if (hole == reinterpret_cast<record*>(-1)) GTEST_SKIP() << "no room behind [heap]";
+  std::vector<void*> behind;
+  for (int i = 0; i < 20; i++) behind.push_back(std::malloc(100'000));
+  // As a free chunk of 32 bytes before a fencepost, of either sort; as one in use; as the end of an old top.
+  for (record shape : {record{0, 33, 0, 1, 32, 0}, record{0, 33, 0, 1, 32, 17}, record{0, 33, 0, 1, 0, 17}, record{0, 33, 0, 1, 0, 1},
+                       record{0, 49, 0, 1, 0, 17}}) {
+    *hole = shape;
+    asm volatile("mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&out->complement), [s] "r"(&hole->from)
+                 : "rax", "memory");
+    snapshot_request request;
+    request.who = test::blank_client();
+    request.decide = [](void* arg, image& in) noexcept {
+      auto& f = *static_cast<found*>(arg);
+      marker m(in);
+      m.mark_roots();
+      f.marked = in.blocks.marked(~f.complement);
+      f.block = in.blocks.in_use(f.hole + 16);  // a chunk in use is one that nobody knows: an orphan
+    };
+    request.arg = &*out;
+    request.hidden = out.hidden();
+    out->hole = reinterpret_cast<std::uintptr_t>(hole);
+    out->marked = out->block = false;
+    snapshot_outcome outcome = take_snapshot(request);
+    ASSERT_TRUE(outcome.ok) << outcome.why;
+    EXPECT_TRUE(out->marked || out->block) << "count " << shape.count << ", length " << shape.length << ", next " << shape.next;
+  }
+  for (void* p : behind) std::free(p);
+  std::free(reinterpret_cast<void*>(~out->complement));
+}
+
 TEST(heap_glibc, threads_stopped_inside_malloc_lose_no_block) {
   ASSERT_TRUE(init_snapshot());
   auto truth = std::make_unique<tables>(4);

@@ -212,9 +212,9 @@ bool pause_copy::is_module(const mapping& of) const noexcept {
 
 bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_log& notes, doubt_log& doubts) noexcept {
   if (!map_.read(memory)) return false;
+  kernel_.take(memory, map_, off, saved_, notes, doubts);  // first: it may need the last free descriptor
   pages_.open();
   mem_ = sys::open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);
-  kernel_.take(memory, map_, off, saved_, notes, doubts);
   job now{*this, memory, skip, notes, doubts};
   struct sysinfo system {};
   now.swap_used = sys::call(SYS_sysinfo, sys::arg(&system)) != 0 || system.totalswap != system.freeswap;

@@ -94,13 +94,16 @@ class root_finder {
 
   // Whoever installed the handler: by the segment registers that the kernel stores for it, or by the return address that libc gives it.
   bool has_signal_frame(range r) const noexcept {
-    r.lo = (r.lo + 7) & ~std::uintptr_t{7};
-    for (std::uintptr_t at = r.lo; at + 8 <= r.hi; at += 8) {
-      std::uintptr_t word = load(at);
-      if (word == signal_frame::segments) return true;
-      if (word != layout_.signal_return || word == 0) continue;
-      const std::uintptr_t stored = at + signal_frame::segments_at;
-      if (stored + 8 <= r.hi && signal_frame::is_live(load(stored))) return true;
+    for (std::uintptr_t at = (r.lo + 7) & ~std::uintptr_t{7}; at + 8 <= r.hi;) {
+      const mapping* m = in_.map.find(at);
+      if (m == nullptr || !m->readable || m->kind == mapping::special) return false;  // no stack
+      for (const std::uintptr_t stop = m->hi < r.hi ? m->hi : r.hi; at + 8 <= stop; at += 8) {
+        std::uintptr_t word = load(at);
+        if (word == signal_frame::segments) return true;
+        if (word != layout_.signal_return || word == 0) continue;
+        const std::uintptr_t stored = at + signal_frame::segments_at;
+        if (stored + 8 <= stop && signal_frame::is_live(load(stored))) return true;
+      }
     }
     return false;
   }

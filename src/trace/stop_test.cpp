@@ -348,6 +348,59 @@ TEST(snapshot, a_child_that_takes_too_long_is_ended) {
   EXPECT_NE(std::string(outcome.why).find("time limit of 50 ms"), std::string::npos) << outcome.why;
 }
 
+// Of the tracer itself, or of a client: what is not there reads as zeros.
+TEST(snapshot, a_wild_read_is_said_and_proves_nothing) {
+  ASSERT_TRUE(init_snapshot());
+  struct wild {
+    const volatile std::uintptr_t* at;
+    std::uintptr_t got;
+  };
+  test::shared_with_child<wild> out;
+  void* hole = mmap(nullptr, 3 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(hole, 2 * 4096);
+  for (int page = 0; page < 3; page++) {  // not mapped, not mapped, not readable
+    *out = {static_cast<std::uintptr_t*>(hole) + page * 512 + 7, 1};
+    snapshot_outcome outcome = ask(
+        [](void* arg, image&) noexcept {
+          auto& w = *static_cast<wild*>(arg);
+          w.got = *w.at;
+        },
+        &*out, out.hidden());
+    EXPECT_TRUE(outcome.ok) << outcome.why;
+    EXPECT_EQ(out->got, 0u);
+    EXPECT_EQ(outcome.blind, 1u);
+    EXPECT_NE(test::notes_of(*outcome.notes).find("is not there"), std::string::npos);
+  }
+  munmap(static_cast<char*>(hole) + 2 * 4096, 4096);
+}
+
+// A client that says nonsense of where stacks end.
+TEST(snapshot, wild_ends_of_stacks_do_no_harm) {
+  ASSERT_TRUE(init_snapshot());
+  std::atomic<bool> over{false};
+  std::thread busy([&] {
+    while (!over) {
+    }
+  });
+  for (std::uintptr_t top : {std::uintptr_t{1}, std::uintptr_t{1} << 46, ~std::uintptr_t{0} - 4096}) {
+    snapshot_request request;
+    request.who = test::blank_client();
+    request.who.self = &top;
+    request.who.rule = [](void* self, int, std::uintptr_t) {
+      return thread_rule{thread_rule::busy, *static_cast<std::uintptr_t*>(self)};
+    };
+    request.decide = [](void*, image& in) noexcept {
+      marker m(in);
+      m.locate();
+      m.mark_roots();
+    };
+    snapshot_outcome outcome = take_snapshot(request);
+    EXPECT_TRUE(outcome.ok) << outcome.why;
+  }
+  over = true;
+  busy.join();
+}
+
 TEST(snapshot, a_child_that_crashes_does_no_harm) {
   ASSERT_TRUE(init_snapshot());
   static int handled = 0;

@@ -69,6 +69,15 @@ written_files::verdict written_files::look(int fd, const memory_map& map, bump& 
     named(line, "an open pseudoterminal master", fd);
     return verdict::nothing;
   }
+  struct {
+    long flags, most, size, waiting, unused[4];
+  } queue{};
+  if (sys::call(SYS_mq_getsetattr, fd, 0, sys::arg(&queue)) == 0) {
+    if (queue.waiting == 0) return verdict::nothing;
+    text line = doubts.add();
+    named(line, "a message queue that is not empty", fd);
+    return verdict::nothing;
+  }
   const bool memfd = starts_with(buffer, "/memfd:"), deleted = ends_with(buffer, " (deleted)");
   if (starts_with(buffer, "/dev/") && !starts_with(buffer, "/dev/shm/")) return verdict::nothing;
   const long flags = sys::call(SYS_fcntl, fd, F_GETFL);

@@ -2,7 +2,7 @@
 //
 // 1. In the pause, as kernel_words. Nothing that is asked reaches a file system: the names of links and fdinfo are the kernel's own.
 // 2. A memfd is memory: what it holds is read (and kept as kernel words), unless it is too large; then it is a doubt. A deleted file that is
-//    open for writing, a used io_uring and an open pseudoterminal master are doubts.
+//    open for writing, a used io_uring, a message queue with messages and an open pseudoterminal master are doubts.
 // 3. Of a named file only its number (inode) is kept: its mappings here count as written (pause_copy.h). What is written to it and read back
 //    is not seen: guarantees.md, Open.
 #pragma once

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
+#include <mqueue.h>
 #include <new>
 #include <poll.h>
 #include <string>
@@ -250,6 +251,25 @@ TEST(kernel_objects, io_uring_that_was_never_used_is_no_doubt) {
   EXPECT_EQ(verdict(), tier::proven);
   unmask()->ch.close();
   until_all_ended();
+}
+
+TEST(kernel_objects, message_queue) {
+  mq_attr shape{};
+  shape.mq_maxmsg = 2;
+  shape.mq_msgsize = sizeof(holder*);
+  std::string name = "/stray-test-" + std::to_string(getpid());
+  mqd_t queue = mq_open(name.c_str(), O_RDWR | O_CREAT, 0600, &shape);
+  if (queue == static_cast<mqd_t>(-1)) GTEST_SKIP() << "no message queues here";
+  expect_likely(
+      root::out_of_sight, [&](holder* h) { EXPECT_EQ(mq_send(queue, reinterpret_cast<const char*>(&h), sizeof h, 0), 0); },
+      [&] {
+        holder* h = nullptr;
+        EXPECT_GT(mq_receive(queue, reinterpret_cast<char*>(&h), sizeof h, nullptr), 0);
+        return h;
+      },
+      "message queue");
+  mq_unlink(name.c_str());
+  mq_close(queue);
 }
 
 TEST(kernel_objects, pseudoterminal_master) {

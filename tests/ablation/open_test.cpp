@@ -3,13 +3,15 @@
 // A test here fails when its place has become visible: then it belongs into kernel_test.cpp.
 #include <arpa/inet.h>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
-#include <linux/io_uring.h>
-#include <mqueue.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <string>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <thread>
@@ -52,6 +54,25 @@ void write_holder(int fd, holder* h) { EXPECT_EQ(write(fd, &h, sizeof h), static
 
 TEST(open_places, pointer_xored) { expect_not_seen(hand, unmask); }
 
+TEST(open_places, pointer_as_text) {
+  static char text[32];
+  expect_not_seen([](holder* h) { std::snprintf(text, sizeof text, "%p", static_cast<void*>(h)); },
+                  [] { return reinterpret_cast<holder*>(std::strtoull(text, nullptr, 16)); });
+}
+
+TEST(open_places, file_with_a_name) {
+  char path[] = "/tmp/stray-test-XXXXXX";
+  int fd = mkstemp(path);
+  expect_not_seen([&](holder* h) { EXPECT_EQ(pwrite(fd, &h, sizeof h, 0), static_cast<ssize_t>(sizeof h)); },
+                  [&] {
+                    holder* h = nullptr;
+                    EXPECT_EQ(pread(fd, &h, sizeof h, 0), static_cast<ssize_t>(sizeof h));
+                    return h;
+                  });
+  unlink(path);
+  close(fd);
+}
+
 TEST(open_places, tcp_socket) {
   int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in at{};
@@ -67,21 +88,24 @@ TEST(open_places, tcp_socket) {
   for (int fd : {listener, client, server}) close(fd);
 }
 
-TEST(open_places, message_queue) {
-  mq_attr shape{};
-  shape.mq_maxmsg = 2;
-  shape.mq_msgsize = sizeof(holder*);
-  std::string name = "/stray-test-" + std::to_string(getpid());
-  mqd_t queue = mq_open(name.c_str(), O_RDWR | O_CREAT, 0600, &shape);
-  if (queue == static_cast<mqd_t>(-1)) GTEST_SKIP() << "no message queues here";
-  mq_unlink(name.c_str());
-  expect_not_seen([&](holder* h) { EXPECT_EQ(mq_send(queue, reinterpret_cast<const char*>(&h), sizeof h, 0), 0); },
-                  [&] {
-                    holder* h = nullptr;
-                    EXPECT_GT(mq_receive(queue, reinterpret_cast<char*>(&h), sizeof h, nullptr), 0);
-                    return h;
-                  });
-  mq_close(queue);
+TEST(open_places, system_v_message_queue) {
+  int queue = msgget(IPC_PRIVATE, IPC_CREAT | 0600);
+  if (queue < 0) GTEST_SKIP() << "no message queues here";
+  struct message {
+    long type;
+    holder* from;
+  };
+  expect_not_seen(
+      [&](holder* h) {
+        message m{1, h};
+        EXPECT_EQ(msgsnd(queue, &m, sizeof m.from, 0), 0);
+      },
+      [&] {
+        message m{};
+        EXPECT_EQ(msgrcv(queue, &m, sizeof m.from, 0, 0), static_cast<ssize_t>(sizeof m.from));
+        return m.from;
+      });
+  msgctl(queue, IPC_RMID, nullptr);
 }
 
 TEST(open_places, queued_signal) {
@@ -169,45 +193,6 @@ TEST(open_places, pipe_in_a_threads_own_table) {
         owner.join();
         return unmask();
       });
-}
-
-// An entry that the kernel has taken from the ring and not yet completed.
-TEST(open_places, io_uring_in_flight) {
-  io_uring_params p{};
-  int ring = static_cast<int>(syscall(SYS_io_uring_setup, 4, &p));
-  if (ring < 0 || (p.features & IORING_FEAT_SINGLE_MMAP) == 0) GTEST_SKIP() << "no io_uring here";
-  auto map = [&](std::size_t bytes, unsigned long what) {
-    return static_cast<char*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, static_cast<off_t>(what)));
-  };
-  char* queues = map(p.cq_off.cqes + p.cq_entries * sizeof(io_uring_cqe), IORING_OFF_SQ_RING);
-  auto* entry = reinterpret_cast<io_uring_sqe*>(map(p.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
-  auto word = [&](unsigned offset) -> unsigned& { return *reinterpret_cast<unsigned*>(queues + offset); };
-  int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
-  expect_not_seen(
-      [&](holder* h) {
-        *entry = {};
-        entry->opcode = IORING_OP_POLL_ADD;
-        entry->fd = ends[0];
-        entry->poll_events = 1;  // POLLIN
-        entry->user_data = reinterpret_cast<std::uintptr_t>(h);
-        word(p.sq_off.array + 4 * (word(p.sq_off.tail) & word(p.sq_off.ring_mask))) = 0;
-        std::atomic_ref(word(p.sq_off.tail)).fetch_add(1);
-        EXPECT_EQ(syscall(SYS_io_uring_enter, ring, 1, 0, 0, nullptr, 0), 1);
-        *entry = {};
-      },
-      [&] {
-        char byte = 'x';
-        EXPECT_EQ(write(ends[1], &byte, 1), 1);
-        EXPECT_EQ(syscall(SYS_io_uring_enter, ring, 0, 1, IORING_ENTER_GETEVENTS, nullptr, 0), 0);
-        EXPECT_EQ(read(ends[0], &byte, 1), 1);
-        unsigned head = word(p.cq_off.head) & word(p.cq_off.ring_mask);
-        auto* done = reinterpret_cast<io_uring_cqe*>(queues + p.cq_off.cqes) + head;
-        auto* h = reinterpret_cast<holder*>(std::exchange(done->user_data, 0));
-        std::atomic_ref(word(p.cq_off.head)).fetch_add(1);
-        return h;
-      });
-  for (int fd : {ring, ends[0], ends[1]}) close(fd);
 }
 
 }  // namespace
