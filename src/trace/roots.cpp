@@ -138,12 +138,14 @@ class root_finder {
       add(tls, root::tls, strength::strong, origin::memory, t.tid);
     }
     if (t.looked && !t.asleep) return;  // where its frames begin is unknown
-    thread_rule rule = t.skipped ? thread_rule{thread_rule::ours, 0} : in_.who->rule(in_.who->self, t.tid, t.sp);
+    thread_rule rule = t.skipped ? thread_rule{thread_rule::ours} : in_.who->rule(in_.who->self, t.tid, t.sp);
     if (rule.what == thread_rule::ours) return;
     const bool at_home = rule.stack_top != 0 || native.holds(t.sp);
-    const range frames = at_home ? range{t.sp, rule.stack_top != 0 ? rule.stack_top : native.hi} : stands_on(t.sp);
+    range frames = at_home ? range{t.sp, rule.stack_top != 0 ? rule.stack_top : native.hi} : stands_on(t.sp);
     const bool in_handler = has_signal_frame(frames);
     if (rule.what == thread_rule::idle && !in_handler) return;
+    // The handler may stand on an alternate stack that is an array in a frame: what it interrupted lies below.
+    if (in_handler && at_home) frames.lo = rule.stack_top == 0 ? native.lo : rule.stack_lo;
     strength how = strength::strong;
     if (!in_handler && rule.what == thread_rule::parked) {
       how = strength::parked;

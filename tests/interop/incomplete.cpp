@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <latch>
@@ -33,8 +34,10 @@ void own_mounts() {
   if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) skip("no mount namespace is allowed here");
 }
 void hide_maps() {
-  std::string maps = "/proc/" + std::to_string(getpid()) + "/maps";
-  if (mount("/dev/null", maps.c_str(), nullptr, MS_BIND, nullptr) != 0) skip("no bind mount over /proc is allowed here");
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string maps = "/proc/" + std::to_string(getpid()) + "/task/" + task.path().filename().string() + "/maps";
+    if (mount("/dev/null", maps.c_str(), nullptr, MS_BIND, nullptr) != 0) skip("no bind mount over /proc is allowed here");
+  }
 }
 
 // One descriptor is left: the endpoint takes it for the connection.
