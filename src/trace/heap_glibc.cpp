@@ -126,8 +126,8 @@ class glibc_walk {
 
   // Is it a fencepost of the main arena, behind a chain all of whose free chunks are in bins?
   bool closes_main(std::uintptr_t first, std::uintptr_t at, std::uintptr_t limit) const noexcept {
-    constexpr std::uintptr_t fence = 0x10 | prev_in_use;
-    if (at + 32 > limit || load(at + 8) != fence || load(at + 24) != fence) return false;
+    constexpr std::uintptr_t fence = 0x10;  // the first of the two tells whether what was left of the old top is free
+    if (at + 32 > limit || (load(at + 8) & ~prev_in_use) != fence || load(at + 24) != (fence | prev_in_use)) return false;
     while (first != at) {
       std::uintptr_t next = first + (load(first + 8) & ~flag_bits);
       if ((load(next + 8) & prev_in_use) == 0 && !is_linked(first)) return false;

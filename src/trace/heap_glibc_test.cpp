@@ -271,7 +271,7 @@ TEST(heap_glibc, a_hole_that_looks_like_a_free_chunk_is_a_root) {
   ASSERT_TRUE(init_snapshot());
   struct found {
     std::uintptr_t complement, hole;
-    bool marked, block;
+    bool marked, block, walked;
   };
   struct record {
     std::uintptr_t id, count, from, flag, length, next;
@@ -296,6 +296,7 @@ TEST(heap_glibc, a_hole_that_looks_like_a_free_chunk_is_a_root) {
       m.mark_roots();
       f.marked = in.blocks.marked(~f.complement);
       f.block = in.blocks.in_use(f.hole + 16);  // a chunk in use is one that nobody knows: an orphan
+      f.walked = in.blocks.in_use(~f.complement);
     };
     request.arg = &*out;
     request.hidden = out.hidden();
@@ -303,6 +304,7 @@ TEST(heap_glibc, a_hole_that_looks_like_a_free_chunk_is_a_root) {
     out->marked = out->block = false;
     snapshot_outcome outcome = take_snapshot(request);
     ASSERT_TRUE(outcome.ok) << outcome.why;
+    EXPECT_TRUE(out->walked) << "the heap before the hole is not known";
     EXPECT_TRUE(out->marked || out->block) << "count " << shape.count << ", length " << shape.length << ", next " << shape.next;
   }
   for (void* p : behind) std::free(p);
