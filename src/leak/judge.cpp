@@ -167,12 +167,14 @@ trace::thread_rule rule_of_worker(wait_graph& g, const runtime::worker& w, std::
   if (at.where.size() == 0) {
     if (w.native.holds(sp)) return {thread_rule::idle};  // rule 4
     if (running != nullptr) interrupt(g, *running);
-    return w.alternate.holds(sp) ? thread_rule{thread_rule::busy, w.alternate.hi, w.alternate.lo} : thread_rule{thread_rule::busy};
+    return w.alternate.holds(sp) ? thread_rule{thread_rule::busy, w.alternate.hi, w.alternate.lo}
+                                 : thread_rule{thread_rule::busy};
   }
   node* owner = at.node == no_node ? nullptr : &g.nodes[at.node];
   // Neither left a moment ago nor its own: one goroutine stands on a stack that it has made on another's.
   if (running != nullptr && running != owner && owner != nullptr && owner != node_of(g, w.previous)) interrupt(g, *running);
-  if (owner == nullptr || owner->what == node::none) return {thread_rule::idle, at.where.hi, at.where.lo};  // of one that has ended: rule 4
+  if (owner == nullptr || owner->what == node::none)
+    return {thread_rule::idle, at.where.hi, at.where.lo};  // of one that has ended: rule 4
   owner->on_cpu = true;
   owner->stack = {sp > at.where.lo ? sp : at.where.lo, at.where.hi};
   return {thread_rule::busy, at.where.hi, at.where.lo};

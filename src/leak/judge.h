@@ -90,11 +90,11 @@ struct judge_request {
   verdict_log* log = nullptr;
   const base::range* extra_roots = nullptr;  // leak::add_root
   unsigned extra_count = 0;
-  bool count_rule = true;        // off: for the ablation test of COUNT
-  bool timer_roots = true;       // off: for the ablation test of timers
-  path_request* path = nullptr;  // null: no path is asked for
+  bool count_rule = true;             // off: for the ablation test of COUNT
+  bool timer_roots = true;            // off: for the ablation test of timers
+  path_request* path = nullptr;       // null: no path is asked for
   const proof_list* known = nullptr;  // who needs no proof any more
-  bool with_blame = true;        // off: to measure what it costs
+  bool with_blame = true;             // off: to measure what it costs
   // The child's:
   wait_graph graph;
   bool filled = false, failed = false;

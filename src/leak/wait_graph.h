@@ -38,8 +38,9 @@ struct node {
   int tid = 0;
   std::uint32_t record = 0;
   std::uint64_t id = 0, seq = 0, creator_id = 0;
-  base::range stack;    // [sp, top); empty: none yet, or a thread's (the tracer has it)
-  std::uintptr_t elsewhere = 0;  // its saved sp, if it switched to a stack of its own making before it blocked: `stack` is then all of its own
+  base::range stack;  // [sp, top); empty: none yet, or a thread's (the tracer has it)
+  std::uintptr_t elsewhere =
+      0;  // its saved sp, if it switched to a stack of its own making before it blocked: `stack` is then all of its own
   base::range closure;  // not started yet
   std::uint32_t first_wait = no_node, wait_count = 0;
   std::uint32_t owners = no_edge, owners_left = 0;  // locks: whom it waits for, and how many of them are not live

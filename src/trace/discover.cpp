@@ -59,7 +59,7 @@ class peeker {
 
 struct probe {
   std::uintptr_t tcb = 0, frame = 0, stack_end = 0;
-  std::uintptr_t base = 0;  // where libc's frames below the thread's function begin; 0: not all of them are libc's
+  std::uintptr_t base = 0;         // where libc's frames below the thread's function begin; 0: not all of them are libc's
   std::uintptr_t words[512] = {};  // of the TCB
   std::size_t count = 0;
   int tid = 0;
@@ -90,7 +90,8 @@ void find_tcache(probe& p) noexcept {
     if (cache == 0 || (cache & 15) != 0 || cache >> 47 != 0 || !peek.word(cache - 8, head)) continue;
     for (const tcache_shape& s : tcache_shapes) {
       // With glibc.malloc.mmap_threshold below its size it has a mapping of its own.
-      const bool fits = (head & 2) != 0 ? (head & ~std::uintptr_t{7}) == base::page_size : (head & ~std::uintptr_t{7}) == s.chunk;
+      const bool fits =
+          (head & 2) != 0 ? (head & ~std::uintptr_t{7}) == base::page_size : (head & ~std::uintptr_t{7}) == s.chunk;
       if (!fits || !peek.word(cache + s.entries + 8 * bin, first) || first != freed) continue;
       p.tcache_at = static_cast<std::int64_t>(at - p.tcb);
       p.chunk = s.chunk;

@@ -45,7 +45,9 @@ void on_fault(int signal, siginfo_t* info, void*) noexcept {
     line << "memory at ";
     line.hex(at) << " is not there, and the snapshot would have read it: a bug of stray's, please report it";
   }
-  long put = page == 0 || n > most ? -1 : sys::mmap(page, base::page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
+  long put = page == 0 || n > most
+                 ? -1
+                 : sys::mmap(page, base::page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
   if (put >= 0) return;
   kernel_action fatal{};  // met again at once, and then the end
   sys::call(SYS_rt_sigaction, signal, sys::arg(&fatal), 0, 8);
@@ -57,7 +59,7 @@ void guard_faults(note_log& notes) noexcept {
   log_of_faults = &notes;
   faults = 0;
   kernel_action action{reinterpret_cast<std::uintptr_t>(&on_fault), SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */,
-           reinterpret_cast<std::uintptr_t>(&stray_child_signal_return), 0};
+                       reinterpret_cast<std::uintptr_t>(&stray_child_signal_return), 0};
   std::uint64_t these = 0;
   for (int signal : {SIGSEGV, SIGBUS}) {
     sys::call(SYS_rt_sigaction, signal, sys::arg(&action), 0, 8);

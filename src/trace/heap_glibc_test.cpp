@@ -283,11 +283,12 @@ TEST(heap_glibc, a_hole_that_looks_like_a_free_chunk_is_a_root) {
   std::vector<void*> behind;
   for (int i = 0; i < 20; i++) behind.push_back(std::malloc(100'000));
   // As a free chunk of 32 bytes before a fencepost, of either sort; as one in use; as the end of an old top.
-  for (record shape : {record{0, 33, 0, 1, 32, 0}, record{0, 33, 0, 1, 32, 17}, record{0, 33, 0, 1, 0, 17}, record{0, 33, 0, 1, 0, 1},
-                       record{0, 49, 0, 1, 0, 17}}) {
+  for (record shape : {record{0, 33, 0, 1, 32, 0}, record{0, 33, 0, 1, 32, 17}, record{0, 33, 0, 1, 0, 17},
+                       record{0, 33, 0, 1, 0, 1}, record{0, 49, 0, 1, 0, 17}}) {
     *hole = shape;
-    asm volatile("mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&out->complement), [s] "r"(&hole->from)
-                 : "rax", "memory");
+    asm volatile(
+        "mov (%[c]), %%rax; not %%rax; mov %%rax, (%[s]); xor %%eax, %%eax" ::[c] "r"(&out->complement), [s] "r"(&hole->from)
+        : "rax", "memory");
     snapshot_request request;
     request.who = test::blank_client();
     request.decide = [](void* arg, image& in) noexcept {

@@ -249,7 +249,8 @@ struct kernel_words::run {
     if (self.written_.look(fd, map, memory, text_room(), reading, doubts, bytes) != written_files::verdict::read_it) return;
     if (is_off(root::files)) return;
     std::size_t got = 0;
-    for (long n; bytes <= left() && (n = sys::pread(fd, next() + got, left() - got, got)) > 0;) got += static_cast<std::size_t>(n);
+    for (long n; bytes <= left() && (n = sys::pread(fd, next() + got, left() - got, got)) > 0;)
+      got += static_cast<std::size_t>(n);
     if (got < bytes) return self.written_.too_large(fd, doubts);
     keep(got, root::files);
   }

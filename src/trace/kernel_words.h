@@ -29,7 +29,8 @@ class kernel_words {
  public:
   void look(bump& memory) noexcept;
   // map: of the pause. What cannot be read of other kernel objects is a doubt.
-  void take(bump& memory, const memory_map& map, unsigned off, list<saved_span>& out, note_log& notes, doubt_log& doubts) noexcept;
+  void take(bump& memory, const memory_map& map, unsigned off, list<saved_span>& out, note_log& notes,
+            doubt_log& doubts) noexcept;
   unsigned blind() const noexcept { return blind_; }
   const written_files& written() const noexcept { return written_; }
 

@@ -1,6 +1,5 @@
 // One pointer that only the kernel holds: found by its source of roots and by nothing else, and what was looked at is as it was.
 #include <algorithm>
-#include <sys/resource.h>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +10,7 @@
 #include <string>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>

@@ -5,7 +5,7 @@
 
 namespace stray::trace {
 
-void find_libc_text() noexcept;  // at start-up
+void find_libc_text() noexcept;            // at start-up
 bool in_libc(std::uintptr_t pc) noexcept;  // or in the dynamic linker
 // At the instruction, where the kernel will restart the call, or just behind it.
 bool in_libc_syscall(std::uintptr_t pc) noexcept;

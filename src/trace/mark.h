@@ -159,8 +159,8 @@ class marker {
   trail* trail_;
   std::uint64_t step_ = 0;
   targets wanted_;
-  bool search_all_ = false;         // run() searches what it marks at all offsets
-  bool search_by_itself_ = false;   // not from within run()
+  bool search_all_ = false;        // run() searches what it marks at all offsets
+  bool search_by_itself_ = false;  // not from within run()
   void (*after_unaligned_)(void*, std::uintptr_t) = nullptr;
   void* after_arg_ = nullptr;
 };

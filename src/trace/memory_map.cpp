@@ -14,7 +14,8 @@ namespace sys = base::sys;
 namespace {
 
 mapping::backing_type backing_of(const char* name) noexcept {
-  if (starts_with(name, "/memfd:") || starts_with(name, "/dev/zero") || starts_with(name, "/SYSV") || starts_with(name, "/dev/shm/"))
+  if (starts_with(name, "/memfd:") || starts_with(name, "/dev/zero") || starts_with(name, "/SYSV") ||
+      starts_with(name, "/dev/shm/"))
     return mapping::memory;
   if (starts_with(name, "/[aio]")) return mapping::aio;
   if (starts_with(name, "anon_inode:[io_uring]")) return mapping::uring;

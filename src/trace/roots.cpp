@@ -149,7 +149,8 @@ class root_finder {
     strength how = strength::strong;
     if (!in_handler && rule.what == thread_rule::parked) {
       how = strength::parked;
-    } else if (!in_handler && at_home && (rule.what == thread_rule::settled || (rule.what == thread_rule::foreign && t.in_syscall))) {
+    } else if (!in_handler && at_home &&
+               (rule.what == thread_rule::settled || (rule.what == thread_rule::foreign && t.in_syscall))) {
       how = strength::weak;
     }
     // Code that was interrupted may have left its only copies in frames or in a signal frame on an alternate stack: all of it was running.

@@ -14,7 +14,9 @@ namespace stray::trace::signal_frame {
 inline constexpr std::uint64_t segments = 0x002b'0000'0000'0033, left = 0x5a5a'0000, gs_and_fs = 0xffff'ffff'0000;
 inline constexpr std::uintptr_t segments_at = 192;  // from the return address
 
-constexpr bool is_live(std::uint64_t word) noexcept { return (word & 0xffff) == (segments & 0xffff) && (word & gs_and_fs) != left; }
+constexpr bool is_live(std::uint64_t word) noexcept {
+  return (word & 0xffff) == (segments & 0xffff) && (word & gs_and_fs) != left;
+}
 inline void mark_left(ucontext_t* c) noexcept {
   c->uc_mcontext.gregs[REG_CSGSFS] =
       static_cast<greg_t>((static_cast<std::uint64_t>(c->uc_mcontext.gregs[REG_CSGSFS]) & ~gs_and_fs) | left);

@@ -44,10 +44,10 @@ struct snapshot_outcome {
   char why[200] = {};               // when not ok
   const note_log* notes = nullptr;  // until the next snapshot
   const doubt_log* doubts = nullptr;
-  std::int64_t pause_ns = 0;        // from the last stop to the release
-  std::int64_t stop_ns = 0;         // of that, until every thread had stopped
-  std::int64_t child_ns = 0;        // from the clone to the child's end
-  std::int64_t walk_ns = 0;         // in the child: maps, heap, roots
+  std::int64_t pause_ns = 0;  // from the last stop to the release
+  std::int64_t stop_ns = 0;   // of that, until every thread had stopped
+  std::int64_t child_ns = 0;  // from the clone to the child's end
+  std::int64_t walk_ns = 0;   // in the child: maps, heap, roots
   std::int64_t decide_ns = 0;
   unsigned threads = 0;    // stopped
   unsigned looked = 0;     // only looked at: the image is without their registers, and nothing may be proven from it

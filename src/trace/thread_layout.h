@@ -21,11 +21,11 @@ namespace stray::trace {
 
 struct thread_layout {
   bool known = false;
-  std::uint32_t tid_at = 0;           // offset in the TCB
-  std::uint32_t block_at = 0;         // stackblock; its size follows
-  std::uint32_t tcb_to_end = 0;       // distance from the TCB to the end of a stack block that libc made
-  std::uint32_t list_at = 0;          // the ring's links, next and previous; 0: not found
-  std::uintptr_t rings[2] = {};       // heads: stacks in use, cached ones; 0: not found
+  std::uint32_t tid_at = 0;      // offset in the TCB
+  std::uint32_t block_at = 0;    // stackblock; its size follows
+  std::uint32_t tcb_to_end = 0;  // distance from the TCB to the end of a stack block that libc made
+  std::uint32_t list_at = 0;     // the ring's links, next and previous; 0: not found
+  std::uintptr_t rings[2] = {};  // heads: stacks in use, cached ones; 0: not found
   // The frames of a thread's function end at tcb - frames_below, static TLS begins at tcb - tls_below. In between lies the frame from which
   // libc calls the function: it has saved registers that the thread got from its creator, and their words mean nothing any more.
   std::uint32_t frames_below = 0, tls_below = 0;

@@ -21,7 +21,8 @@ class written_files {
   void clear() noexcept;
   enum class verdict : std::uint8_t { nothing, read_it };
   // A descriptor that is neither pipe, socket nor epoll. read_it: a memfd of `bytes` whose contents are to be read.
-  verdict look(int fd, const memory_map& map, bump& memory, char* buffer, std::size_t room, doubt_log& doubts, std::size_t& bytes) noexcept;
+  verdict look(int fd, const memory_map& map, bump& memory, char* buffer, std::size_t room, doubt_log& doubts,
+               std::size_t& bytes) noexcept;
   void too_large(int fd, doubt_log& doubts) noexcept;
   // Objects that are known by their mappings only.
   void look_at_mappings(const memory_map& map, doubt_log& doubts) noexcept;

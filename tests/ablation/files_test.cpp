@@ -44,32 +44,36 @@ int temporary(bool deleted) {
 TEST(files, shared_mapping_never_touched) {
   file f(memfd_create("a", 0));
   void* at = f.map(PROT_READ | PROT_WRITE, MAP_SHARED);
-  expect_root_of_own_block(root::shared, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
+  expect_root_of_own_block(
+      root::shared, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
   munmap(at, 4096);
 }
 TEST(files, read_only_view_of_what_another_descriptor_writes) {
   file f(memfd_create("b", 0));
   int view = open(("/proc/self/fd/" + std::to_string(f.fd)).c_str(), O_RDONLY);
   void* at = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, view, 0);
-  expect_root_of_own_block(root::shared, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
+  expect_root_of_own_block(
+      root::shared, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
   munmap(at, 4096);
   close(view);
 }
 TEST(files, anonymous_shared_memory_given_back) {
   auto** at = static_cast<holder**>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  expect_root_of_own_block(root::shared,
-                           [&](holder* h) {
-                             at[8] = h;
-                             madvise(at, 4096, MADV_DONTNEED);  // takes the page out of the page table, and loses nothing
-                           },
-                           [&] { return std::exchange(at[8], nullptr); });
+  expect_root_of_own_block(
+      root::shared,
+      [&](holder* h) {
+        at[8] = h;
+        madvise(at, 4096, MADV_DONTNEED);  // takes the page out of the page table, and loses nothing
+      },
+      [&] { return std::exchange(at[8], nullptr); });
   munmap(at, 4096);
 }
 TEST(files, private_mapping_that_nobody_has_written_to) {
   file f(memfd_create("c", 0));
   int read_only = open(("/proc/self/fd/" + std::to_string(f.fd)).c_str(), O_RDONLY);
   void* at = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, read_only, 0);
-  expect_root_of_own_block(root::files, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
+  expect_root_of_own_block(
+      root::files, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
   munmap(at, 4096);
   close(read_only);
 }
@@ -79,34 +83,38 @@ TEST(files, private_mapping_of_a_file_closed_since) {
   ASSERT_EQ(ftruncate(fd, 4096), 0);
   close(fd);
   auto** at = static_cast<holder**>(nullptr);
-  expect_root_of_own_block(root::files,
-                           [&](holder* h) {
-                             int out = open(path, O_WRONLY);
-                             EXPECT_EQ(pwrite(out, &h, sizeof h, 64), static_cast<ssize_t>(sizeof h));
-                             close(out);
-                             int in = open(path, O_RDONLY);
-                             at = static_cast<holder**>(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, in, 0));
-                             close(in);
-                           },
-                           [&] {
-                             holder* h = at[8];
-                             munmap(at, 4096);
-                             return h;
-                           });
+  expect_root_of_own_block(
+      root::files,
+      [&](holder* h) {
+        int out = open(path, O_WRONLY);
+        EXPECT_EQ(pwrite(out, &h, sizeof h, 64), static_cast<ssize_t>(sizeof h));
+        close(out);
+        int in = open(path, O_RDONLY);
+        at = static_cast<holder**>(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, in, 0));
+        close(in);
+      },
+      [&] {
+        holder* h = at[8];
+        munmap(at, 4096);
+        return h;
+      });
   unlink(path);
 }
 TEST(files, contents_of_a_memfd) {
   file f(memfd_create("d", 0));
-  expect_root_of_own_block(root::files, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
+  expect_root_of_own_block(
+      root::files, [&](holder* h) { f.put(h); }, [&] { return f.take(); });
 }
 TEST(files, memfd_that_is_too_large_to_read) {
   file f(memfd_create("e", 0));
   ASSERT_EQ(ftruncate(f.fd, 64 << 20), 0);
-  expect_likely(root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a memfd open for writing");
+  expect_likely(
+      root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a memfd open for writing");
 }
 TEST(files, deleted_file_open_for_writing) {
   file f(temporary(true));
-  expect_likely(root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a deleted file open for writing");
+  expect_likely(
+      root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a deleted file open for writing");
 }
 // Until the page is on disk only; the kernel may keep it for a moment.
 bool drop_page(int fd, void* at) {
@@ -129,7 +137,8 @@ TEST(files, shared_mapping_under_memory_pressure) {
     EXPECT_TRUE(drop_page(f.fd, at));
   };
   if (!drop_page(f.fd, at)) GTEST_SKIP() << "the kernel keeps the page (a file system in memory?)";
-  expect_likely(root::out_of_sight, put, [&] { return std::exchange(at[8], nullptr); }, "a shared mapping");
+  expect_likely(
+      root::out_of_sight, put, [&] { return std::exchange(at[8], nullptr); }, "a shared mapping");
   munmap(at, 4096);
 }
 // An embedded primitive there: no pointer is needed at all.
@@ -284,7 +293,8 @@ TEST(kernel_objects, pseudoterminal_master) {
       root::out_of_sight,
       [&](holder* h) {
         std::array<char, 17> line{};
-        for (std::size_t i = 0; i < 16; i++) line[i] = "0123456789abcdef"[reinterpret_cast<std::uintptr_t>(h) >> (60 - 4 * i) & 15];
+        for (std::size_t i = 0; i < 16; i++)
+          line[i] = "0123456789abcdef"[reinterpret_cast<std::uintptr_t>(h) >> (60 - 4 * i) & 15];
         line[16] = '\n';
         EXPECT_EQ(write(master, line.data(), line.size()), static_cast<ssize_t>(line.size()));
       },

@@ -30,7 +30,8 @@ struct any_room {
 
 void expect_at(unsigned char* room) {
   any_room r(room);
-  expect_likely(root::unaligned, [&](holder* h) { r.put(h); }, [&] { return r.take(); }, said);
+  expect_likely(
+      root::unaligned, [&](holder* h) { r.put(h); }, [&] { return r.take(); }, said);
 }
 
 class offsets : public ::testing::TestWithParam<int> {};
@@ -130,13 +131,14 @@ TEST(unaligned_words, in_a_chain) {
 
 TEST(unaligned_words, of_epoll_events) {
   std::vector<epoll_event> events(4);
-  expect_likely(root::unaligned, [&](holder* h) { events[2].data.ptr = h; },
-                [&] {
-                  auto* h = static_cast<holder*>(events[2].data.ptr);
-                  events[2].data.ptr = nullptr;
-                  return h;
-                },
-                said);
+  expect_likely(
+      root::unaligned, [&](holder* h) { events[2].data.ptr = h; },
+      [&] {
+        auto* h = static_cast<holder*>(events[2].data.ptr);
+        events[2].data.ptr = nullptr;
+        return h;
+      },
+      said);
 }
 
 // A pointer into the waiter's own frame.
@@ -176,7 +178,8 @@ TEST_P(in_two_halves, of_a_context) {
       },
       [&] { return reinterpret_cast<holder*>(words[high] << 32 | words[low]); }, said);
 }
-INSTANTIATE_TEST_SUITE_P(all, in_two_halves, ::testing::Values(halves_at{4, 5}, halves_at{5, 4}, halves_at{4, 7}, halves_at{7, 5}));
+INSTANTIATE_TEST_SUITE_P(all, in_two_halves,
+                         ::testing::Values(halves_at{4, 5}, halves_at{5, 4}, halves_at{4, 7}, halves_at{7, 5}));
 
 ucontext_t here, fiber;
 holder* arrived;
@@ -185,7 +188,8 @@ void entry(unsigned lo, unsigned hi) {
   swapcontext(&fiber, &here);
 }
 TEST(unaligned_words, arguments_of_makecontext) {
-  static unsigned char* stack = static_cast<unsigned char*>(mmap(nullptr, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  static unsigned char* stack =
+      static_cast<unsigned char*>(mmap(nullptr, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   expect_likely(
       root::unaligned,
       [](holder* h) {

@@ -29,7 +29,8 @@ class fiber {
     inside_.uc_stack.ss_size = size;
     inside_.uc_link = nullptr;
     auto self = reinterpret_cast<std::uintptr_t>(this);
-    makecontext(&inside_, reinterpret_cast<void (*)()>(&fiber::run), 2, static_cast<unsigned>(self), static_cast<unsigned>(self >> 32));
+    makecontext(&inside_, reinterpret_cast<void (*)()>(&fiber::run), 2, static_cast<unsigned>(self),
+                static_cast<unsigned>(self >> 32));
   }
   ~fiber() {
     if (where_ == where::heap) std::free(stack_);
@@ -61,7 +62,10 @@ std::atomic<int> woken{0};
 // The sender's channel is known by a word in the frame of a fiber only.
 [[gnu::noinline]] void wait_for_a_helper(fiber&, const std::function<void()>& first) {
   auto c = stray::make_chan<int>();
-  stray::go([&c] { c.send(42); woken++; });
+  stray::go([&c] {
+    c.send(42);
+    woken++;
+  });
   first();
   c.recv();
 }
