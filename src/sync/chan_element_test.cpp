@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
@@ -344,6 +345,36 @@ TEST(element_destructor, may_ask_the_channel_it_was_in) {
     std::_Exit(asks::answered > 0 ? 0 : 1);
   };
   EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "");
+}
+
+// A worker in a loop keeps nothing of what it has had: no owner, and no word of a plain pointer.
+TEST(range_for, lets_go_of_an_element_before_it_waits_for_the_next) {
+  auto owners = make_chan<std::shared_ptr<int>>();
+  auto pointers = make_chan<int*>();
+  go([owners] {
+    for (std::shared_ptr<int> p : owners) static_cast<void>(p);
+  });
+  auto value = std::make_shared<int>(1);
+  owners.send(value);
+  until_parked(1);
+  EXPECT_EQ(value.use_count(), 1);
+  owners.close();
+  detail::recv_iterator<int*> it;
+  go([pointers] { pointers.send(new int(7)); });
+  it = pointers.begin();
+  int* first = *it;
+  std::atomic<bool> found{true};
+  go([&] {  // while `it` waits
+    yield();
+    const auto* bytes = reinterpret_cast<const unsigned char*>(&it);
+    bool here = false;
+    for (std::size_t i = 0; i + sizeof first <= sizeof it; i++) here = here || std::memcmp(bytes + i, &first, sizeof first) == 0;
+    found = here;
+    pointers.close();
+  });
+  ++it;
+  EXPECT_FALSE(found);
+  delete first;
 }
 
 }  // namespace

@@ -113,7 +113,8 @@ struct kernel_words::run {
   doubt_log& doubts;
   int folder = -1;
   std::size_t used = 0;
-  time_budget budget{budget_ns}, epoll_budget{budget_ns};
+  time_budget budget{budget_ns}, epoll_budget{budget_ns}, files_budget{budget_ns / 2};
+  bool all_files = true;  // are looked at
 
   bool is_off(root r) const noexcept { return (off & bit(r)) != 0; }
   char* next() const noexcept { return self.room_ + used; }
@@ -245,9 +246,16 @@ struct kernel_words::run {
     }
   }
   void other(int fd) noexcept {
+    if (!all_files) return;
     std::size_t bytes = 0;
-    if (self.written_.look(fd, map, memory, text_room(), reading, doubts, bytes) != written_files::verdict::read_it) return;
-    if (is_off(root::files)) return;
+    budget.stop();
+    files_budget.go_on();
+    auto found = self.written_.look(fd, map, memory, text_room(), reading, doubts, bytes);
+    all_files = !files_budget.spent();
+    if (!all_files) self.written_.too_many(doubts);
+    files_budget.stop();
+    budget.go_on();
+    if (found != written_files::verdict::read_it || is_off(root::files)) return;
     std::size_t got = 0;
     for (long n; bytes <= left() && (n = sys::pread(fd, next() + got, left() - got, got)) > 0;)
       got += static_cast<std::size_t>(n);

@@ -105,6 +105,11 @@ void written_files::too_large(int fd, doubt_log& doubts) noexcept {
   named(line, "a memfd open for writing", fd);
 }
 
+void written_files::too_many(doubt_log& doubts) noexcept {
+  all_ = true;
+  doubts.add() << "one of the files open here: there are too many to look at";
+}
+
 void written_files::look_at_mappings(const memory_map& map, doubt_log& doubts) noexcept {
   bool aio = false;
   for (const mapping& m : map.all()) {

@@ -3,7 +3,8 @@
 // 1. In the pause, as kernel_words. Nothing that is asked reaches a file system: the names of links and fdinfo are the kernel's own.
 // 2. A memfd is memory: what it holds is read (and kept as kernel words), unless it is too large; then it is a doubt. A deleted file that is
 //    open for writing, a used io_uring, a message queue with messages and an open pseudoterminal master are doubts.
-// 3. Of a named file only its number (inode) is kept: its mappings here count as written (pause_copy.h). What is written to it and read back
+// 3. At most 10 ms for all of them (some 2,000 files open for writing); what comes behind is one more doubt.
+// 4. Of a named file only its number (inode) is kept: its mappings here count as written (pause_copy.h). What is written to it and read back
 //    is not seen: guarantees.md, Open.
 #pragma once
 
@@ -24,6 +25,7 @@ class written_files {
   verdict look(int fd, const memory_map& map, bump& memory, char* buffer, std::size_t room, doubt_log& doubts,
                std::size_t& bytes) noexcept;
   void too_large(int fd, doubt_log& doubts) noexcept;
+  void too_many(doubt_log& doubts) noexcept;  // not all were looked at
   // Objects that are known by their mappings only.
   void look_at_mappings(const memory_map& map, doubt_log& doubts) noexcept;
   bool holds(std::uint64_t inode) const noexcept;
