@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <gtest/gtest.h>
 #include <stdexcept>
@@ -241,6 +242,40 @@ TEST_F(migration, a_goroutine_locked_to_its_thread_keeps_both) {
     mine = 0;
     unlock_os_thread();
   });
+}
+
+// Vector registers, of any width: what one goroutine has left there would count as a pointer of the next one.
+TEST(registers, of_one_goroutine_are_not_seen_by_the_next) {
+  constexpr std::uint64_t pattern = 0x7a5a'1234'7a5a'5678;
+  const bool wide = __builtin_cpu_supports("avx512vl");
+  maxprocs(1);
+  std::atomic<bool> over{false};
+  int seen = 0;
+  std::atomic<int> looks{0};
+  auto done = make_chan<int>(2);
+  go([&] {
+    while (!over) {
+      asm volatile("movq %0, %%xmm9; movq %0, %%xmm2" : : "r"(pattern) : "xmm9", "xmm2");
+      if (wide) asm volatile("vmovq %0, %%xmm21" : : "r"(pattern));
+      yield();
+    }
+    done.send(1);
+  });
+  go([&] {
+    while (looks < 100) {
+      yield();
+      std::uint64_t nine, two, twenty = 0;
+      asm volatile("movq %%xmm9, %0; movq %%xmm2, %1" : "=r"(nine), "=r"(two));
+      if (wide) asm volatile("vmovq %%xmm21, %0" : "=r"(twenty));
+      seen += nine == pattern || two == pattern || twenty == pattern;
+      looks++;
+    }
+    over = true;
+    done.send(1);
+  });
+  done.recv();
+  done.recv();
+  EXPECT_EQ(seen, 0);
 }
 
 }  // namespace

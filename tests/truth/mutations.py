@@ -64,9 +64,10 @@ MUTATIONS = [
     ("closures are not scanned", "src/leak/goroutine_source.cpp",
      "if (!t.is_thread && t.closure_live.load(std::memory_order_relaxed)) {  // order: frozen",
      "if (false) {", ["--only", "own,ref,go.unstarted,heap"], ""),
-    ("IDENTITY: a record counts its waits anew, and ids are not compared", "src/runtime/task.h",
-     "word.store(word::anew(word.load(std::memory_order_relaxed), s), std::memory_order_release);",
-     "word.store(static_cast<std::uint64_t>(s), std::memory_order_release);", ["--only", "plant,fanout,reclaim,own,register,go.frame"], ""),
+    ("IDENTITY: the task is not compared", "include/stray/detail/wait_id.hpp",
+     "  friend auto operator<=>(const wait_id&, const wait_id&) = default;",
+     "  friend auto operator<=>(const wait_id& a, const wait_id& b) { return a.seq <=> b.seq; }\n"
+     "  friend bool operator==(const wait_id& a, const wait_id& b) { return a.seq == b.seq; }", ["--only", "own,register,go,plant,find,reclaim"], ""),
     ("STACKS: what a goroutine's own fiber stands on is not marked", "src/leak/judge.cpp",
      "      m.push_memory_of(n.elsewhere);",
      "      static_cast<void>(n);", ["--only", "fiber,ref,recv"], ""),
