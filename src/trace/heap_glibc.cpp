@@ -9,6 +9,7 @@
 // 3. malloc's own state is claimed and never a root: `top` and the bins point at chunk headers inside the block before (1 of 24 single
 //    leaks was found with it as a root).
 // 4. A cached free whose links or count do not fit is taken as in use: its thread was stopped in the middle of put or get.
+//    A thread that is only looked at may run: what is taken for free then makes less live, as everything in such an image (image.h 3).
 // 5. An mmapped chunk is recognised by its header at a page's start; ordinary memory that looks just like one becomes a block instead of
 //    a root, which the ORPHAN rule covers.
 // 6. mmapped chunks have no lock. A thread stopped in realloc between mremap and the new size leaves a header that is too long; another
@@ -53,7 +54,7 @@ class glibc_walk {
     mmapped_chunks();
     for (std::size_t i = 0; i < walked_.size(); i++) fastbins(walked_[i]);
     for (const stopped_thread& t : in_.threads) {
-      if (t.stopped) tcache(t.fs_base);
+      if (t.stopped || t.looked) tcache(t.fs_base);
     }
     tcache(caller_fs_);
   }

@@ -21,10 +21,7 @@ class root_finder {
     for (const range& r : in_.ours) cut(r);
     for (const range& r : in_.claimed) cut(r);
     cut(in_.who->interest);
-    for (stopped_thread& t : in_.threads) {
-      if (t.looked) t.fs_base = stacks_.tcb_of(t.tid, main_tid());  // which no signal frame tells
-      thread(t);
-    }
+    for (stopped_thread& t : in_.threads) thread(t);
     caller(caller_fs);
     for (const native_stack& s : stacks_.all()) {
       if (s.tid > 0) continue;

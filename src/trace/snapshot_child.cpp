@@ -78,9 +78,12 @@ void run_child(const child_input& input) noexcept {
     page.failed = memory.exhausted() ? failed_memory : failed_maps;
   } else {
     in.pages.open();
-    heap_sources[input.heap->source].walk(in, *input.heap, input.held_locks);
     native_stacks stacks;
     stacks.find(in, *input.layout, input.heap->caller_fs);
+    for (stopped_thread& t : in.threads) {
+      if (t.looked) t.fs_base = stacks.tcb_of(t.tid, in.parent_pid);  // which no signal frame tells
+    }
+    heap_sources[input.heap->source].walk(in, *input.heap, input.held_locks);
     find_roots(in, *input.layout, stacks, *input.pause, input.heap->caller_fs);
     in.pages.close();
     std::int64_t walked = sys::now_ns();
