@@ -266,6 +266,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   } else {
     if (path_out != nullptr) *path_out = *memory.path;
     list_findings(memory.log, without.none(), outcome.doubts, out);
+    if (outcome.faults != 0) out.complete = false;
     if (memory.log->undecided != 0) {
       out.complete = false;
       out.notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +

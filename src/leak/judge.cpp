@@ -192,13 +192,14 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
     if (w.tid.load(std::memory_order_relaxed) != tid) continue;  // order: frozen
     return rule_of_worker(g, w, sp);
   }
+  const base::range lent = g.slot_of(sp - 1).where;  // a fiber's stack may be an array in a goroutine's frame
   for (std::size_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
     if (n.what == node::none || !n.is_thread || n.tid != tid) continue;
-    if (n.what == node::candidate) return {trace::thread_rule::parked};
-    if (n.blocked) return {trace::thread_rule::settled};
+    if (n.what == node::candidate) return {trace::thread_rule::parked, lent.hi, lent.lo};
+    if (n.blocked) return {trace::thread_rule::settled, lent.hi, lent.lo};
   }
-  return {};
+  return {trace::thread_rule::foreign, lent.hi, lent.lo};
 }
 
 // --- the stages ---------------------------------------------------------------------------------------------------------------------

@@ -368,7 +368,8 @@ TEST(range_for, lets_go_of_an_element_before_it_waits_for_the_next) {
     yield();
     const auto* bytes = reinterpret_cast<const unsigned char*>(&it);
     bool here = false;
-    for (std::size_t i = 0; i + sizeof first <= sizeof it; i++) here = here || std::memcmp(bytes + i, &first, sizeof first) == 0;
+    for (std::size_t i = 0; i + sizeof first <= sizeof it; i++)
+      here = here || std::memcmp(bytes + i, &first, sizeof first) == 0;
     found = here;
     pointers.close();
   });

@@ -39,7 +39,8 @@ struct thread_rule {
     settled,  // an OS thread in the client's own blocking code, on its way into the system call or there: as a foreign one asleep in it
     ours,  // a service thread of the library (detector): never scanned
   } what = foreign;
-  // idle, busy: bounds of the client's stack that sp lies in; 0: sp is on the thread's native stack, or on one that the client does not know.
+  // Bounds of the client's stack that sp lies in (of another one's, unless idle or busy); 0: sp is on the thread's native stack, or on one that
+  // the client does not know.
   std::uintptr_t stack_top = 0, stack_lo = 0;
 };
 

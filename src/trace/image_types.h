@@ -28,7 +28,7 @@ struct stopped_thread {
   bool asleep;                // looked at and off the processor, inside the kernel
   bool in_syscall;            // at or just behind a `syscall` instruction of libc: callee-saved registers only
   const ucontext_t* context;  // in the thread's own signal frame
-  std::uintptr_t fs_base;
+  std::uintptr_t fs_base, gs_base;
   std::uintptr_t sp, pc;
   char name[16];
 };

@@ -126,6 +126,8 @@ class marker {
     void add(std::uintptr_t lo, std::uintptr_t hi) noexcept;
   };
   void search(std::uintptr_t at, std::uintptr_t bytes, std::size_t n) noexcept;
+  void search_borders() noexcept;
+  void search_registers() noexcept;
   void meet_halves(std::uintptr_t bytes, std::uintptr_t at, std::uintptr_t lo, std::uintptr_t hi) noexcept;
   void met_at(std::uintptr_t value, std::uintptr_t at) noexcept;
   bool meet(std::uintptr_t value, std::uintptr_t at) noexcept;

@@ -103,6 +103,10 @@ struct pause_copy::job {
   }
 
   void doubt(range r, const char* why) noexcept {
+    if (doubts.used != 0 && doubts.list[doubts.used - 1].hi == r.lo) {  // goes on
+      doubts.list[doubts.used - 1].hi = r.hi;
+      return;
+    }
     text line = doubts.add(r.lo, r.hi);
     line << (of->shared ? "a shared mapping at " : "a mapping at ");
     line.hex(r.lo) << why;
@@ -117,7 +121,8 @@ struct pause_copy::job {
       auto* to = static_cast<char*>(memory.take(want, 64));
       if (to == nullptr) return not_read(r, "no memory for the copy");
       long n = sys::pread(self.mem_, to, want, at);
-      if (n <= 0) {  // beyond the end of its file: nothing is there
+      if (n <= 0) {  // beyond the end of its file, or memory that only its own instructions may read (memfd_secret)
+        doubt({at, at + base::page_size}, ", which cannot be read");
         at += base::page_size;
         continue;
       }

@@ -69,7 +69,7 @@ long ptrace(long what, long tid, long at = 0, long data = 0) noexcept { return s
 // --- the helper; pure -----------------------------------------------------------------------------------------------------------------
 
 // As the kernel writes it for a signal handler, so that who reads it need not know where it comes from.
-bool read_registers(int tid, traced& to, std::uintptr_t& fs_base) noexcept {
+bool read_registers(int tid, traced& to, std::uintptr_t& fs_base, std::uintptr_t& gs_base) noexcept {
   user_regs_struct r{};
   iovec general{&r, sizeof r}, extended{to.extended, sizeof to.extended};
   if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, sys::arg(&general)) != 0) return false;
@@ -80,6 +80,7 @@ bool read_registers(int tid, traced& to, std::uintptr_t& fs_base) noexcept {
       {REG_RDX, r.rdx}, {REG_RAX, r.rax}, {REG_RCX, r.rcx}, {REG_RSP, r.rsp}, {REG_RIP, r.rip}};
   for (const auto& [index, value] : all) g[index] = static_cast<greg_t>(value);
   fs_base = r.fs_base;
+  gs_base = r.gs_base;
   if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, sys::arg(&extended)) != 0) {
     extended.iov_len = sizeof to.extended;
     if (ptrace(PTRACE_GETREGSET, tid, NT_PRFPREG, sys::arg(&extended)) != 0) return false;
@@ -104,10 +105,11 @@ bool try_hold(helper& h, std::size_t i) noexcept {
   }
   h.hand_on[i] = status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
   h.held[i] = true;
-  std::uintptr_t fs_base = 0;
-  if (!read_registers(x.tid.load(), h.state[i], fs_base)) return true;
+  std::uintptr_t fs_base = 0, gs_base = 0;
+  if (!read_registers(x.tid.load(), h.state[i], fs_base, gs_base)) return true;
   x.context = &h.state[i].context;
   x.fs_base = fs_base;
+  x.gs_base = gs_base;
   x.move(held_back, stopped);
   return true;
 }

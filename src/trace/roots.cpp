@@ -105,7 +105,15 @@ class root_finder {
     return false;
   }
 
+  // Kept by every call, asleep or not.
+  void gs(const stopped_thread& t, strength how) noexcept {
+    if (t.context == nullptr || in_.is_off(root::registers)) return;
+    in_.roots.push(*in_.memory,
+                   {0, 8, reinterpret_cast<std::uintptr_t>(&t.gs_base), root::registers, how, origin::running, t.tid});
+  }
+
   void running(const stopped_thread& t, range frames, bool again) noexcept {
+    gs(t, strength::strong);
     registers(t, true, strength::strong, origin::running);
     if (!in_.is_off(root::red_zone))
       add({t.sp - red_zone_bytes, t.sp}, root::red_zone, strength::strong, origin::running, t.tid, again);
@@ -113,6 +121,7 @@ class root_finder {
   }
 
   void asleep(const stopped_thread& t, range frames, strength how, bool again) noexcept {
+    gs(t, how == strength::weak ? strength::strong : how);
     registers(t, false, how, origin::memory);
     add(frames, root::stacks, how, origin::memory, t.tid, again);
   }
@@ -137,12 +146,13 @@ class root_finder {
     if (t.looked && !t.asleep) return;  // where its frames begin is unknown
     thread_rule rule = t.skipped ? thread_rule{thread_rule::ours} : in_.who->rule(in_.who->self, t.tid, t.sp);
     if (rule.what == thread_rule::ours) return;
-    const bool at_home = rule.stack_top != 0 || native.holds(t.sp);
-    range frames = at_home ? range{t.sp, rule.stack_top != 0 ? rule.stack_top : native.hi} : stands_on(t.sp);
+    const bool of_ours = rule.stack_top != 0, at_work = rule.what == thread_rule::idle || rule.what == thread_rule::busy;
+    const bool at_home = native.holds(t.sp) || (of_ours && at_work);
+    range frames = of_ours ? range{t.sp, rule.stack_top} : at_home ? range{t.sp, native.hi} : stands_on(t.sp);
     const bool in_handler = has_signal_frame(frames);
     if (rule.what == thread_rule::idle && !in_handler) return;
     // The handler may stand on an alternate stack that is an array in a frame: what it interrupted lies below.
-    if (in_handler && at_home) frames.lo = rule.stack_top == 0 ? native.lo : rule.stack_lo;
+    if (in_handler && at_home) frames.lo = of_ours ? rule.stack_lo : native.lo;
     strength how = strength::strong;
     if (!in_handler && rule.what == thread_rule::parked) {
       how = strength::parked;
@@ -164,7 +174,8 @@ class root_finder {
     const mapping* m = in_.map.find(sp);
     if (m == nullptr || !m->readable) return {0, 0};
     range block;
-    if (!in_.who->interest.holds(sp) && in_.blocks.block_of(sp, block)) return {sp, block.hi};
+    if (in_.who->interest.holds(sp)) return {0, 0};  // the client would have said where that stack ends
+    if (in_.blocks.block_of(sp, block)) return {sp, block.hi};
     if (m->kind == mapping::plain && !m->shared) {
       for (const native_stack& s : stacks_.all()) {
         if (sp >= s.lo && sp < s.hi) return {sp, m->hi < s.tcb ? m->hi : s.tcb};  // somebody's, an array in a frame

@@ -42,6 +42,16 @@ TEST_F(roots_case, upper_half_of_a_ymm_register) {
       },
       [&] { expect_only_by(root::vector_registers); });
 }
+TEST_F(roots_case, gs_base) {
+  with_thread(
+      [] {
+        syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, ~the_secret->complement);
+        scrub();
+        spin();
+        syscall(SYS_arch_prctl, 0x1001, 0UL);
+      },
+      [&] { expect_only_by(root::registers); });
+}
 TEST_F(roots_case, red_zone) {
   with_thread([] { HOLD_IN("mov %%rbx, -64(%%rsp); xor %%ebx, %%ebx;", "movq $0, -64(%%rsp);"); },
               [&] { expect_only_by(root::red_zone); });

@@ -272,6 +272,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
     out.decide_ns = page.decide_ns;
     out.unstopped = page.unstopped;
     out.blind = page.blind;
+    out.faults = page.faults;
     out.blocks = page.blocks;
     out.unknown_bytes = page.unknown_bytes;
   }

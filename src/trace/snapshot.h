@@ -54,7 +54,8 @@ struct snapshot_outcome {
   unsigned ran = 0;        // of those, how many have run meanwhile or may have
   unsigned unstopped = 0;  // > 0: nothing may be proven
   unsigned blind = 0;
-  unsigned stops = 0;  // tries until malloc was quiet
+  unsigned faults = 0;  // of the child: what it should have read is not known
+  unsigned stops = 0;   // tries until malloc was quiet
   std::uint64_t blocks = 0;
   std::uint64_t unknown_bytes = 0;  // of private memory that is a root because nobody knows what it is
   std::uint64_t signals = 0;        // sent

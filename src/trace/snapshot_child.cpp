@@ -92,7 +92,8 @@ void run_child(const child_input& input) noexcept {
     page.unknown_bytes = in.unknown_bytes;
     page.unstopped = in.unstopped;
     if (!memory.exhausted()) request.decide(request.arg, in);
-    page.blind = in.blind + faults_met();
+    page.faults = faults_met();
+    page.blind = in.blind + page.faults;
     page.decide_ns = sys::now_ns() - walked;
     if (memory.exhausted()) page.failed = failed_memory;
   }

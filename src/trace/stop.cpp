@@ -72,6 +72,9 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
   sys::call(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, sys::arg(&fs));
   mine->context = static_cast<const ucontext_t*>(context);
   mine->fs_base = fs;
+  fs = 0;
+  sys::call(SYS_arch_prctl, 0x1004 /* ARCH_GET_GS */, sys::arg(&fs));
+  mine->gs_base = fs;
   const std::uint64_t answered = (word & ~std::uint64_t{255}) | stopped;
   if (!mine->word.compare_exchange_strong(word, answered)) return;
   s.answers.fetch_add(1);
@@ -446,6 +449,7 @@ stop_result stop_threads(note_log& notes) noexcept {
     if (!o.stopped) continue;
     o.context = x.context;
     o.fs_base = x.fs_base;
+    o.gs_base = x.gs_base;
     o.sp = static_cast<std::uintptr_t>(x.context->uc_mcontext.gregs[REG_RSP]);
     o.pc = static_cast<std::uintptr_t>(x.context->uc_mcontext.gregs[REG_RIP]);
     o.in_syscall = in_libc_syscall(o.pc);

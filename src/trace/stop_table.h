@@ -18,7 +18,7 @@ struct slot {
   std::atomic<std::uint64_t> word;  // epoch << 8 | state: a late handler cannot answer for a later stop
   std::atomic<int> tid;             // 0: free
   const ucontext_t* context;
-  std::uintptr_t fs_base;
+  std::uintptr_t fs_base, gs_base;
   std::int64_t asked_ns;
   task_sleep sleep;
   bool blocked, only_asleep;

@@ -81,7 +81,10 @@ written_files::verdict written_files::look(int fd, const memory_map& map, bump& 
   const bool memfd = starts_with(buffer, "/memfd:"), deleted = ends_with(buffer, " (deleted)");
   if (starts_with(buffer, "/dev/") && !starts_with(buffer, "/dev/shm/")) return verdict::nothing;
   const long flags = sys::call(SYS_fcntl, fd, F_GETFL);
-  if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_RDONLY) return verdict::nothing;
+  if (flags < 0) return verdict::nothing;
+  const bool readable = (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY;
+  const bool writable = (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_RDONLY;
+  if (!writable && !memfd && !deleted) return verdict::nothing;
   std::uint64_t inode = 0;
   if (base::read_file(proc_name("/proc/thread-self/fdinfo/", fd).path, buffer, room)) inode = number_after(buffer, "ino:");
   if (inode == 0 || !inodes_.push(memory, inode)) all_ = true;
@@ -90,19 +93,19 @@ written_files::verdict written_files::look(int fd, const memory_map& map, bump& 
     if (sys::call(SYS_fstat, fd, sys::arg(&now)) == 0) {  // of memory: no file system is asked
       bytes = static_cast<std::size_t>(now.st_size);
       if (bytes == 0 || is_mapped_whole(map, inode, bytes)) return verdict::nothing;
-      if ((flags & O_ACCMODE) == O_RDWR) return verdict::read_it;
+      if (readable) return verdict::read_it;
     }
     too_large(fd, doubts);
   } else if (deleted) {
     text line = doubts.add();
-    named(line, "a deleted file open for writing", fd);
+    named(line, "a deleted file", fd);
   }
   return verdict::nothing;
 }
 
 void written_files::too_large(int fd, doubt_log& doubts) noexcept {
   text line = doubts.add();
-  named(line, "a memfd open for writing", fd);
+  named(line, "a memfd", fd);
 }
 
 void written_files::too_many(doubt_log& doubts) noexcept {

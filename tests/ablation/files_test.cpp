@@ -109,12 +109,12 @@ TEST(files, memfd_that_is_too_large_to_read) {
   file f(memfd_create("e", 0));
   ASSERT_EQ(ftruncate(f.fd, 64 << 20), 0);
   expect_likely(
-      root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a memfd open for writing");
+      root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a memfd");
 }
 TEST(files, deleted_file_open_for_writing) {
   file f(temporary(true));
   expect_likely(
-      root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a deleted file open for writing");
+      root::out_of_sight, [&](holder* h) { f.put(h); }, [&] { return f.take(); }, "a deleted file");
 }
 // Until the page is on disk only; the kernel may keep it for a moment.
 bool drop_page(int fd, void* at) {

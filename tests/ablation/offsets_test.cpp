@@ -4,6 +4,7 @@
 #include <cstring>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <thread>
 #include <ucontext.h>
 #include <vector>
 
@@ -160,6 +161,52 @@ TEST(unaligned_words, to_a_frame) {
   std::memcpy(&own, bytes.data() + 3, sizeof own);
   own->close();
   until_all_ended();
+}
+
+// Two mappings that follow one another: their pages are listed one by one.
+TEST(unaligned_words, across_two_mappings) {
+  auto* at = static_cast<unsigned char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  for (int flags : {MAP_PRIVATE, MAP_SHARED}) {
+    ASSERT_EQ(mmap(at + 4096, 4096, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_FIXED, -1, 0), at + 4096);
+    if (flags == MAP_PRIVATE) mprotect(at + 4096, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+    for (int offset : {1, 4, 7}) expect_at(at + 4096 - offset);
+  }
+  munmap(at, 8192);
+}
+
+// A packed record on its way in a vector register: the signal frame keeps its halves apart.
+TEST(unaligned_words, across_two_parts_of_a_register) {
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this processor has no AVX2";
+  alignas(32) static unsigned char record[32];
+  static std::atomic<int> phase;
+  phase = 0;
+  std::thread copier([] {  // started first: a thread begins with registers of who starts it
+    while (phase != 3) std::this_thread::yield();
+    asm volatile(
+        "vmovdqa (%0), %%ymm5; vpxor %%xmm6, %%xmm6, %%xmm6; vmovdqa %%ymm6, (%0); movl $1, (%1); 1: pause; cmpl $2, (%1); jne "
+        "1b;"
+        "vmovdqa %%ymm5, (%0); vpxor %%xmm5, %%xmm5, %%xmm5"
+        :
+        : "r"(record), "r"(&phase)
+        : "memory", "cc", "xmm5", "xmm6");
+  });
+  expect_likely(
+      root::unaligned,
+      [&](holder* h) {
+        std::memset(record, 0x11, sizeof record);
+        std::memcpy(record + 11, &h, sizeof h);
+        phase = 3;
+        while (phase != 1) std::this_thread::yield();
+      },
+      [&] {
+        phase = 2;
+        copier.join();
+        holder* h;
+        std::memcpy(&h, record + 11, sizeof h);
+        std::memset(record, 0, sizeof record);
+        return h;
+      },
+      said);
 }
 
 struct halves_at {

@@ -251,6 +251,37 @@ TEST_P(handlers, on_a_goroutines_thread) {
   finish();
   until_all_ended();
 }
+
+// The alternate stack is an array in a frame: what the handler has interrupted lies below it.
+TEST_P(handlers, on_an_array_of_its_own_thread) {
+  install(GetParam() | SA_ONSTACK);
+  stray::go([] {  // refers to the thread's own semaphore, which is how that one lives
+    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
+    slot = own.get();
+    own->ch.recv();
+  });
+  stray::testing::until_parked(1);
+  std::atomic<bool> ready{false};
+  std::thread t([&] {
+    alignas(16) char room[32768];
+    stack_t alternate{};
+    alternate.ss_sp = room;
+    alternate.ss_size = sizeof room;
+    sigaltstack(&alternate, nullptr);
+    ready = true;
+    for (int i = 0; i < 300 && phase != 2; i++) usleep(1000);
+    alternate.ss_flags = SS_DISABLE;
+    sigaltstack(&alternate, nullptr);
+  });
+  while (!ready) std::this_thread::yield();
+  pthread_kill(t.native_handle(), SIGUSR1);
+  while (phase != 1) std::this_thread::yield();
+  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
+  finish();
+  t.join();
+  until_all_ended();
+}
+
 INSTANTIATE_TEST_SUITE_P(all, handlers, ::testing::Values(0, SA_SIGINFO, SA_ONSTACK, SA_ONSTACK | SA_SIGINFO | SA_RESTART));
 
 // The stop signal's own frames lie in unused room of every stack: they make nobody a running thread.
