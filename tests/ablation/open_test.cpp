@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <thread>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "scene.hpp"
@@ -107,58 +106,6 @@ TEST(open_places, system_v_message_queue) {
         return m.from;
       });
   msgctl(queue, IPC_RMID, nullptr);
-}
-
-// A fiber whose stack is an array in a frame of its thread: the frames that it has left lie below its stack pointer, where all is dead.
-ucontext_t *left_behind, on_the_array;
-std::atomic<int> on_array{0};
-void wait_on_the_array() {
-  on_array = 1;
-  while (on_array != 2) usleep(1000);
-  setcontext(left_behind);
-}
-[[gnu::noinline]] void take_the_pointer(holder* volatile* to) { *to = unmask(); }
-[[gnu::noinline]] void leave_a_pointer_and_go() {
-  holder* volatile kept;
-  ucontext_t here;
-  take_the_pointer(&kept);
-  handed = 0;
-  clear_dead_stack();
-  left_behind = &here;
-  swapcontext(&here, &on_the_array);
-  hand(kept);
-}
-[[gnu::noinline]] void with_an_array() {
-  char stack[65536];
-  getcontext(&on_the_array);
-  on_the_array.uc_stack.ss_sp = stack;
-  on_the_array.uc_stack.ss_size = sizeof stack;
-  on_the_array.uc_link = nullptr;
-  makecontext(&on_the_array, wait_on_the_array, 0);
-  leave_a_pointer_and_go();
-  asm volatile("" : : "r"(stack) : "memory");
-}
-TEST(open_places, fiber_inside_its_own_threads_stack) {
-  auto on_its_own_array = [] {
-    for (int round = 0; round < 2; round++) {
-      while (on_array != 3) std::this_thread::yield();
-      with_an_array();
-      on_array = 0;
-    }
-  };
-  std::thread t(on_its_own_array);
-  expect_not_seen(
-      [&](holder* h) {
-        hand(h);
-        on_array = 3;
-        while (on_array != 1) std::this_thread::yield();
-      },
-      [&] {
-        on_array = 2;
-        while (on_array != 0) std::this_thread::yield();
-        return unmask();
-      });
-  t.join();
 }
 
 TEST(open_places, queued_signal) {
