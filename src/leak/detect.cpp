@@ -155,7 +155,9 @@ std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* 
     return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
   }
   if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
-  if (reason == grounds::unaligned) return "a word that is not aligned to 8 bytes, or in two halves, at " + hex(at);
+  if (reason == grounds::unaligned)
+    return "a word that is not aligned to 8 bytes, or in two halves, at " +
+           (at < base::page_size ? "a thread's registers" : hex(at));
   if (reason == grounds::out_of_sight && doubts != nullptr && at < doubts->used) return doubts->list[at].line;
   return {};
 }

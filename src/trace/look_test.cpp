@@ -1,6 +1,7 @@
 // Threads that are only looked at: what is known of them, and that they never notice.
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <memory>
 #include <poll.h>
@@ -186,6 +187,48 @@ TEST_F(look_case, a_thread_that_ended_has_run) {
     ASSERT_TRUE(look_at_sleep(tid, before));
   }
   EXPECT_FALSE(slept_on(tid, before));
+}
+
+// malloc keeps it for the thread that freed it: its words keep nothing alive.
+TEST_F(look_case, what_a_sleeping_thread_has_freed_is_not_in_use) {
+  if (!init_snapshot()) GTEST_SKIP() << "no snapshot here";
+  std::atomic<std::uintptr_t> complement{0};
+  std::atomic<bool> over{false};
+  std::atomic<int> tid{0};
+  std::thread owner([&] {
+    void* (*volatile take_block)(std::size_t) = std::malloc;
+    void (*volatile give_block)(void*) = std::free;
+    void* blocks[3];
+    for (void*& b : blocks) b = take_block(200);
+    complement = ~reinterpret_cast<std::uintptr_t>(blocks[1]);
+    for (void* b : blocks) give_block(b);
+    tid = base::sys::gettid();
+    while (!over) usleep(20'000);
+  });
+  while (tid == 0) std::this_thread::yield();
+  usleep(2000);
+  struct asked {
+    std::uintptr_t complement;
+    bool known, in_use;
+  };
+  test::shared_with_child<asked> answer;
+  answer->complement = complement;
+  snapshot_request look;
+  look.who = test::blank_client();
+  look.hidden = answer.hidden();
+  look.arg = &*answer;
+  look.way = look_at_everyone;
+  look.decide = [](void* arg, image& in) noexcept {
+    auto& a = *static_cast<asked*>(arg);
+    a.known = in.heap_known && in.blocks.is_start(~a.complement);
+    a.in_use = in.blocks.in_use(~a.complement);
+  };
+  snapshot_outcome o = take_snapshot(look);
+  over = true;
+  owner.join();
+  ASSERT_TRUE(o.ok) << o.why;
+  if (!answer->known) GTEST_SKIP() << "malloc is not glibc's, or its arena was busy";
+  EXPECT_FALSE(answer->in_use);
 }
 
 }  // namespace

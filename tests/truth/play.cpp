@@ -307,7 +307,7 @@ void play(const scene& s) {
   moment = "coming to rest";
   now = act::rest;
   for (int i = 0; resting < moving || asking != 0; i++) {
-    if (i > 30'000)
+    if (i > 50'000)
       fail("no rest",
            "resting " + std::to_string(resting) + " of " + std::to_string(moving) + ", asking " + std::to_string(asking));
     usleep(300);
