@@ -252,16 +252,7 @@ TEST(kernel_objects, io_uring_that_was_never_used_is_no_doubt) {
   uring ring;
   if (!ring.usable()) GTEST_SKIP() << "no io_uring here";
   ring.map();
-  stray::go([] {
-    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
-    hand(own.get());
-    own->ch.recv();
-  });
-  stray::testing::until_parked(1);
-  clear_dead_stack();
-  EXPECT_EQ(verdict(), tier::proven);
-  unmask()->ch.close();
-  until_all_ended();
+  expect_proven_of_own_block(hand, unmask);
 }
 
 TEST(kernel_objects, message_queue) {

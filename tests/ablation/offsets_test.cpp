@@ -263,18 +263,7 @@ TEST(unaligned_words, bytes_that_are_no_addresses_prove_nothing_away) {
     x ^= x << 13, x ^= x >> 7, x ^= x << 17;
     b = static_cast<unsigned char>(x);
   }
-  holder* keep = nullptr;
-  stray::go([&keep] {
-    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
-    hand(own.get());
-    own->ch.recv();
-  });
-  stray::testing::until_parked(1);
-  clear_dead_stack();
-  EXPECT_EQ(verdict(), tier::proven);
-  keep = unmask();
-  keep->ch.close();
-  until_all_ended();
+  expect_proven_of_own_block(hand, unmask);
 }
 
 }  // namespace

@@ -33,16 +33,7 @@ void expect_not_seen(const std::function<void(holder*)>& put, const std::functio
   delete h;
   until_all_ended();
 
-  stray::go([&put] {
-    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
-    put(own.get());
-    own->ch.recv();
-  });
-  stray::testing::until_parked(1);
-  clear_dead_stack();
-  EXPECT_EQ(verdict(), tier::proven);
-  take()->ch.close();
-  until_all_ended();
+  expect_proven_of_own_block(put, take);
 }
 
 holder* read_holder(int fd) {

@@ -172,6 +172,12 @@ void start_waiter() {
   });
   stray::testing::until_parked(1);
 }
+// Asks while the handler runs on it.
+void interrupt_and_ask(std::thread& t) {
+  pthread_kill(t.native_handle(), SIGUSR1);
+  while (phase != 1) std::this_thread::yield();
+  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
+}
 void finish() {
   phase = 2;
   while (slot == nullptr) std::this_thread::yield();
@@ -185,9 +191,7 @@ TEST_P(handlers, on_a_thread_that_waits_in_a_primitive) {
   stray::latch over(1);
   std::thread t([&] { over.wait(); });
   std::this_thread::sleep_for(10ms);
-  pthread_kill(t.native_handle(), SIGUSR1);
-  while (phase != 1) std::this_thread::yield();
-  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
+  interrupt_and_ask(t);
   finish();
   over.count_down();
   t.join();
@@ -198,9 +202,7 @@ TEST_P(handlers, on_a_thread_that_sleeps) {
   start_waiter();
   std::thread t([] { stray::sleep_for(200ms); });
   std::this_thread::sleep_for(10ms);
-  pthread_kill(t.native_handle(), SIGUSR1);
-  while (phase != 1) std::this_thread::yield();
-  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
+  interrupt_and_ask(t);
   finish();
   t.join();
   until_all_ended();
@@ -210,9 +212,7 @@ TEST_P(handlers, on_a_thread_that_sleeps_in_a_system_call) {
   start_waiter();
   std::thread t([] { usleep(200'000); });
   std::this_thread::sleep_for(10ms);
-  pthread_kill(t.native_handle(), SIGUSR1);
-  while (phase != 1) std::this_thread::yield();
-  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
+  interrupt_and_ask(t);
   finish();
   t.join();
   until_all_ended();
@@ -224,9 +224,7 @@ TEST_P(handlers, on_a_thread_that_asks) {
     for (int i = 0; i < 200 && phase != 2; i++) EXPECT_EQ(stray::leak::find().total(), 0u);
   });
   std::this_thread::sleep_for(5ms);
-  pthread_kill(asker.native_handle(), SIGUSR1);
-  while (phase != 1) std::this_thread::yield();
-  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
+  interrupt_and_ask(asker);
   finish();
   asker.join();
   until_all_ended();
@@ -252,33 +250,36 @@ TEST_P(handlers, on_a_goroutines_thread) {
   until_all_ended();
 }
 
-// The alternate stack is an array in a frame: what the handler has interrupted lies below it.
+// The alternate stack is an array in a frame; the pointer lies in a frame that the handler has interrupted, below it.
+[[gnu::noinline]] void keep_below(std::atomic<bool>& ready) {
+  holder* volatile kept = slot.exchange(nullptr);
+  clear_dead_stack();
+  ready = true;
+  while (phase != 2) usleep(1000);
+  slot = kept;
+}
 TEST_P(handlers, on_an_array_of_its_own_thread) {
   install(GetParam() | SA_ONSTACK);
-  stray::go([] {  // refers to the thread's own semaphore, which is how that one lives
-    auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
-    slot = own.get();
-    own->ch.recv();
-  });
-  stray::testing::until_parked(1);
-  std::atomic<bool> ready{false};
-  std::thread t([&] {
+  std::atomic<bool> start{false}, ready{false};
+  std::thread t([&] {  // begun first: a thread begins with registers of who starts it
+    while (!start) std::this_thread::yield();
     alignas(16) char room[32768];
     stack_t alternate{};
     alternate.ss_sp = room;
     alternate.ss_size = sizeof room;
     sigaltstack(&alternate, nullptr);
-    ready = true;
-    for (int i = 0; i < 300 && phase != 2; i++) usleep(1000);
+    keep_below(ready);
     alternate.ss_flags = SS_DISABLE;
     sigaltstack(&alternate, nullptr);
   });
+  start_waiter();
+  start = true;
   while (!ready) std::this_thread::yield();
-  pthread_kill(t.native_handle(), SIGUSR1);
-  while (phase != 1) std::this_thread::yield();
-  for (int i = 0; i < 5; i++) EXPECT_EQ(verdict(), std::nullopt);
-  finish();
-  t.join();
+  clear_dead_stack();
+  interrupt_and_ask(t);
+  phase = 2;
+  t.join();  // the handler had nothing, and has stored that; what was kept comes after
+  slot.exchange(nullptr)->ch.close();
   until_all_ended();
 }
 
