@@ -6,6 +6,7 @@
 
 #include "base/arch.h"
 #include "base/syscalls.h"
+#include "trace/kernel_sigaction.h"
 
 extern "C" [[gnu::visibility("hidden")]] void stray_child_signal_return() noexcept;
 asm(R"(
@@ -28,13 +29,6 @@ constexpr unsigned most = 1000, named = 3;
 constinit note_log* log_of_faults = nullptr;
 constinit volatile unsigned faults = 0;
 
-struct kernel_action {
-  std::uintptr_t handler;
-  unsigned long flags;
-  std::uintptr_t restorer;
-  std::uint64_t mask;
-};
-
 void on_fault(int signal, siginfo_t* info, void*) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
   const std::uintptr_t page = at & ~(base::page_size - 1);
@@ -49,7 +43,7 @@ void on_fault(int signal, siginfo_t* info, void*) noexcept {
                  ? -1
                  : sys::mmap(page, base::page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
   if (put >= 0) return;
-  kernel_action fatal{};  // met again at once, and then the end
+  kernel_sigaction fatal{};  // met again at once, and then the end
   sys::call(SYS_rt_sigaction, signal, sys::arg(&fatal), 0, 8);
 }
 
@@ -58,8 +52,8 @@ void on_fault(int signal, siginfo_t* info, void*) noexcept {
 void guard_faults(note_log& notes) noexcept {
   log_of_faults = &notes;
   faults = 0;
-  kernel_action action{reinterpret_cast<std::uintptr_t>(&on_fault), SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */,
-                       reinterpret_cast<std::uintptr_t>(&stray_child_signal_return), 0};
+  kernel_sigaction action{reinterpret_cast<std::uintptr_t>(&on_fault), SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */,
+                          reinterpret_cast<std::uintptr_t>(&stray_child_signal_return), 0};
   std::uint64_t these = 0;
   for (int signal : {SIGSEGV, SIGBUS}) {
     sys::call(SYS_rt_sigaction, signal, sys::arg(&action), 0, 8);

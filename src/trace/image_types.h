@@ -19,6 +19,14 @@ struct slice {  // pointer and length over memory of somebody else
   T& operator[](std::size_t i) const noexcept { return data[i]; }
 };
 
+// A word at any byte.
+inline std::uint64_t load_any(std::uintptr_t at) noexcept {
+  struct [[gnu::packed, gnu::may_alias]] anywhere {
+    std::uint64_t word;
+  };
+  return reinterpret_cast<const anywhere*>(at)->word;
+}
+
 // Made by stop.cpp in the parent, before the clone.
 struct stopped_thread {
   int tid;

@@ -9,6 +9,7 @@
 
 #include "base/read_file.h"
 #include "base/syscalls.h"
+#include "trace/proc_name.h"
 #include "trace/seccomp.h"
 #include "trace/time_budget.h"
 
@@ -189,10 +190,6 @@ struct kernel_words::run {
     keep(got, root::sockets);
   }
 
-  struct proc_name {
-    proc_name(const char* folder, int fd) noexcept { (text(path, sizeof path) << folder).dec(static_cast<std::uint64_t>(fd)); }
-    char path[48];
-  };
   bool is_epoll(int fd) noexcept {
     if (self.pipe_[0] >= 0) return forget(fd, self.pipe_[0]) == -ENOENT;
     char target[32];

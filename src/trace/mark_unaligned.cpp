@@ -13,17 +13,6 @@ namespace stray::trace {
 
 using strength = root_span::strength;
 
-namespace {
-
-std::uint64_t load_any(std::uintptr_t at) noexcept {
-  struct [[gnu::packed, gnu::may_alias]] anywhere {
-    std::uint64_t word;
-  };
-  return reinterpret_cast<const anywhere*>(at)->word;
-}
-
-}  // namespace
-
 void marker::targets::add(std::uintptr_t lo, std::uintptr_t hi) noexcept {
   if (hi <= lo) return;
   for (std::uintptr_t top = lo >> 40; top <= (hi - 1) >> 40 && top < 128; top++) {

@@ -204,14 +204,11 @@ class root_finder {
 
   // Bytes of a stream: a word may begin at each.
   void loose(const saved_span& s) noexcept {
-    struct [[gnu::packed]] anywhere {
-      std::uintptr_t word;
-    };
     if (s.hi - s.lo < 8) return;
     std::size_t count = s.hi - s.lo - 7;
     auto* words = in_.memory->array<std::uintptr_t>(count);
     if (words == nullptr) return;  // exhausted: no verdict at all
-    for (std::size_t i = 0; i < count; i++) words[i] = reinterpret_cast<const anywhere*>(s.copy + i)->word;
+    for (std::size_t i = 0; i < count; i++) words[i] = load_any(s.copy + i);
     auto at = reinterpret_cast<std::uintptr_t>(words);
     in_.roots.push(*in_.memory, {0, count * 8, at, s.what, strength::strong, origin::memory, 0});
   }

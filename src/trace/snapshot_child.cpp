@@ -8,6 +8,7 @@
 #include "base/arch.h"
 #include "base/syscalls.h"
 #include "trace/fault_guard.h"
+#include "trace/kernel_sigaction.h"
 #include "trace/roots.h"
 
 namespace stray::trace {
@@ -19,12 +20,7 @@ namespace sys = base::sys;
 void detach(int parent_pid) noexcept {
   std::uint64_t all = ~std::uint64_t{0};
   sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::arg(&all), 0, 8);
-  struct {
-    std::uintptr_t handler;
-    unsigned long flags;
-    std::uintptr_t restorer;
-    std::uint64_t mask;
-  } plain{0, 0, 0, 0};
+  kernel_sigaction plain{};
   for (int signal = 1; signal <= 64; signal++) sys::call(SYS_rt_sigaction, signal, sys::arg(&plain), 0, 8);
   std::uint64_t no_core[2] = {0, 0};
   sys::call(SYS_prlimit64, 0, 4 /* RLIMIT_CORE */, sys::arg(no_core), 0);

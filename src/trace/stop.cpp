@@ -12,6 +12,7 @@
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
+#include "trace/kernel_sigaction.h"
 #include "trace/libc_text.h"
 #include "trace/ptrace_stop.h"
 #include "trace/signal_frame.h"
@@ -29,13 +30,6 @@ constexpr std::int64_t runnable_limit = 200 * ms;  // for one that only waits fo
 constexpr std::int64_t handler_limit = 5000 * ms;
 
 constexpr const char* no_list = "the list of threads cannot be read: /proc is not accessible, or no file descriptor is free";
-
-struct kernel_sigaction {
-  std::uintptr_t handler;
-  unsigned long flags;
-  std::uintptr_t restorer;
-  std::uint64_t mask;
-};
 
 struct stop_state {
   int signal = 0;

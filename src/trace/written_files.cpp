@@ -4,17 +4,13 @@
 #include <sys/stat.h>
 
 #include "base/read_file.h"
+#include "trace/proc_name.h"
 
 namespace stray::trace {
 
 namespace sys = base::sys;
 
 namespace {
-
-struct proc_name {
-  proc_name(const char* folder, int fd) noexcept { (text(path, sizeof path) << folder).dec(static_cast<std::uint64_t>(fd)); }
-  char path[64];
-};
 
 // Every byte of it lies in one shared mapping, which is copied anyhow.
 bool is_mapped_whole(const memory_map& map, std::uint64_t inode, std::uint64_t bytes) noexcept {
