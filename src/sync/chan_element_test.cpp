@@ -19,6 +19,7 @@
 #include <stray/go.hpp>
 #include <stray/select.hpp>
 #include <stray/testing/control.hpp>
+#include <stray/wait_group.hpp>
 #include "runtime/test_waits.h"
 
 namespace stray {
@@ -360,20 +361,21 @@ TEST(range_for, lets_go_of_an_element_before_it_waits_for_the_next) {
   EXPECT_EQ(value.use_count(), 1);
   owners.close();
   detail::recv_iterator<int*> it;
-  go([pointers] { pointers.send(new int(7)); });
-  it = pointers.begin();
-  int* first = *it;
-  std::atomic<bool> found{true};
-  go([&] {  // while `it` waits
-    yield();
-    const auto* bytes = reinterpret_cast<const unsigned char*>(&it);
-    bool here = false;
-    for (std::size_t i = 0; i + sizeof first <= sizeof it; i++)
-      here = here || std::memcmp(bytes + i, &first, sizeof first) == 0;
-    found = here;
-    pointers.close();
+  wait_group done;
+  done.add(1);
+  go([&] {
+    it = pointers.begin();
+    ++it;
+    done.done();
   });
-  ++it;
+  int* first = new int(7);
+  pointers.send(first);
+  until_parked(1);  // in ++it: the send has ended begin()
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&it);
+  bool found = false;
+  for (std::size_t i = 0; i + sizeof first <= sizeof it; i++) found = found || std::memcmp(bytes + i, &first, sizeof first) == 0;
+  pointers.close();
+  done.wait();
   EXPECT_FALSE(found);
   delete first;
 }
