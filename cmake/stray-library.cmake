@@ -28,7 +28,7 @@ endif()
 # Takes the target; keyword PUBLIC or PRIVATE says how far the public part travels.
 function(stray_target_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
-  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS ON)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS ON CXX_VISIBILITY_PRESET hidden)  # what the public headers declare is default
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                               $<INSTALL_INTERFACE:include>)
   if(STRAY_PUBLIC_OPTIONS)
@@ -36,7 +36,7 @@ function(stray_target_options target)
   endif()
   target_link_options(${target} PUBLIC ${STRAY_SANITIZE_OPTIONS})
   target_link_libraries(${target} PUBLIC Threads::Threads PRIVATE $<BUILD_INTERFACE:stray_warnings>)
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${STRAY_PROTOZERO_INCLUDE})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-semantic-interposition>)  # inlines as without PIC
 endfunction()
 
@@ -66,7 +66,9 @@ set_target_properties(stray PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_link_options(stray INTERFACE
   $<$<IN_LIST:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY$<SEMICOLON>MODULE_LIBRARY>:LINKER:-z,nodelete>)
 target_link_libraries(stray PRIVATE ${STRAY_LINK_LIBRARIES})
-target_link_options(stray PRIVATE LINKER:-z,now,-z,nodelete)  # shared: no lazy binding inside a snapshot
+# Shared: no lazy binding inside a snapshot; and only our own names, none of the templates of libstdc++ that we use.
+set(exports ${PROJECT_SOURCE_DIR}/cmake/stray-exports.map)
+target_link_options(stray PRIVATE LINKER:-z,now,-z,nodelete,--version-script=${exports})
 set_target_properties(stray PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 
@@ -79,7 +81,7 @@ if(NOT STRAY_SANITIZE)
   foreach(target stray_malloc_map_objects stray_malloc_map)
     stray_target_options(${target})
     target_link_libraries(${target} PUBLIC ${CMAKE_DL_LIBS})
-    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   endforeach()
   set_target_properties(stray_malloc_map_objects PROPERTIES EXPORT_NAME malloc_map)
   add_library(stray::malloc_map ALIAS stray_malloc_map_objects)

@@ -28,11 +28,6 @@ if(NOT GTest_FOUND)
   endif()
 endif()
 
-set(STRAY_TEST_ENVIRONMENT)
-if(STRAY_SANITIZE STREQUAL "thread")
-  set(STRAY_TEST_ENVIRONMENT ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp)
-endif()
-
 # 3 s of each test's compilation, done once for all of them.
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gtest_precompiled.cpp CONTENT "int gtest_precompiled;\n")
 add_library(gtest_precompiled OBJECT ${PROJECT_BINARY_DIR}/gtest_precompiled.cpp)
@@ -49,5 +44,5 @@ function(stray_gtest target label timeout)
   target_precompile_headers(${target} REUSE_FROM gtest_precompiled)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${target}.
                        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-                       PROPERTIES LABELS ${label} TIMEOUT ${timeout} ${STRAY_TEST_ENVIRONMENT})
+                       PROPERTIES LABELS ${label} TIMEOUT ${timeout})
 endfunction()

@@ -11,6 +11,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 namespace detail {
@@ -102,3 +104,5 @@ class barrier {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 namespace detail {
@@ -96,3 +98,5 @@ class condition_variable {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

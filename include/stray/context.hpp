@@ -29,6 +29,8 @@
 #include <stray/go.hpp>
 #include <stray/panic.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // What context::err says; the messages are Go's: "context canceled", "context deadline exceeded". They compare equal to
@@ -235,6 +237,8 @@ template <class K, class V>
 }
 
 }  // namespace stray
+
+#pragma GCC visibility pop
 
 template <>
 struct std::is_error_code_enum<stray::context_errc> : std::true_type {};

@@ -14,6 +14,8 @@
 #include <stray/panic.hpp>
 #include <stray/wait_group.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // Its functions may be called by goroutines and OS threads; wait and set_limit by one at a time. Neither copyable nor movable: its goroutines
@@ -107,3 +109,5 @@ class error_group {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

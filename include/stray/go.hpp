@@ -16,6 +16,8 @@
 #include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // Options of go. stack_size in bytes (0: the default of STRAY_STACK_SIZE or 64 KiB), rounded up to 64 KiB times a power of two.
@@ -174,3 +176,5 @@ std::invoke_result_t<F> blocking(F&& f) {
 void deadlock_check(bool on) noexcept;
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // 8 bytes, constexpr-constructible. What happens before a count_down is seen by who returns from wait. It may be destroyed when the
@@ -48,3 +50,5 @@ class latch {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include <stray/chan.hpp>
 #include <stray/detail/wait_id.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray::leak {
 
 // proven: nobody can wake it. cycle: proven, and a cycle of locks waiting for each other is the reason. likely: not proven only because of
@@ -258,3 +260,5 @@ pin keep_alive(const chan<T>& handle) {
 }
 
 }  // namespace stray::leak
+
+#pragma GCC visibility pop

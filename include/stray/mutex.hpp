@@ -7,6 +7,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/detail/own_record.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // 8 bytes, constexpr-constructible. Unlocked by the goroutine (or thread) that locked it; anything else ends the process with
@@ -44,3 +46,5 @@ class mutex {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 
 #include <stray/detail/keep_frame.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // 8 bytes, constexpr-constructible.
@@ -43,3 +45,5 @@ class once {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

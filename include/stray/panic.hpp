@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // Thrown, and may be caught. An exception of any type that leaves a goroutine ends the process as Go's panic does:
@@ -13,3 +15,5 @@ class panic : public std::logic_error {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace stray::pprof {
 
 // A running endpoint; stops when destroyed, unless detached.
@@ -71,3 +73,5 @@ struct response {
 response handle(std::string_view method, std::string_view target);
 
 }  // namespace stray::pprof
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // 8 bytes, constexpr-constructible. First come, first served: release gives a permit to the first waiter itself, so nobody overtakes one.
@@ -53,3 +55,5 @@ class semaphore {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/detail/own_record.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 namespace detail::shared_word {
 
@@ -79,3 +81,5 @@ class shared_mutex {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include <stray/detail/exceptions.hpp>
 #include <stray/go.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 namespace detail {
@@ -158,3 +160,5 @@ class ticker : public detail::timer_handle {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

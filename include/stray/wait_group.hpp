@@ -9,6 +9,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // 8 bytes, constexpr-constructible. add happens before the wait that it should hold up; a wait_group may be reused after wait returned,
@@ -51,3 +53,5 @@ class wait_group {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -134,6 +134,7 @@ source_view capture() noexcept {
   v.ended_holds = &runtime::ended_holds();
   v.detector_tid = the_detector.tid.load();
   v.watcher_tid = runtime::watcher_tid();
+  v.services = &runtime::services();
   v.reservation = base::reservation();
   v.stacks = runtime::stack_views();
   v.workers = runtime::sched().workers;

@@ -180,9 +180,18 @@ trace::thread_rule rule_of_worker(wait_graph& g, const runtime::worker& w, std::
   return {thread_rule::busy, at.where.hi, at.where.lo};
 }
 
+bool is_service(const source_view& view, int tid) noexcept {
+  if (tid == view.detector_tid) return true;
+  if (view.services == nullptr) return false;
+  for (const std::atomic<int>& t : view.services->tid) {
+    if (t.load(std::memory_order_relaxed) == tid) return true;  // order: frozen
+  }
+  return false;
+}
+
 trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
   judge_request& r = of(self);
-  if (tid == r.view.detector_tid) return {trace::thread_rule::ours};
+  if (is_service(r.view, tid)) return {trace::thread_rule::ours};
   if (tid == r.view.watcher_tid) return {trace::thread_rule::idle};  // rule 4
   if (!ensure_filled(r)) return {};
   wait_graph& g = r.graph;

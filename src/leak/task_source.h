@@ -4,6 +4,7 @@
 
 #include "leak/wait_graph.h"
 #include "runtime/stack.h"
+#include "runtime/start.h"
 #include "runtime/timer.h"
 #include "runtime/worker.h"
 
@@ -16,6 +17,7 @@ struct source_view {
   const runtime::ended_hold_list* ended_holds = nullptr;
   int detector_tid = 0;
   int watcher_tid = 0;
+  const runtime::service_threads* services = nullptr;
   base::range reservation;
   const runtime::stack_view* stacks = nullptr;  // stack_classes of them
   const runtime::worker* workers = nullptr;

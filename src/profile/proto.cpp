@@ -9,9 +9,8 @@
 #include <chrono>
 #include <unordered_map>
 
-#include <protozero/pbf_writer.hpp>
-
 #include "profile/formats.h"
+#include "profile/protobuf.h"
 #include "profile/symbolize.h"
 #include "profile/text.h"
 
@@ -78,13 +77,13 @@ class builder {
   builder() : maps_(mappings()), seen_(maps_.size()) { string(""); }
 
   void value_type(std::uint32_t where, std::string_view type, std::string_view unit) {
-    protozero::pbf_writer w(out_, where);
-    w.add_int64(field::value_type::type, string(type));
-    w.add_int64(field::value_type::unit, string(unit));
+    message w(out_, where);
+    w.number(field::value_type::type, string(type));
+    w.number(field::value_type::unit, string(unit));
   }
-  void number(std::uint32_t where, std::int64_t value) { out_.add_int64(where, value); }
-  void comment(std::string_view text) { out_.add_int64(field::profile::comment, string(text)); }
-  void default_type(std::string_view type) { out_.add_int64(field::profile::default_sample_type, string(type)); }
+  void number(std::uint32_t where, std::int64_t value) { out_.number(where, value); }
+  void comment(std::string_view text) { out_.number(field::profile::comment, string(text)); }
+  void default_type(std::string_view type) { out_.number(field::profile::default_sample_type, string(type)); }
 
   void sample(const profile::sample& s, bool leak_labels) {
     std::vector<std::uint64_t> ids;
@@ -94,9 +93,9 @@ class builder {
     if (!any) shown = s.pcs.size();  // nothing but the runtime: shown whole
     for (std::size_t i = 0; i < shown; ++i) ids.push_back(location(s.pcs[i] - 1, i == 0));
     std::int64_t values[] = {s.count, s.bytes};
-    protozero::pbf_writer w(out_, field::profile::sample);
-    w.add_packed_uint64(field::sample::location_id, ids.begin(), ids.end());
-    w.add_packed_int64(field::sample::value, values, values + (leak_labels ? 2 : 1));
+    message w(out_, field::profile::sample);
+    w.packed(field::sample::location_id, ids.data(), ids.data() + ids.size());
+    w.packed(field::sample::value, values, values + (leak_labels ? 2 : 1));
     for (const auto& l : s.labels) text_label(w, l.key, l.value);
     if (!leak_labels) return;
     text_label(w, "wait_reason", s.wait_reason);
@@ -104,17 +103,17 @@ class builder {
     text_label(w, "created_by", s.created_by);
     text_label(w, "cause", s.cause);
     if (s.blocked_since == 0) return;
-    protozero::pbf_writer l(w, field::sample::label);
-    l.add_int64(field::label::key, string("blocked_since"));
-    l.add_int64(field::label::num, s.blocked_since);
-    l.add_int64(field::label::num_unit, string("seconds"));
+    message l(w, field::sample::label);
+    l.number(field::label::key, string("blocked_since"));
+    l.number(field::label::num, s.blocked_since);
+    l.number(field::label::num_unit, string("seconds"));
   }
 
   std::string finish() {
     for (std::size_t i = 0; i < maps_.size(); ++i) mapping(i);
     out_bytes_ += tables_;
-    protozero::pbf_writer w(out_bytes_);
-    for (const std::string* s : strings_) w.add_string(field::profile::string_table, *s);
+    message w(out_bytes_);
+    for (const std::string* s : strings_) w.text(field::profile::string_table, *s);
     return std::move(out_bytes_);
   }
 
@@ -128,24 +127,24 @@ class builder {
     if (fresh) strings_.push_back(&at->first);
     return at->second;
   }
-  void text_label(protozero::pbf_writer& w, std::string_view key, std::string_view value) {
+  void text_label(message& w, std::string_view key, std::string_view value) {
     if (value.empty()) return;
-    protozero::pbf_writer l(w, field::sample::label);
-    l.add_int64(field::label::key, string(key));
-    l.add_int64(field::label::str, string(value));
+    message l(w, field::sample::label);
+    l.number(field::label::key, string(key));
+    l.number(field::label::str, string(value));
   }
 
   std::uint64_t function(const source_line& line) {
     std::string key = line.function + '\0' + line.system_name + '\0' + line.file + '\0' + std::to_string(line.start_line);
     auto [at, fresh] = function_ids_.try_emplace(std::move(key), function_ids_.size() + 1);
     if (fresh) {
-      protozero::pbf_writer tables(tables_);
-      protozero::pbf_writer w(tables, field::profile::function);
-      w.add_uint64(field::function::id, at->second);
-      w.add_int64(field::function::name, string(line.function));
-      w.add_int64(field::function::system_name, string(line.system_name.empty() ? line.function : line.system_name));
-      w.add_int64(field::function::filename, string(line.file));
-      w.add_int64(field::function::start_line, line.start_line);
+      message tables(tables_);
+      message w(tables, field::profile::function);
+      w.number(field::function::id, at->second);
+      w.number(field::function::name, string(line.function));
+      w.number(field::function::system_name, string(line.system_name.empty() ? line.function : line.system_name));
+      w.number(field::function::filename, string(line.file));
+      w.number(field::function::start_line, line.start_line);
     }
     return at->second;
   }
@@ -175,15 +174,15 @@ class builder {
       if (maps_[i].start <= pc && pc < maps_[i].limit) mapping_id = i + 1;
     if (mapping_id != 0) note(seen_[mapping_id - 1], lines);
 
-    protozero::pbf_writer tables(tables_);
-    protozero::pbf_writer w(tables, field::profile::location);
-    w.add_uint64(field::location::id, at->second);
-    if (mapping_id != 0) w.add_uint64(field::location::mapping_id, mapping_id);
-    w.add_uint64(field::location::address, pc);
+    message tables(tables_);
+    message w(tables, field::profile::location);
+    w.number(field::location::id, at->second);
+    if (mapping_id != 0) w.number(field::location::mapping_id, mapping_id);
+    w.number(field::location::address, pc);
     for (std::size_t i = first; i < end; ++i) {
-      protozero::pbf_writer l(w, field::location::line);
-      l.add_uint64(field::line::function_id, functions[i - first]);
-      l.add_int64(field::line::line, lines[i].line);
+      message l(w, field::location::line);
+      l.number(field::line::function_id, functions[i - first]);
+      l.number(field::line::line, lines[i].line);
     }
     return at->second;
   }
@@ -202,18 +201,18 @@ class builder {
     const auto& m = maps_[i];
     const usage& u = seen_[i];
     bool named = i == 0 || (u.used && !u.no_name), filed = i == 0 || (u.used && !u.no_file);
-    protozero::pbf_writer tables(tables_);
-    protozero::pbf_writer w(tables, field::profile::mapping);
-    w.add_uint64(field::mapping::id, i + 1);
-    w.add_uint64(field::mapping::memory_start, m.start);
-    w.add_uint64(field::mapping::memory_limit, m.limit);
-    w.add_uint64(field::mapping::file_offset, m.offset);
-    w.add_int64(field::mapping::filename, string(m.file));
-    w.add_int64(field::mapping::build_id, string(m.build_id));
-    if (named) w.add_bool(field::mapping::has_functions, true);
-    if (filed) w.add_bool(field::mapping::has_filenames, true);
-    if (filed) w.add_bool(field::mapping::has_line_numbers, true);
-    if (u.inlines) w.add_bool(field::mapping::has_inline_frames, true);
+    message tables(tables_);
+    message w(tables, field::profile::mapping);
+    w.number(field::mapping::id, i + 1);
+    w.number(field::mapping::memory_start, m.start);
+    w.number(field::mapping::memory_limit, m.limit);
+    w.number(field::mapping::file_offset, m.offset);
+    w.number(field::mapping::filename, string(m.file));
+    w.number(field::mapping::build_id, string(m.build_id));
+    if (named) w.number(field::mapping::has_functions, true);
+    if (filed) w.number(field::mapping::has_filenames, true);
+    if (filed) w.number(field::mapping::has_line_numbers, true);
+    if (u.inlines) w.number(field::mapping::has_inline_frames, true);
   }
 
   std::vector<profile::mapping> maps_;
@@ -223,7 +222,7 @@ class builder {
   std::unordered_map<std::string, std::uint64_t> function_ids_;
   std::unordered_map<std::uintptr_t, std::uint64_t> location_ids_;
   std::string out_bytes_, tables_;
-  protozero::pbf_writer out_{out_bytes_};
+  message out_{out_bytes_};
 };
 
 }  // namespace

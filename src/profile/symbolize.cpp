@@ -10,7 +10,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <fmt/format.h>
 #include <link.h>
 #include <memory>
 #include <mutex>
@@ -19,6 +18,7 @@
 
 #include <elfutils/libdwfl.h>
 
+#include "base/format.h"
 #include "profile/dwarf_index.h"
 #include "profile/modules.h"
 #include "profile/names.h"
@@ -57,8 +57,8 @@ int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const c
   GElf_Addr where = 0;
   int size = dwfl_module_build_id(module, &id, &where);
   if (size > 2) {
-    std::string path = fmt::format("/usr/lib/debug/.build-id/{:02x}/", id[0]);
-    for (int i = 1; i < size; ++i) path += fmt::format("{:02x}", id[i]);
+    std::string path = base::format("/usr/lib/debug/.build-id/{:02x}/", id[0]);
+    for (int i = 1; i < size; ++i) path += base::format("{:02x}", id[i]);
     int fd = open_debug_file(path + ".debug", found);
     if (fd >= 0) return fd;
   }
@@ -154,7 +154,7 @@ class symbols {
     Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, pc) : nullptr;
     if (module == nullptr) {
       source_line line;
-      line.function = fmt::format("unknown+{:#x}", pc);
+      line.function = base::format("unknown+{:#x}", pc);
       return {line};
     }
     auto& index = indices_[module];
@@ -192,7 +192,7 @@ class symbols {
     Dwarf_Addr start = 0;
     const char* file = dwfl_module_info(module, nullptr, &start, nullptr, nullptr, nullptr, nullptr, nullptr);
     line.function =
-        fmt::format("{}+{:#x}", file != nullptr ? std::filesystem::path(file).filename().string() : "unknown", pc - start);
+        base::format("{}+{:#x}", file != nullptr ? std::filesystem::path(file).filename().string() : "unknown", pc - start);
     return line;
   }
 

@@ -4,9 +4,9 @@
 // 2. Order: count descending, then the text of the key, as Go sorts.
 // 3. Columns are aligned as Go's text/tabwriter(minwidth 1, tabwidth 8, padding 1, tabs) does, within a group.
 #include <algorithm>
-#include <fmt/format.h>
 #include <map>
 
+#include "base/format.h"
 #include "profile/formats.h"
 #include "profile/text.h"
 
@@ -44,10 +44,10 @@ void write_frames(std::string& out, const std::vector<std::uintptr_t>& pcs) {
   for (const shown_line& shown : shown_lines(pcs)) {
     const source_line& line = *shown.line;
     frame_row row;
-    row.pc = fmt::format("{:#x}", shown.pc);
+    row.pc = base::format("{:#x}", shown.pc);
     // Without a symbol the name is already MODULE+0xOFF.
     row.function =
-        line.system_name.empty() && line.file.empty() ? line.function : fmt::format("{}+{:#x}", line.function, line.offset);
+        line.system_name.empty() && line.file.empty() ? line.function : base::format("{}+{:#x}", line.function, line.offset);
     row.place = position(line);
     pc_width = std::max(pc_width, width_of(row.pc));
     function_width = std::max(function_width, width_of(row.function));
@@ -69,7 +69,7 @@ std::string write_counts(std::string_view profile_name, std::span<const sample> 
   std::int64_t total = 0;
   for (const sample& s : samples) {
     std::string key = "@";
-    for (std::uintptr_t pc : s.pcs) key += fmt::format(" {:#x}", pc);
+    for (std::uintptr_t pc : s.pcs) key += base::format(" {:#x}", pc);
     if (!s.labels.empty()) key += "\n# labels: " + label_set(s.labels, ":");
     group& g = by_key[key];
     g.count += s.count;
@@ -81,10 +81,10 @@ std::string write_counts(std::string_view profile_name, std::span<const sample> 
   for (const auto& [key, g] : by_key) groups.push_back(&g);
   std::stable_sort(groups.begin(), groups.end(), [](const group* a, const group* b) { return a->count > b->count; });
 
-  std::string out = fmt::format("{} profile: total {}\n", profile_name, total);
+  std::string out = base::format("{} profile: total {}\n", profile_name, total);
   out += comments(incomplete, likely);
   for (const group* g : groups) {
-    out += fmt::format("{} {}\n", g->count, g->key);
+    out += base::format("{} {}\n", g->count, g->key);
     write_frames(out, g->first->pcs);
     out += '\n';
   }

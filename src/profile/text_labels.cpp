@@ -1,7 +1,7 @@
 // Labels and positions as both text formats write them. Pure: runs anywhere.
 #include <algorithm>
-#include <fmt/format.h>
 
+#include "base/format.h"
 #include "profile/text.h"
 
 namespace stray::profile {
@@ -37,7 +37,7 @@ std::string quote(std::string_view text) {
     std::uint32_t point = 0;
     std::size_t size = decode(text, i, point);
     if (size == 0) {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      out += base::format("\\x{:02x}", static_cast<unsigned char>(c));
       size = 1;
     } else if (c == '"' || c == '\\') {
       out += '\\';
@@ -57,9 +57,9 @@ std::string quote(std::string_view text) {
     } else if (c == '\v') {
       out += "\\v";
     } else if (point < 0x20 || point == 0x7f) {
-      out += fmt::format("\\x{:02x}", point);
+      out += base::format("\\x{:02x}", point);
     } else if (point >= 0x80 && point <= 0xa0) {  // controls and the hard space, which Go does not print either
-      out += fmt::format("\\u{:04x}", point);
+      out += base::format("\\u{:04x}", point);
     } else {
       out += text.substr(i, size);
     }

@@ -3,8 +3,8 @@
 // 1. The order is the caller's. Paragraphs are parted by a blank line; the text ends with one newline, as Go's.
 // 2. Why it is incomplete, and who is no more than likely, comes first, as a paragraph of lines `# incomplete: REASON`, `# likely: ...`.
 // 3. Inlined lines have no offset, since they have no frame; the offset counts to the return address.
-#include <fmt/format.h>
 
+#include "base/format.h"
 #include "profile/formats.h"
 #include "profile/text.h"
 
@@ -15,7 +15,7 @@ namespace {
 void write_position(std::string& out, const source_line& line, bool inlined) {
   out += '\t';
   out += position(line);
-  if (!inlined) out += fmt::format(" +{:#x}", line.offset + 1);
+  if (!inlined) out += base::format(" +{:#x}", line.offset + 1);
   out += '\n';
 }
 
@@ -24,10 +24,10 @@ bool is_inlined(std::uintptr_t pc, const source_line& line) { return &line != &s
 
 void write_header(std::string& out, const stack_entry& e) {
   if (e.thread_name.empty())
-    out += fmt::format("goroutine {} [{}", e.id, e.state);
+    out += base::format("goroutine {} [{}", e.id, e.state);
   else
-    out += fmt::format("thread {} ({}) [{}", e.id, e.thread_name, e.state);
-  if (e.minutes > 0) out += fmt::format(", {} minutes", e.minutes);
+    out += base::format("thread {} ({}) [{}", e.id, e.thread_name, e.state);
+  if (e.minutes > 0) out += base::format(", {} minutes", e.minutes);
   if (e.locked_to_thread) out += ", locked to thread";
   out += ']';
   if (!e.labels.empty()) out.append(" ").append(label_set(e.labels, ": "));
@@ -57,7 +57,7 @@ void write_entry(std::string& out, const stack_entry& e) {
       break;
     }
   out.append("created by ").append(creator->function);
-  if (e.creator_id != 0) out += fmt::format(" in goroutine {}", e.creator_id);
+  if (e.creator_id != 0) out += base::format(" in goroutine {}", e.creator_id);
   out += '\n';
   write_position(out, *creator, is_inlined(pc, *creator));
 }

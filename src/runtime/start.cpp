@@ -179,6 +179,24 @@ pthread_t start_thread(const char* name, void* (*body)(void*), void* arg) {
   return thread;
 }
 
+namespace {
+constinit service_threads the_services{};
+}
+const service_threads& services() noexcept { return the_services; }
+
+service_thread::service_thread() noexcept {
+  const int self = base::thread_id();
+  for (std::atomic<int>& t : the_services.tid) {
+    int free = 0;
+    if (!t.compare_exchange_strong(free, self)) continue;
+    slot_ = &t;
+    return;
+  }
+}
+service_thread::~service_thread() {
+  if (slot_ != nullptr) slot_->store(0);
+}
+
 }  // namespace stray::runtime
 
 namespace stray {

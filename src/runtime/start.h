@@ -9,6 +9,7 @@
 //    goroutine that called exit, they then go on.)
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <pthread.h>
 
@@ -18,6 +19,25 @@ std::uint8_t default_stack_class() noexcept;
 
 // Starts a thread of ours, with the signal mask of rule 2. Throws std::system_error with a hint.
 pthread_t start_thread(const char* name, void* (*body)(void*), void* arg);
+
+// Threads that lead to nothing of the user's: neither their stacks nor their thread-local storage are roots. For those of our servers; not for
+// one that holds a handle, an owner or a callback of the user's. A thread beyond `most` counts as any other thread does.
+struct service_threads {
+  static constexpr int most = 64;
+  std::atomic<int> tid[most];  // 0: free; written by the thread itself
+};
+const service_threads& services() noexcept;
+// The calling thread is one while this exists.
+class service_thread {
+ public:
+  service_thread() noexcept;
+  ~service_thread();
+  service_thread(const service_thread&) = delete;
+  service_thread& operator=(const service_thread&) = delete;
+
+ private:
+  std::atomic<int>* slot_ = nullptr;
+};
 
 bool started() noexcept;
 

@@ -1,10 +1,9 @@
-// Rejected: SO_REUSEPORT (cpp-httplib's default): two programs would share a port in silence, and requests would go to either.
+// Rejected: SO_REUSEPORT: two programs would share a port in silence, and requests would go to either.
 #include "serve/address.h"
 
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
-#include <fmt/format.h>
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,6 +12,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "serve/query.h"
 
 namespace stray::serve {
@@ -46,15 +46,15 @@ struct with_hint : std::system_error {
     default:
       break;
   }
-  throw with_hint(error, fmt::format("stray: cannot serve on {}: {}{}", address, std::strerror(error), hint));
+  throw with_hint(error, base::format("stray: cannot serve on {}: {}{}", address, std::strerror(error), hint));
 }
 
 [[noreturn]] void bad_address(std::string_view address, std::string_view why) {
   throw with_hint(
       EINVAL,
-      fmt::format("stray: cannot serve on \"{}\": {}; write HOST:PORT, such as localhost:6060, [::1]:6060, or :6060 for every "
-                  "interface",
-                  address, why));
+      base::format("stray: cannot serve on \"{}\": {}; write HOST:PORT, such as localhost:6060, [::1]:6060, or :6060 for every "
+                   "interface",
+                   address, why));
 }
 
 bool is_loopback(const sockaddr_storage& a) {
@@ -120,7 +120,7 @@ listener listen_on(std::string_view address) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   int status = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  if (status != 0) bad_address(address, fmt::format("the host is unknown ({})", gai_strerror(status)));
+  if (status != 0) bad_address(address, base::format("the host is unknown ({})", gai_strerror(status)));
   std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   // IPv4 first, as Go does for a name with both.
   int first_error = 0;

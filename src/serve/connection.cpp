@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "serve/request_head.h"
 
 namespace stray::serve {
 
@@ -14,14 +15,10 @@ connection::~connection() {
   // What the client sent and we did not read would make close() reset the connection before our answer is read: say that we are done,
   // and take a little of it.
   ::shutdown(fd_, SHUT_WR);
-  for (int i = 0; i < 16 && ::recv(fd_, buffer_, sizeof buffer_, MSG_DONTWAIT) > 0; ++i) {
+  char rest[4096];
+  for (int i = 0; i < 16 && ::recv(fd_, rest, sizeof rest, MSG_DONTWAIT) > 0; ++i) {
   }
   ::close(fd_);
-}
-
-void connection::begin_request() noexcept {
-  deadline_ = clock::now() + head_time;
-  allowed_ = head_bytes;
 }
 
 bool connection::wait(short events, clock::time_point deadline) const noexcept {
@@ -35,7 +32,7 @@ bool connection::wait(short events, clock::time_point deadline) const noexcept {
 }
 
 bool connection::wait_for_bytes(std::chrono::milliseconds most) noexcept {
-  return begin_ < end_ || wait(POLLIN, clock::now() + most);
+  return used_ < bytes_.size() || wait(POLLIN, clock::now() + most);
 }
 
 bool connection::linger(std::chrono::seconds time) noexcept {
@@ -51,34 +48,37 @@ bool connection::linger(std::chrono::seconds time) noexcept {
   }
 }
 
-ssize_t connection::read(char* to, std::size_t size) {
-  if (begin_ == end_) {
-    if (allowed_ == 0 || !wait(POLLIN, std::min(deadline_, clock::now() + one_wait))) return -1;
-    ssize_t n = ::recv(fd_, buffer_, std::min(sizeof buffer_, allowed_), MSG_DONTWAIT);
-    if (n <= 0) return n;
-    allowed_ -= static_cast<std::size_t>(n);
-    begin_ = 0;
-    end_ = static_cast<std::size_t>(n);
+std::string_view connection::read_head() {
+  bytes_.erase(0, used_);
+  used_ = 0;
+  const auto deadline = clock::now() + head_time;
+  for (;;) {
+    std::size_t first = bytes_.find_first_not_of("\r\n");  // empty lines before a request are passed over (RFC 9112, 2.2)
+    bytes_.erase(0, std::min(first, bytes_.size()));
+    used_ = head_size(bytes_);
+    if (used_ != 0) return std::string_view(bytes_).substr(0, used_);
+    too_large_ = bytes_.size() >= head_bytes;
+    if (too_large_ || !wait(POLLIN, std::min(deadline, clock::now() + one_wait))) return {};
+    char part[4096];
+    ssize_t n = ::recv(fd_, part, std::min(sizeof part, head_bytes - bytes_.size()), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (n <= 0) return {};
+    bytes_.append(part, static_cast<std::size_t>(n));
   }
-  std::size_t n = std::min(size, end_ - begin_);
-  std::memcpy(to, buffer_ + begin_, n);
-  begin_ += n;
-  return static_cast<ssize_t>(n);
 }
 
-ssize_t connection::write(const char* from, std::size_t size) {
-  std::size_t sent = 0;
-  while (sent < size) {
-    ssize_t n = ::send(fd_, from + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+bool connection::write(std::string_view bytes) noexcept {
+  while (!bytes.empty()) {
+    ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) {
-      sent += static_cast<std::size_t>(n);
+      bytes.remove_prefix(static_cast<std::size_t>(n));
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      if (!wait(POLLOUT, clock::now() + one_wait)) return -1;
-    } else if (n < 0 && errno != EINTR) {
-      return -1;
+      if (!wait(POLLOUT, clock::now() + one_wait)) return false;
+    } else if (n == 0 || errno != EINTR) {
+      return false;
     }
   }
-  return static_cast<ssize_t>(sent);
+  return true;
 }
 
 }  // namespace stray::serve

@@ -1,13 +1,8 @@
-// Own listener and threads around cpp-httplib's reading and writing of HTTP.
-//
-// Rejected: httplib::Server::listen. It binds with SO_REUSEPORT (a second process gets the port in silence), loses errno, queues connections
-// without bound, lets one byte every 4 s hold a thread for ever, and ignores SIGPIPE for the whole process.
+// Rejected: SO_REUSEPORT (a second process would get the port in silence), a queue of connections without bound, a thread for each client.
 #include "serve/http.h"
 
 #include <condition_variable>
-#include <csignal>
 #include <ctime>
-#include <deque>
 #include <mutex>
 #include <poll.h>
 #include <pthread.h>
@@ -15,58 +10,23 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <system_error>
-#include <thread>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/stop_signal.h"
+#include "base/format.h"
+#include "base/zeroed.h"
+#include "runtime/start.h"
 #include "serve/address.h"
 #include "serve/connection.h"
+#include "serve/request_head.h"
 
 namespace stray::serve {
 
 namespace {
 
 constexpr int request_threads = 4, requests_per_connection = 100;
-constexpr std::size_t most_waiting = 64;
-
-// Blocks signals for the threads made in its scope: they inherit the mask.
-class signals_blocked {
- public:
-  signals_blocked() {
-    sigset_t all;
-    sigfillset(&all);
-    for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF, base::stop_signal()}) sigdelset(&all, s);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  signals_blocked(const signals_blocked&) = delete;
-  signals_blocked& operator=(const signals_blocked&) = delete;
-
- private:
-  sigset_t before_;
-};
-
-// Its constructor ignores SIGPIPE for the whole process; that is the program's to decide.
-class sigpipe_kept {
- public:
-  sigpipe_kept() { sigaction(SIGPIPE, nullptr, &before_); }
-  ~sigpipe_kept() { sigaction(SIGPIPE, &before_, nullptr); }
-  sigpipe_kept(const sigpipe_kept&) = delete;
-  sigpipe_kept& operator=(const sigpipe_kept&) = delete;
-
- private:
-  struct sigaction before_ {};
-};
-
-// One answer's state, for httplib's handler, which knows the request only.
-struct exchange {
-  connection* client = nullptr;
-  std::int64_t sent_ns = 0;
-  bool handled = false, has_body = false;
-};
-thread_local exchange* current = nullptr;
+constexpr unsigned most_waiting = 64;
 
 std::string date_now() {
   std::time_t now = std::time(nullptr);
@@ -77,50 +37,72 @@ std::string date_now() {
   return {text, n};
 }
 
-// httplib's parser and writer; its own listening is not used.
-class protocol : public httplib::Server {
- public:
-  explicit protocol(const handler& answer) {
-    set_keep_alive_max_count(requests_per_connection);  // what the Keep-Alive header says
-    set_default_headers({{"X-Content-Type-Options", "nosniff"}});
-    // Before routing, hence before a body would be read.
-    set_pre_routing_handler([&answer](const httplib::Request& in, httplib::Response& out) {
-      exchange& x = *current;
-      wait_function wait = [&x](std::chrono::seconds time) { return x.client->linger(time); };
-      response r = answer({in.method, in.target, x.sent_ns, wait});
-      x.handled = true;
-      out.status = r.status;
-      out.set_header("Date", date_now());
-      if (in.method == "HEAD") out.set_header("Accept-Ranges", "none");  // else httplib promises them
-      for (auto& [name, value] : r.headers)
-        if (name != "X-Content-Type-Options") out.set_header(name, value);
-      out.body = std::move(r.body);
-      return HandlerResponse::Handled;
-    });
+std::string_view reason(int status) noexcept {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 301:
+      return "Moved Permanently";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Status";
   }
+}
 
-  // One request and its answer; false when the connection must end.
-  bool serve(connection& client, std::int64_t sent_ns, bool last) {
-    exchange x{&client, sent_ns};
-    current = &x;
-    bool closed = false;
-    client.begin_request();
-    bool good = process_request(client, last, closed, [&x](httplib::Request& in) {
-      x.has_body = in.has_header("Transfer-Encoding") ||
-                   (in.has_header("Content-Length") && in.get_header_value("Content-Length") != "0");
-      // Neither parts of an answer (many ranges multiply its size) nor compression are offered.
-      in.ranges.clear();
-      for (const char* name : {"Range", "Accept-Encoding", "Expect"}) in.headers.erase(name);
-    });
-    current = nullptr;
-    // An unread body would be taken for the next request; after garbage nothing sensible can follow.
-    return good && !closed && !last && x.handled && !x.has_body;
+// left: how many requests the connection may still bring; 0: it ends here.
+bool send(connection& client, const response& r, bool with_body, int left) {
+  std::string head = base::format("HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Length: {}\r\n", r.status, reason(r.status),
+                                  date_now(), r.body.size());
+  for (const auto& [name, value] : r.headers) base::format_to(head, "{}: {}\r\n", name, value);
+  head += left == 0 ? std::string("Connection: close\r\n\r\n") : base::format("Keep-Alive: timeout=5, max={}\r\n\r\n", left);
+  if (!with_body) return client.write(head);
+  // One packet where it fits: the client need not wait for the second one.
+  constexpr std::size_t small = 16384;
+  if (r.body.size() <= small) return client.write(head + r.body);
+  return client.write(head) && client.write(r.body);
+}
+
+void refuse(connection& client, int status) {
+  response r{status, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}}, {}};
+  r.body = base::format("{} {}\n", status, reason(status));
+  send(client, r, true, 0);
+}
+
+// One request and its answer; false when the connection must end.
+bool serve(const handler& answer, connection& client, std::int64_t sent_ns, int left) {
+  std::string_view head = client.read_head();
+  if (head.empty()) {
+    if (client.too_large()) refuse(client, 431);
+    return false;
   }
-};
+  request_head in;
+  if (int status = parse_head(head, in); status != 200) {
+    refuse(client, status);
+    return false;
+  }
+  // An unread body would be taken for the next request.
+  if (!in.keep_alive || in.has_body) left = 0;
+  wait_function wait = [&client](std::chrono::seconds time) { return client.linger(time); };
+  response r = answer({in.method, in.target, sent_ns, wait});
+  return send(client, r, in.method != "HEAD", left) && left != 0;
+}
 
 }  // namespace
 
-class http_server::impl {
+class http_server::impl : public base::zeroed {
  public:
   impl(std::string_view address, handler answer) : answer_(std::move(answer)), socket_(listen_on(address)) {
     stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -130,11 +112,9 @@ class http_server::impl {
       throw std::system_error(error, std::generic_category(), "stray: cannot serve: no event descriptor");
     }
     try {
-      sigpipe_kept keep;
-      protocol_ = std::make_unique<protocol>(answer_);
-      signals_blocked blocked;
-      threads_.emplace_back([this] { listen(); });
-      for (int i = 0; i < request_threads; ++i) threads_.emplace_back([this] { work(); });
+      start([](void* self) -> void* { return static_cast<impl*>(self)->listen(), nullptr; });
+      for (int i = 0; i < request_threads; ++i)
+        start([](void* self) -> void* { return static_cast<impl*>(self)->work(), nullptr; });
     } catch (...) {
       stop();
       throw;
@@ -152,6 +132,11 @@ class http_server::impl {
   int port() const noexcept { return socket_.port; }
 
  private:
+  void start(void* (*body)(void*)) {
+    threads_[started_] = runtime::start_thread("stray-http", body, this);
+    started_++;
+  }
+
   void stop() noexcept {
     {
       std::lock_guard guard(lock_);
@@ -160,8 +145,8 @@ class http_server::impl {
     std::uint64_t one = 1;
     if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
     wake_.notify_all();
-    for (auto& t : threads_) t.join();
-    for (const waiting_client& w : waiting_) close(w.fd);
+    for (int i = 0; i < started_; i++) pthread_join(threads_[i], nullptr);
+    for (unsigned i = 0; i < count_; i++) close(waiting(i).fd);
     close(socket_.fd);
     close(stop_fd_);
   }
@@ -172,8 +157,11 @@ class http_server::impl {
     std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
   };
 
+  // The i-th of those that wait. With the lock held.
+  waiting_client& waiting(unsigned i) noexcept { return ring_[(first_ + i) % most_waiting]; }
+
   void listen() {
-    pthread_setname_np(pthread_self(), "stray-http");
+    runtime::service_thread ours;
     for (;;) {
       pollfd fds[2] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
       if (::poll(fds, 2, -1) < 0) continue;
@@ -185,32 +173,33 @@ class http_server::impl {
         continue;
       }
       std::lock_guard guard(lock_);
-      if (waiting_.size() >= most_waiting) {
+      if (count_ >= most_waiting) {
         close(fd);
         continue;
       }
-      waiting_.push_back({fd});
+      waiting(count_++) = {fd};
       wake_.notify_one();
     }
   }
 
   void work() {
-    pthread_setname_np(pthread_self(), "stray-http");
+    runtime::service_thread ours;
     for (;;) {
       waiting_client next;
       {
         std::unique_lock guard(lock_);
-        wake_.wait(guard, [this] { return stopping_ || !waiting_.empty(); });
+        wake_.wait(guard, [this] { return stopping_ || count_ != 0; });
         if (stopping_) return;
         see_who_has_sent();
-        next = waiting_.front();
-        waiting_.pop_front();
+        next = waiting(0);
+        first_ = (first_ + 1) % most_waiting;
+        count_--;
       }
       connection client(next.fd, stop_fd_);
       try {
         for (int i = 1; next_request(client, i == 1); ++i) {
           std::int64_t sent = i == 1 && next.sent_ns != 0 ? next.sent_ns : base::now_ns();
-          if (!protocol_->serve(client, sent, i == requests_per_connection)) break;
+          if (!serve(answer_, client, sent, requests_per_connection - i)) break;
         }
       } catch (const std::exception& e) {
         base::say("stray: an HTTP request failed: %s", e.what());
@@ -222,12 +211,12 @@ class http_server::impl {
   void see_who_has_sent() noexcept {
     pollfd fds[most_waiting];
     nfds_t n = 0;
-    for (const waiting_client& w : waiting_) fds[n++] = {w.fd, static_cast<short>(w.sent_ns == 0 ? POLLIN : 0), 0};
+    for (unsigned i = 0; i < count_; i++)
+      fds[n++] = {waiting(i).fd, static_cast<short>(waiting(i).sent_ns == 0 ? POLLIN : 0), 0};
     if (::poll(fds, n, 0) <= 0) return;
     std::int64_t now = base::now_ns();
-    n = 0;
-    for (waiting_client& w : waiting_)
-      if ((fds[n++].revents & POLLIN) != 0) w.sent_ns = now;
+    for (unsigned i = 0; i < count_; i++)
+      if ((fds[i].revents & POLLIN) != 0) waiting(i).sent_ns = now;
   }
 
   // Waits for a request on a connection: 5 s, but when other connections wait for this thread 1 s for the first and no time for the next.
@@ -236,7 +225,7 @@ class http_server::impl {
     auto start = steady_clock::now();
     while (!client.wait_for_bytes(50ms)) {
       std::lock_guard guard(lock_);
-      auto patience = waiting_.empty() ? 5s : first ? 1s : 0s;
+      auto patience = count_ == 0 ? 5s : first ? 1s : 0s;
       if (stopping_ || steady_clock::now() - start >= patience) return false;
     }
     return true;
@@ -245,12 +234,13 @@ class http_server::impl {
   const handler answer_;
   listener socket_;
   int stop_fd_ = -1;
-  std::unique_ptr<protocol> protocol_;
-  std::mutex lock_;  // guards waiting_ and stopping_
+  std::mutex lock_;  // guards the ring and stopping_
   std::condition_variable wake_;
-  std::deque<waiting_client> waiting_;
+  waiting_client ring_[most_waiting];
+  unsigned first_ = 0, count_ = 0;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  pthread_t threads_[1 + request_threads]{};
+  int started_ = 0;
 };
 
 http_server::http_server(std::string_view address, handler answer)

@@ -6,6 +6,8 @@
 // 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, further ones are closed.
 // 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
+// 6. Neither its threads nor what it stands in leads to anything of the user's: service threads, no container, zeroed memory (a block that the
+//    program has freed would show its old words).
 // Any thread may construct and destroy it.
 #pragma once
 

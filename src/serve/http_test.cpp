@@ -115,7 +115,6 @@ TEST(http, head_has_the_length_without_the_body) {
   std::string answer = ask(server.port(), "HEAD /x HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
   EXPECT_HAS(answer, "\r\nContent-Length: 8\r\n");
-  EXPECT_HAS(answer, "\r\nAccept-Ranges: none\r\n");
   EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
 }
 
@@ -336,9 +335,10 @@ TEST(http, its_threads_are_named_and_take_no_signals_of_the_program) {
   sigset_t mine;
   pthread_sigmask(SIG_SETMASK, nullptr, &mine);
   EXPECT_FALSE(sigismember(&mine, SIGTERM));
-  // A thread names itself when it first runs: look until all have.
+  // A thread has its name at once and its mask when it first runs: look until all have.
   int named = 0, masked = 0;
-  while (named < 5) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (masked < 5 && std::chrono::steady_clock::now() < end) {
     named = masked = 0;
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
       std::string name, line;

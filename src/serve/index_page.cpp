@@ -3,7 +3,8 @@
 
 #include <array>
 #include <ctime>
-#include <fmt/format.h>
+
+#include "base/format.h"
 
 namespace stray::serve {
 
@@ -40,7 +41,7 @@ std::string when(const collector::tally& tally) {
   gmtime_r(&seconds, &utc);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return fmt::format(" (taken {}{})", text, tally.complete ? "" : "; incomplete: there may be more, its page says why");
+  return base::format(" (taken {}{})", text, tally.complete ? "" : "; incomplete: there may be more, its page says why");
 }
 
 }  // namespace
@@ -70,7 +71,7 @@ Types of profiles available:
     tally.live = true;
     if (e.counted) tally = source.count(e.name);
     page +=
-        fmt::format("<tr><td>{}</td><td><a href='{}?debug=1'>{}</a>{}</td></tr>\n", tally.count, e.name, e.name, when(tally));
+        base::format("<tr><td>{}</td><td><a href='{}?debug=1'>{}</a>{}</td></tr>\n", tally.count, e.name, e.name, when(tally));
   }
   page += R"(</table>
 <a href="goroutine?debug=2">full goroutine stack dump</a>
@@ -79,7 +80,8 @@ Types of profiles available:
 Profile Descriptions:
 <ul>
 )";
-  for (const entry& e : entries) page += fmt::format("<li><div class=profile-name>{}: </div> {}</li>\n", e.name, e.description);
+  for (const entry& e : entries)
+    page += base::format("<li><div class=profile-name>{}: </div> {}</li>\n", e.name, e.description);
   page += "</ul>\n</p>\n</body>\n</html>";
   return page;
 }

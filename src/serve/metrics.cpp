@@ -1,8 +1,8 @@
 #include "serve/metrics.h"
 
-#include <fmt/format.h>
 #include <iterator>
 
+#include "base/format.h"
 #include "leak/cause.h"
 
 namespace stray::serve {
@@ -55,8 +55,8 @@ class writer {
 
  private:
   template <class... Args>
-  void put(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+  void put(std::type_identity_t<base::format_pattern<sizeof...(Args)>> format, const Args&... args) {
+    base::format_to(text_, format, args...);
   }
   std::string text_;
 };
@@ -86,7 +86,7 @@ std::string write_metrics(const measures& m) {
   if (h.runs != 0) {
     double taken = std::chrono::duration<double>(h.taken.time_since_epoch()).count();
     w.family("stray_leak_last_run_timestamp_seconds", "gauge", "When the last detection began.");
-    w.value("stray_leak_last_run_timestamp_seconds", fmt::format("{:.3f}", taken));
+    w.value("stray_leak_last_run_timestamp_seconds", base::format("{:.3f}", taken));
     w.single("stray_leak_last_run_complete", "gauge", h.complete ? 1 : 0, "1: the last detection decided everything.");
   }
   w.histogram("stray_leak_pause_seconds", h.pauses,

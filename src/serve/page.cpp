@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <ctime>
-#include <fmt/format.h>
 #include <fstream>
 #include <iterator>
 #include <set>
 #include <sys/stat.h>
 #include <tuple>
 
+#include "base/format.h"
 #include "profile/names.h"
 #include "profile/symbolize.h"
 #include "runtime/task.h"
@@ -48,7 +48,7 @@ std::string utc(std::chrono::system_clock::time_point when) {
   return text;
 }
 
-std::string plural(std::size_t n, std::string_view one) { return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s"); }
+std::string plural(std::size_t n, std::string_view one) { return base::format("{} {}{}", n, one, n == 1 ? "" : "s"); }
 
 // The lines around, if the file is there.
 std::string excerpt(const leak::frame& f) {
@@ -61,13 +61,13 @@ std::string excerpt(const leak::frame& f) {
   std::string line, text;
   for (int n = 1; n <= f.line + around && std::getline(in, line); n++) {
     if (n < f.line - around) continue;
-    std::string row = fmt::format("{:5}  {}", n, html(shortened(line, 200)));
+    std::string row = base::format("{:5}  {}", n, html(shortened(line, 200)));
     text += n == f.line ? "<span class=\"here\">" + row + "</span>\n" : row + "\n";
   }
   return text.empty() ? text : "<pre>" + text + "</pre>\n";
 }
 
-std::string position(const leak::frame& f) { return f.file.empty() ? std::string() : fmt::format("{}:{}", f.file, f.line); }
+std::string position(const leak::frame& f) { return f.file.empty() ? std::string() : base::format("{}:{}", f.file, f.line); }
 
 // The first that is the program's own.
 const leak::frame* own_frame(const leak::group& g) {
@@ -100,8 +100,8 @@ class page {
 
  private:
   template <class... Args>
-  void put(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+  void put(std::type_identity_t<base::format_pattern<sizeof...(Args)>> format, const Args&... args) {
+    base::format_to(text_, format, args...);
   }
 
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
@@ -261,7 +261,7 @@ class page {
     for (std::size_t i : drawn) {
       const leak::group& g = all_groups()[i];
       number[i] = boxes.size();
-      boxes.push_back({title(g), fmt::format("{} × {}", g.count, g.wait_reason), fmt::format("#g{}", i)});
+      boxes.push_back({title(g), base::format("{} × {}", g.count, g.wait_reason), base::format("#g{}", i)});
     }
     std::vector<graph_arrow> arrows;
     std::size_t left_out = 0;
@@ -270,12 +270,12 @@ class page {
         left_out++;
         continue;
       }
-      arrows.push_back({number[pair.first], number[pair.second], n == 1 ? "" : fmt::format("{}", n)});
+      arrows.push_back({number[pair.first], number[pair.second], n == 1 ? "" : base::format("{}", n)});
     }
     put("<h2>Who waits for whom</h2>\n<p class=\"dim\">An arrow leads from who waits to the leaked one that could wake it, if "
         "it could run. Red: a "
         "cycle.{}</p>\n<div class=\"scroll\">",
-        left_out == 0 ? "" : fmt::format(" {} not drawn.", plural(left_out, "further wait")));
+        left_out == 0 ? "" : base::format(" {} not drawn.", plural(left_out, "further wait")));
     text_ += draw_waits(boxes, arrows);
     put("</div>\n");
   }
@@ -312,12 +312,12 @@ class page {
       std::string where = "-";
       if (std::vector<profile::shown_line> lines = profile::shown_lines(pcs); !lines.empty()) {
         const profile::source_line& l = *lines.front().line;
-        where = fmt::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(profile::short_name(l.function), 90)),
-                            html(l.file), l.line);
+        where = base::format("{} <span class=\"dim\">{}:{}</span>", html(shortened(profile::short_name(l.function), 90)),
+                             html(l.file), l.line);
       }
-      if (!labels.empty()) where += fmt::format("<br><span class=\"dim\">{}</span>", html(leak::text_of_labels(labels)));
+      if (!labels.empty()) where += base::format("<br><span class=\"dim\">{}</span>", html(leak::text_of_labels(labels)));
       put("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"mono\">{}</td><td>", x.count, html(state), where);
-      for (std::uint64_t id : x.ids) put("<a href=\"?why={0}#alive\">{0}</a> ", id);
+      for (std::uint64_t id : x.ids) put("<a href=\"?why={}#alive\">{}</a> ", id, id);
       put("</td></tr>\n");
     }
     put("</table></div>\n");

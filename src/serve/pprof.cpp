@@ -14,6 +14,7 @@
 #include <stray/chan.hpp>
 #include <stray/go.hpp>
 #include "base/stale_words.h"
+#include "base/zeroed.h"
 #include "leak/findings.h"
 #include "leak/history.h"
 #include "profile/formats.h"
@@ -117,7 +118,7 @@ bool wait_here(std::chrono::seconds time) {
 
 }  // namespace
 
-struct server::state {
+struct server::state : base::zeroed {
   explicit state(const std::string& address)
       : http(address, [](const serve::request& r) {
           live_collector collector(r.sent_ns);

@@ -2,10 +2,10 @@
 #include "serve/routes.h"
 
 #include <algorithm>
-#include <fmt/format.h>
 #include <fstream>
 #include <iterator>
 
+#include "base/format.h"
 #include "profile/formats.h"
 #include "profile/symbolize.h"
 #include "serve/delta.h"
@@ -43,7 +43,7 @@ bool is_silent(const profile::collection<T>& collected) {
 }
 
 response no_verdict(std::string_view name, const std::vector<std::string>& reasons) {
-  std::string text = fmt::format("{} profile: the detection is incomplete, and nothing was proven", name);
+  std::string text = base::format("{} profile: the detection is incomplete, and nothing was proven", name);
   for (const std::string& reason : reasons) text.append(&reason == &reasons.front() ? ": " : "; ").append(reason);
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20) c = '?';
@@ -54,7 +54,7 @@ response not_found() { return error(404, "404 page not found", false); }
 
 response attachment(std::string body, std::string_view name) {
   response r = answer(std::move(body), "application/octet-stream");
-  r.headers.emplace_back("Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
+  r.headers.emplace_back("Content-Disposition", base::format("attachment; filename=\"{}\"", name));
   return r;
 }
 
@@ -115,7 +115,7 @@ response symbol(std::string_view raw_query) {
     auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), pc, base);
     if (failure != std::errc() || end != word.data() + word.size() || pc == 0) continue;
     const profile::source_line& line = profile::symbolize(pc).back();
-    if (!line.system_name.empty()) body += fmt::format("{:#x} {}\n", pc, line.function);
+    if (!line.system_name.empty()) body += base::format("{:#x} {}\n", pc, line.function);
   }
   return answer(std::move(body));
 }
@@ -133,7 +133,7 @@ response dispatch(collector& source, std::string_view target, const wait_functio
   if (*path == "/debug/pprof" || *path == "/debug/stray") {
     response r = answer("");
     r.status = 301;
-    r.headers.emplace_back("Location", fmt::format("{}/{}{}", *path, raw_query.empty() ? "" : "?", raw_query));
+    r.headers.emplace_back("Location", base::format("{}/{}{}", *path, raw_query.empty() ? "" : "?", raw_query));
     return r;
   }
   if (*path == "/metrics") {

@@ -1,9 +1,10 @@
 #include "serve/wait_svg.h"
 
 #include <algorithm>
-#include <fmt/format.h>
 #include <iterator>
 #include <vector>
+
+#include "base/format.h"
 
 namespace stray::serve {
 
@@ -20,14 +21,14 @@ class drawing {
   }
 
   std::string text() const {
-    std::string out = fmt::format(
-        "<svg viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"who waits for whom\">\n<defs>",
-        width_, height_);
+    std::string out = base::format(
+        "<svg viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" role=\"img\" aria-label=\"who waits for whom\">\n<defs>", width_,
+        height_, width_, height_);
     for (const char* kind : {"arrow", "ring"})
-      out += fmt::format(
-          "<marker id=\"{0}\" class=\"{0}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" "
+      out += base::format(
+          "<marker id=\"{}\" class=\"{}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" "
           "orient=\"auto-start-reverse\"><path d=\"M0 0L10 5L0 10z\"/></marker>",
-          kind);
+          kind, kind);
     out += "</defs>\n";
     for (const graph_arrow& a : arrows_) out += arrow(a);
     for (std::size_t i = 0; i < boxes_.size(); i++) out += box(i);
@@ -99,12 +100,12 @@ class drawing {
   std::string box(std::size_t i) const {
     const graph_box& b = boxes_[i];
     auto [x, y] = at_[i];
-    std::string text = fmt::format(
+    std::string text = base::format(
         "<g class=\"{}\"><title>{}\n{}</title><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\"/>"
         "<text x=\"{}\" y=\"{}\" class=\"name\">{}</text><text x=\"{}\" y=\"{}\">{}</text></g>",
         reaches_[i][i] ? "box ring" : "box", html(b.title), html(b.line), x, y, box_width, box_height, x + 10, y + 19,
         html(shortened(b.title, 33)), x + 10, y + 36, html(shortened(b.line, 38)));
-    return b.href.empty() ? text + "\n" : fmt::format("<a href=\"{}\">{}</a>\n", html(b.href), text);
+    return b.href.empty() ? text + "\n" : base::format("<a href=\"{}\">{}</a>\n", html(b.href), text);
   }
 
   std::string arrow(const graph_arrow& a) const {
@@ -121,11 +122,11 @@ class drawing {
       y1 = below ? ay + box_height : ay, y2 = below ? by + box_height : by;
       c1 = c2 = below ? std::max(y1, y2) + gap_y / 2 : std::min(y1, y2) - gap_y / 2 + 4;
     }
-    std::string path = fmt::format("<path class=\"{}\" d=\"M{} {}C{} {} {} {} {} {}\" marker-end=\"url(#{})\"/>",
-                                   ring ? "wait ring" : "wait", x1, y1, x1, c1, x2, c2, x2, y2, ring ? "ring" : "arrow");
+    std::string path = base::format("<path class=\"{}\" d=\"M{} {}C{} {} {} {} {} {}\" marker-end=\"url(#{})\"/>",
+                                    ring ? "wait ring" : "wait", x1, y1, x1, c1, x2, c2, x2, y2, ring ? "ring" : "arrow");
     if (a.label.empty()) return path + "\n";
-    return path + fmt::format("<text class=\"label\" x=\"{}\" y=\"{}\">{}</text>\n", (x1 + x2) / 2 + 6,
-                              (y1 + 3 * c1 + 3 * c2 + y2) / 8 + 4, html(a.label));
+    return path + base::format("<text class=\"label\" x=\"{}\" y=\"{}\">{}</text>\n", (x1 + x2) / 2 + 6,
+                               (y1 + 3 * c1 + 3 * c2 + y2) / 8 + 4, html(a.label));
   }
 
   struct point {

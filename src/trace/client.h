@@ -37,7 +37,7 @@ struct thread_rule {
     busy,  // one of ours, at work: registers are roots; its stack from sp up to stack_top (client's knowledge), as origin::running
     parked,  // an OS thread blocked in a primitive: its registers and stack belong to a node; the client pushes them when the node is reached
     settled,  // an OS thread in the client's own blocking code, on its way into the system call or there: as a foreign one asleep in it
-    ours,  // a service thread of the library (detector): never scanned
+    ours,  // a service thread of the library: never scanned, nor its thread-local storage
   } what = foreign;
   // Bounds of the client's stack that sp lies in (of another one's, unless idle or busy); 0: sp is on the thread's native stack, or on one that
   // the client does not know.

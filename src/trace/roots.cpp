@@ -139,13 +139,15 @@ class root_finder {
       in_.unstopped++;
       return;
     }
+    const bool in_motion = t.looked && !t.asleep;  // where its frames begin is unknown
+    const thread_rule rule = t.skipped   ? thread_rule{thread_rule::ours}
+                             : in_motion ? thread_rule{}
+                                         : in_.who->rule(in_.who->self, t.tid, t.sp);
     if (native.hi != 0) {
       cut({native.lo, tls.hi != 0 ? tls.hi : native.hi});
-      add(tls, root::tls, strength::strong, origin::memory, t.tid);
+      if (rule.what != thread_rule::ours) add(tls, root::tls, strength::strong, origin::memory, t.tid);
     }
-    if (t.looked && !t.asleep) return;  // where its frames begin is unknown
-    thread_rule rule = t.skipped ? thread_rule{thread_rule::ours} : in_.who->rule(in_.who->self, t.tid, t.sp);
-    if (rule.what == thread_rule::ours) return;
+    if (in_motion || rule.what == thread_rule::ours) return;
     const bool of_ours = rule.stack_top != 0, at_work = rule.what == thread_rule::idle || rule.what == thread_rule::busy;
     const bool at_home = native.holds(t.sp) || (of_ours && at_work);
     range frames = of_ours ? range{t.sp, rule.stack_top} : at_home ? range{t.sp, native.hi} : stands_on(t.sp);

@@ -4,6 +4,8 @@
 
 #include "scene.hpp"
 
+#include "runtime/start.h"
+
 namespace {
 
 using namespace ablation;
@@ -29,6 +31,37 @@ TEST(threads, whose_creator_is_blocked_for_ever) {
   for (const auto& f : stray::leak::detect()->list) proven += f.tier >= tier::cycle;
   EXPECT_EQ(proven, 2u);
   over = true;
+}
+
+// The only pointer lies in a frame and in the thread-local storage of a thread that sleeps.
+thread_local std::atomic<holder*> of_thread{nullptr};
+
+std::optional<tier> verdict_with_thread(bool of_ours) {
+  std::atomic<std::uint32_t> over{0}, ready{0};
+  start_owner(hand);
+  std::thread t([&] {
+    std::optional<stray::runtime::service_thread> ours;
+    if (of_ours) ours.emplace();
+    std::atomic<holder*> in_frame{unmask()};
+    of_thread = in_frame.load();
+    ready = 1;
+    ready.notify_one();
+    over.wait(0);
+    in_frame = nullptr;
+  });
+  ready.wait(0);
+  std::optional<tier> found = verdict();
+  over = 1;
+  over.notify_one();
+  t.join();
+  unmask()->ch.close();
+  until_all_ended();
+  return found;
+}
+
+TEST(threads, of_our_servers_are_no_roots) {
+  EXPECT_EQ(verdict_with_thread(false), std::nullopt);
+  EXPECT_EQ(verdict_with_thread(true), tier::proven);
 }
 
 }  // namespace

@@ -15,12 +15,12 @@ import run
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-MODULES = ["libdw", "zlib", "fmt", "cpp-httplib"]  # what a static stray asks its users to link
+MODULES = ["libdw", "zlib"]  # what a static stray asks its users to link
 
 
 def link_flags():
     done = subprocess.run(["pkg-config", "--libs", *MODULES], capture_output=True, text=True)
-    return done.stdout.split() if done.returncode == 0 else ["-ldw", "-lz", "-lfmt", "-lcpp-httplib"]
+    return done.stdout.split() if done.returncode == 0 else ["-ldw", "-lz"]
 
 
 def build(compiler, level, source, exe, options):

@@ -37,7 +37,7 @@ def compile_alone(header, flags):
 def main():
     if shutil.which(CXX) is None:
         tree.finish("headers_alone", [f"{CXX} is missing: run ./dev setup"], "")
-    modules = subprocess.run(["pkg-config", "--cflags", "cpp-httplib", "libunwind", "libdw"], stdout=subprocess.PIPE, text=True)
+    modules = subprocess.run(["pkg-config", "--cflags", "libdw"], stdout=subprocess.PIPE, text=True)
     flags = FLAGS + modules.stdout.split()
     version = subprocess.run([CXX, "-dumpfullversion"], stdout=subprocess.PIPE, text=True).stdout.strip()
     stamp = " ".join([CXX, version, *flags])

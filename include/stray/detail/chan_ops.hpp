@@ -7,6 +7,8 @@
 #include <stray/detail/element.hpp>
 #include <stray/detail/handle.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 enum class chan_status { ok, would_block, closed };
@@ -45,3 +47,5 @@ void select_nothing();  // blocks for ever, on little stack: what is left in a c
 
 }  // namespace detail
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace stray::detail {
 
 inline constexpr std::int64_t longest_wait_ns = std::int64_t{1} << 62;  // 146 years
@@ -17,3 +19,5 @@ constexpr std::int64_t wait_ns(const std::chrono::duration<Rep, Period>& d) noex
 }
 
 }  // namespace stray::detail
+
+#pragma GCC visibility pop

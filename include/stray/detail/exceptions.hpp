@@ -6,12 +6,16 @@
 
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace stray::detail {
 
 [[noreturn]] void throw_panic(const char* text);
 [[noreturn]] void throw_panic(const std::string& text);
 
 }  // namespace stray::detail
+
+#pragma GCC visibility pop
 
 #if defined(__cpp_exceptions)
 #define STRAY_TRY try

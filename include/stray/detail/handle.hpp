@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace stray::detail {
 
 struct chan_core;
@@ -103,3 +105,5 @@ class handle : public handle_base {
 };
 
 }  // namespace stray::detail
+
+#pragma GCC visibility pop

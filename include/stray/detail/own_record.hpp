@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace stray::detail {
 
 // Its beginning (src/runtime/task.h).
@@ -22,3 +24,5 @@ struct own_record {
 }
 
 }  // namespace stray::detail
+
+#pragma GCC visibility pop

@@ -4,6 +4,8 @@
 #include <compare>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 // task: number of the goroutine or thread, seq: the how many-th wait its record has seen. Neither is used again: ids only grow, and a record
@@ -18,3 +20,5 @@ struct wait_id {
 };
 
 }  // namespace stray
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <stray/detail/duration.hpp>
 #include <stray/go.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray::testing {
 
 // Waits until at least n goroutines are blocked in a primitive (any reason but sleep). Never gives up: a test has its own time limit.
@@ -52,3 +54,5 @@ bool until_settled(const std::chrono::duration<Rep, Period>& limit) {
 }
 
 }  // namespace stray::testing
+
+#pragma GCC visibility pop

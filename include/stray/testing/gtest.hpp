@@ -19,6 +19,8 @@
 
 #include <stray/leak.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray::testing {
 
 struct leak_check_options {
@@ -53,6 +55,8 @@ inline const bool tests_are_labelled = label_tests();
 }  // namespace detail
 
 }  // namespace stray::testing
+
+#pragma GCC visibility pop
 
 // The test goes on after EXPECT_, and returns from the function after ASSERT_. Channels that are still in scope here may be used yet, so who
 // waits on them is no leak.
