@@ -17,6 +17,8 @@
 #include <stray/detail/keep_frame.hpp>
 #include <stray/panic.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 
 template <class T>
@@ -46,7 +48,11 @@ class boxed_value {
   explicit boxed_value(T& from) : from_(from) { slot_.emplace(std::move_if_noexcept(from)); }
   void* raw() noexcept { return slot_.raw(); }
   void give_back() {
-    if constexpr (!std::is_copy_constructible_v<T>) from_ = std::move(*slot_.take());
+    if constexpr (!std::is_copy_constructible_v<T>) {
+      std::optional<T> back;
+      slot_.take_to(back);
+      from_ = std::move(*back);
+    }
   }
 
  private:
@@ -54,6 +60,15 @@ class boxed_value {
   element_slot<T> slot_;
 };
 
+// A trivial value not from where it is: a temporary's bytes would stay in the caller's frame.
+template <class T>
+[[gnu::always_inline]] inline void send_here(chan_core* core, T& value) {
+  if constexpr (std::is_trivially_copyable_v<T>) {
+    send_copy<T>(core, value);
+  } else {
+    chan_send(core, std::addressof(value));
+  }
+}
 template <class T>
 void send_move(chan_core* core, T&& value) {
   if constexpr (carrier<T>::boxed) {
@@ -66,7 +81,7 @@ void send_move(chan_core* core, T&& value) {
       STRAY_UNDO(box.give_back())
     }
   } else {
-    chan_send(core, std::addressof(value));
+    send_here(core, value);
     STRAY_KEEP_FRAME;
   }
 }
@@ -85,16 +100,32 @@ bool try_send_move(chan_core* core, T&& value) {
     STRAY_UNDO(box.give_back())
     if (!sent) box.give_back();
     return sent;
+  } else if constexpr (std::is_trivially_copyable_v<T>) {
+    return try_send_copy<T>(core, value);
   } else {
     return chan_try_send(core, std::addressof(value));
   }
 }
+// Blocks; `empty` stays so when the channel is closed.
+template <class T>
+void recv_to(chan_core* core, std::optional<T>& empty) {
+  element_slot<T> slot;
+  if (!chan_recv(core, slot.raw())) return;
+  slot.filled();
+  slot.take_to(empty);
+}
+template <class T>
+void begin_empty(std::optional<T>& value) noexcept {
+  wipe(&value, sizeof value);
+  ::new (static_cast<void*>(&value)) std::optional<T>();
+}
+// The result stands where the caller's last one stood, in a loop: the wait begins when nothing is left of that.
 template <class T>
 std::optional<T> recv_value(chan_core* core) {
-  element_slot<T> slot;
-  if (!chan_recv(core, slot.raw())) return std::nullopt;
-  slot.filled();
-  return slot.take();
+  std::optional<T> value;
+  begin_empty(value);
+  recv_to(core, value);
+  return value;
 }
 template <class T>
 chan_status try_recv_value(chan_core* core, std::optional<T>& out) {
@@ -103,7 +134,7 @@ chan_status try_recv_value(chan_core* core, std::optional<T>& out) {
   out.reset();
   if (status == chan_status::ok) {
     slot.filled();
-    out = slot.take();
+    slot.take_to(out);
   }
   return status;
 }
@@ -116,13 +147,14 @@ class recv_iterator {
   using difference_type = std::ptrdiff_t;
 
   recv_iterator() noexcept = default;
-  explicit recv_iterator(const handle<handle_kind::recv>& from) : from_(from) { value_ = recv_value<T>(from_.core()); }
+  explicit recv_iterator(const handle<handle_kind::recv>& from) : from_(from) { recv_to(from_.core(), value_); }
 
   T& operator*() { return *value_; }
   // The last element is destroyed, and its bytes are gone, before the wait for the next one begins.
   [[gnu::always_inline]] inline recv_iterator& operator++() {
-    drop();
-    value_ = recv_value<T>(from_.core());
+    value_.reset();
+    begin_empty(value_);
+    recv_to(from_.core(), value_);
     STRAY_KEEP_FRAME;
     return *this;
   }
@@ -130,15 +162,6 @@ class recv_iterator {
   bool operator==(std::default_sentinel_t) const noexcept { return !value_.has_value(); }
 
  private:
-  void drop() noexcept {
-    value_.reset();
-    if constexpr (std::is_trivially_destructible_v<T>) {
-      void* bytes = &value_;
-      std::memset(bytes, 0, sizeof value_);
-      asm volatile("" : : "r"(bytes) : "memory");
-      ::new (bytes) std::optional<T>();
-    }
-  }
   handle<handle_kind::recv> from_;
   std::optional<T> value_;
 };
@@ -287,3 +310,5 @@ template <class T>
 }
 
 }  // namespace stray
+
+#pragma GCC visibility pop

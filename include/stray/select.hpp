@@ -24,6 +24,8 @@
 #include <stray/detail/duration.hpp>
 #include <stray/detail/keep_frame.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace stray {
 namespace detail {
 
@@ -67,12 +69,8 @@ class recv_case : public case_tag {
     } else {
       std::optional<T> value;
       if (ok) {
-        struct emptied {
-          element_slot<T>& slot;
-          ~emptied() { slot.reset(); }
-        } guard{slot_};
         slot_.filled();
-        value = slot_.take();
+        slot_.take_to(value);
       }
       call_handler(handler_, std::move(value));
     }
@@ -284,3 +282,5 @@ template <class... Cases>
 }
 
 }  // namespace stray
+
+#pragma GCC visibility pop

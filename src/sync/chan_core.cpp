@@ -1,5 +1,8 @@
 #include "sync/chan_core.h"
 
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <new>
 
@@ -32,6 +35,19 @@ wait_node* claim_first(wait_queue& q) noexcept {
   return nullptr;
 }
 
+// Zero, by rule 6; large ones are fresh pages, which cost nothing until they are used.
+unsigned char* make_ring(const detail::element_ops& ops, std::size_t capacity) {
+  const std::size_t size = lists_at(ops, capacity) + (ops.destroy_at != nullptr ? 2 * capacity * sizeof(std::uint32_t) : 0);
+  void* ring = nullptr;
+  if (ops.align <= alignof(std::max_align_t)) {
+    ring = std::calloc(1, size);
+  } else if (posix_memalign(&ring, ops.align, size) == 0) {
+    std::memset(ring, 0, size);
+  }
+  if (ring == nullptr) throw std::bad_alloc();
+  return static_cast<unsigned char*>(ring);
+}
+
 task* finish(wait_node* n, bool ok) noexcept {
   n->owner->fired = n;
   n->owner->fired_ok = ok;
@@ -51,6 +67,15 @@ unsigned char* element(const chan_core* c, std::uint32_t i) noexcept {
   std::uint32_t at = wrap(c, c->head + i);
   if (keeps_lists(c)) at = order_of(c)[at];
   return c->ring + std::size_t{at} * c->ops->size;
+}
+
+// A free slot holds no words of what was in it: chan_core.h, 6.
+void clear_slot(const chan_core* c, unsigned char* slot) noexcept {
+  if (c->ops->size == sizeof(std::uintptr_t)) {  // a pointer, a number
+    std::memset(slot, 0, sizeof(std::uintptr_t));
+  } else if (c->ops->size != 0) {
+    std::memset(slot, 0, c->ops->size);
+  }
 }
 
 // There is room.
@@ -121,6 +146,7 @@ progress recv_locked(chan_core* c, void* slot, task** wake, unsigned char** left
     if (keeps_lists(c)) {
       *left = first;
     } else {
+      clear_slot(c, first);
       *wake = admit_sender(c);
     }
     return progress::done;
@@ -135,6 +161,7 @@ progress recv_locked(chan_core* c, void* slot, task** wake, unsigned char** left
 
 void vacate(chan_core* c, unsigned char* left) noexcept {
   c->ops->destroy(left);
+  clear_slot(c, left);
   c->lock.lock();
   free_slots_of(c)[c->free_count] = static_cast<std::uint32_t>(static_cast<std::size_t>(left - c->ring) / c->ops->size);
   c->free_count = c->free_count + 1;
@@ -156,14 +183,10 @@ using sync::progress;
 [[gnu::noinline]] chan_core* chan_make(const element_ops& ops, std::size_t capacity) {
   runtime::ensure_started();
   if (capacity > std::numeric_limits<std::uint32_t>::max() / 2) throw panic("makechan: size out of range");
-  unsigned char* ring = nullptr;
-  if (capacity != 0 && ops.size != 0) {
-    std::size_t lists = ops.destroy_at != nullptr ? 2 * capacity * sizeof(std::uint32_t) : 0;
-    ring = static_cast<unsigned char*>(::operator new(sync::lists_at(ops, capacity) + lists, std::align_val_t(ops.align)));
-  }
+  unsigned char* ring = capacity != 0 && ops.size != 0 ? sync::make_ring(ops, capacity) : nullptr;
   chan_core* c = sync::cores().alloc();
   if (c == nullptr) {
-    ::operator delete(ring, std::align_val_t(ops.align));
+    std::free(ring);
     throw std::bad_alloc();
   }
   c->closed = false;
@@ -188,7 +211,7 @@ using sync::progress;
 
 void core_destroy(chan_core* c) noexcept {
   for (std::uint32_t i = 0; i < c->count; i++) c->ops->destroy(sync::element(c, i));
-  if (c->ring != nullptr) ::operator delete(c->ring, std::align_val_t(c->ops->align));
+  std::free(c->ring);
   c->ring = nullptr;
   c->in_use.store(false, std::memory_order_release);  // order: for the snapshot
   sync::cores().release(c);

@@ -8,6 +8,7 @@
 //    A destructor runs outside the lock, so a slot stays taken between the move out of it and its destructor's end (vacate).
 // 4. A waker claims a task before it unlinks its node (CLAIM); the waker's last touch of the core is unlocking it, before make_runnable.
 // 5. refs counts every handle, also those inside the library. At 0 nobody can be queued.
+// 6. A slot of the ring without an element is zero: a word left there would keep alive what was received long ago.
 #pragma once
 
 #include <cstdint>

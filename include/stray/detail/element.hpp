@@ -13,6 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace stray::detail {
 
 struct element_ops {
@@ -61,7 +63,13 @@ inline constexpr element_ops ops_of = {
 template <>
 inline constexpr element_ops ops_of<void> = {0, 1, nullptr, nullptr};
 
-// Raw storage for one travelling element on the caller's stack.
+// Zeroes the bytes of an object that has ended: what they pointed to must not look held. The compiler may not leave it out.
+inline void wipe(void* at, std::size_t size) noexcept {
+  std::memset(at, 0, size);
+  asm volatile("" : : "r"(at) : "memory");
+}
+
+// Raw storage for one travelling element on the caller's stack. Nothing of the element is left when it has been taken.
 template <class T>
 class element_slot {
  public:
@@ -83,15 +91,19 @@ class element_slot {
   bool full() const noexcept { return full_; }
   void filled() noexcept { full_ = true; }  // the core has constructed an element here
   void reset() noexcept {
-    if (full_) get()->~carrier_t<T>();
+    if (!full_) return;
+    get()->~carrier_t<T>();
+    wipe(bytes_, sizeof bytes_);
     full_ = false;
   }
-  std::optional<T> take() {  // may throw if T's move does: then the value is consumed
+  // May throw if T's move does: then the value is consumed, and destroyed with the slot.
+  void take_to(std::optional<T>& empty) {
     if constexpr (carrier<T>::boxed) {
-      return std::optional<T>(std::move(**get()));
+      empty.emplace(std::move(**get()));
     } else {
-      return std::optional<T>(std::move(*get()));
+      empty.emplace(std::move(*get()));
     }
+    reset();
   }
 
  private:
@@ -101,3 +113,5 @@ class element_slot {
 };
 
 }  // namespace stray::detail
+
+#pragma GCC visibility pop
