@@ -1,4 +1,4 @@
-// Go's goroutine-leak profile on the shapes of bench/detect.cpp. Build with GOEXPERIMENT=goroutineleakprofile.
+// Go's goroutine-leak profile on the shapes of bench/detect.cpp. Build with Go 1.27, or with 1.26 and GOEXPERIMENT=goroutineleakprofile.
 // pause_ms is the sum of the stop-the-world pauses of a request, from the runtime's own metrics.
 package main
 
@@ -118,7 +118,7 @@ func main() {
 	time.Sleep(300 * time.Millisecond)
 	profile := pprof.Lookup("goroutineleak")
 	if profile == nil {
-		fmt.Fprintln(os.Stderr, "no goroutineleak profile: build with GOEXPERIMENT=goroutineleakprofile and Go >= 1.26")
+		fmt.Fprintln(os.Stderr, "no goroutineleak profile: build with Go 1.27, or with 1.26 and GOEXPERIMENT=goroutineleakprofile")
 		os.Exit(2)
 	}
 	rounds := 5

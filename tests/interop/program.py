@@ -57,22 +57,29 @@ def skip(reason):
     sys.exit(77)
 
 
+def go_minor(go):
+    """27 of 1.27.3; 0: it is none."""
+    version = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    match = re.match(r"go version go1\.(\d+)", version)
+    return int(match[1]) if match else 0
+
+
 def find_go():
     """A Go of 1.26 or later, as ./dev finds it; skips the test when there is none."""
     for go in (os.environ.get("STRAY_GO"), shutil.which("go"), "/usr/local/go/bin/go", ROOT / "build/go/go/bin/go"):
-        if go and os.access(go, os.X_OK):
-            version = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
-            match = re.match(r"go version go1\.(\d+)", version)
-            if match and int(match[1]) >= GO_MINOR:
-                return str(go)
+        if go and os.access(go, os.X_OK) and go_minor(go) >= GO_MINOR:
+            return str(go)
     skip(f"no Go 1.{GO_MINOR} or later in STRAY_GO, PATH, /usr/local/go or build/go")
 
 
 def build_shapes(folder):
     """The program of go/shapes.go."""
     exe = os.path.join(folder, "shapes")
-    env = dict(os.environ, GOFLAGS="-mod=mod", GOEXPERIMENT="goroutineleakprofile")
-    subprocess.run([find_go(), "build", "-o", exe, str(ROOT / "tests/interop/go/shapes.go")], env=env, check=True)
+    go = find_go()
+    env = dict(os.environ, GOFLAGS="-mod=mod")
+    if go_minor(go) == GO_MINOR:  # later ones have the profile, and refuse the experiment
+        env["GOEXPERIMENT"] = "goroutineleakprofile"
+    subprocess.run([go, "build", "-o", exe, str(ROOT / "tests/interop/go/shapes.go")], env=env, check=True)
     return exe
 
 

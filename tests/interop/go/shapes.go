@@ -2,9 +2,9 @@
 //
 //	shapes NAME    runs it, prints the profile (debug=1) and, as its last line, `found N`
 //	shapes NAME FILE    also writes it (debug=0) to the file
-//	shapes         prints `NAME N` a line: how many of its goroutines Go 1.26 reports (tests/interop/go_verdicts.py runs them all)
+//	shapes         prints `NAME N` a line: how many of its goroutines Go reports (tests/interop/go_verdicts.py runs them all)
 //
-// Build with GOEXPERIMENT=goroutineleakprofile.
+// Build with Go 1.27, or with 1.26 and GOEXPERIMENT=goroutineleakprofile.
 package main
 
 import (
@@ -236,7 +236,7 @@ func main() {
 		settle()
 		profile := pprof.Lookup("goroutineleak")
 		if profile == nil {
-			fmt.Println("this Go has no goroutineleak profile: build with GOEXPERIMENT=goroutineleakprofile")
+			fmt.Println("this Go has no goroutineleak profile: build with 1.27, or with 1.26 and GOEXPERIMENT=goroutineleakprofile")
 			os.Exit(1)
 		}
 		profile.WriteTo(os.Stdout, 1)
