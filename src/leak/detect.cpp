@@ -158,6 +158,11 @@ std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* 
   if (reason == grounds::unaligned)
     return "a word that is not aligned to 8 bytes, or in two halves, at " +
            (at < base::page_size ? "a thread's registers" : hex(at));
+  if (reason == grounds::left_frames)
+    return "a word below the stack pointer of a stack whose frames cannot be followed to its beginning (a fiber on an array in "
+           "a frame of "
+           "it?), at " +
+           hex(at);
   if (reason == grounds::out_of_sight && doubts != nullptr && at < doubts->used) return doubts->list[at].line;
   return {};
 }
