@@ -26,6 +26,7 @@
 #include "leak/path.h"
 #include "leak/settle.h"
 #include "profile/symbolize.h"
+#include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
 #include "runtime/park.h"
@@ -135,6 +136,8 @@ source_view capture() noexcept {
   v.detector_tid = the_detector.tid.load();
   v.watcher_tid = runtime::watcher_tid();
   v.reservation = base::reservation();
+  v.entry = {reinterpret_cast<std::uintptr_t>(&runtime::goroutine_entry),
+             reinterpret_cast<std::uintptr_t>(&runtime::stray_entry_end)};
   v.stacks = runtime::stack_views();
   v.workers = runtime::sched().workers;
   v.worker_count = runtime::max_workers;

@@ -445,9 +445,7 @@ void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker&
 }  // namespace
 
 trace::client judge_client(judge_request& request) noexcept {
-  const base::range entry{reinterpret_cast<std::uintptr_t>(&runtime::goroutine_entry),
-                          reinterpret_cast<std::uintptr_t>(&runtime::stray_entry_end)};
-  return {&request, request.view.reservation, rule, locate, hit, reached, covered, entry};
+  return {&request, request.view.reservation, rule, locate, hit, reached, covered, request.view.entry};
 }
 
 void judge(void* arg, trace::image& image) noexcept {
