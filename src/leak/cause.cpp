@@ -36,6 +36,7 @@ std::string doubt_text(const finding& f) {
     case grounds::weak_word:
     case grounds::orphan:
     case grounds::unaligned:
+    case grounds::left_frames:
       return f.place.substr(0, f.place.find(", at "));
     case grounds::out_of_sight:
       return "what cannot be read: " + f.place;
@@ -60,6 +61,8 @@ const char* doubt_name(grounds reason) noexcept {
       return "not stopped";
     case grounds::unaligned:
       return "unaligned word";
+    case grounds::left_frames:
+      return "left frames";
     case grounds::out_of_sight:
       return "out of sight";
     default:
@@ -153,6 +156,7 @@ std::string causes::why_text(const finding& f) const {
     case grounds::weak_word:
     case grounds::orphan:
     case grounds::unaligned:
+    case grounds::left_frames:
       return "would be proven but for " + f.place + primitive(f);
     case grounds::out_of_sight:
       return "would be proven, but a pointer to it may lie where none can be read: " + f.place + primitive(f);

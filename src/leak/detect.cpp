@@ -26,6 +26,7 @@
 #include "leak/path.h"
 #include "leak/settle.h"
 #include "profile/symbolize.h"
+#include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
 #include "runtime/park.h"
@@ -136,6 +137,8 @@ source_view capture() noexcept {
   v.watcher_tid = runtime::watcher_tid();
   v.services = &runtime::services();
   v.reservation = base::reservation();
+  v.entry = {reinterpret_cast<std::uintptr_t>(&runtime::goroutine_entry),
+             reinterpret_cast<std::uintptr_t>(&runtime::stray_entry_end)};
   v.stacks = runtime::stack_views();
   v.workers = runtime::sched().workers;
   v.worker_count = runtime::max_workers;
@@ -159,6 +162,11 @@ std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* 
   if (reason == grounds::unaligned)
     return "a word that is not aligned to 8 bytes, or in two halves, at " +
            (at < base::page_size ? "a thread's registers" : hex(at));
+  if (reason == grounds::left_frames)
+    return "a word below the stack pointer of a stack whose frames cannot be followed to its beginning (a fiber on an array in "
+           "a frame of "
+           "it?), at " +
+           hex(at);
   if (reason == grounds::out_of_sight && doubts != nullptr && at < doubts->used) return doubts->list[at].line;
   return {};
 }

@@ -4,9 +4,11 @@
 #include "leak/handle_words.h"
 #include "leak/look_first.h"
 #include "leak/path.h"
+#include "runtime/context.h"
 #include "runtime/worker.h"
 #include "trace/doubts.h"
 #include "trace/fault_guard.h"
+#include "trace/frames.h"
 #include "trace/image.h"
 #include "trace/mark.h"
 
@@ -339,8 +341,82 @@ bool any_new(const judge_request& r) noexcept {
   return false;
 }
 
+// What lies below the stack pointer counts where the frames above it do not lead to the outermost one: trace/frames.h. Of all that is live now
+// and was not looked at before. True if there was such a stack.
+class left_frames {
+ public:
+  left_frames(judge_request& r, trace::image& image, marker& m) noexcept : r_(r), in_(image), m_(m), walker_(image) {
+    off_ = image.is_off(trace::root::left_frames) || image.looked != 0;  // of who was only looked at no registers are known
+    walked_ = off_ ? nullptr : r.memory->array<bool>(r.graph.nodes.size + image.standings.size());
+  }
+
+  bool search(grounds reason) noexcept {
+    if (walked_ == nullptr) return false;
+    bool any = false;
+    wait_graph& g = r_.graph;
+    for (std::size_t i = 0; i < g.nodes.size; i++) {
+      prefetch_stack_ahead(g.nodes, i, g.nodes.size);
+      const node& n = g.nodes[i];
+      if (walked_[i] || !has_own_frames(n)) continue;
+      walked_[i] = true;
+      const base::range slot = g.slot_of(n.stack.lo).where;
+      if (!leads_home(n, slot)) any = count({slot.lo, n.stack.lo}, reason) || any;
+    }
+    bool* walked = walked_ + g.nodes.size;
+    for (const trace::standing& s : in_.standings) {
+      bool& done = *walked++;
+      if (done || (s.how == trace::root_span::strength::parked && !m_.is_entered(s.tid))) continue;
+      done = true;
+      if (!walker_.leads_home(s)) any = count(s.below, reason) || any;
+    }
+    return any;
+  }
+  const trace::list<base::range>& found() const noexcept { return found_; }
+
+ private:
+  // Its saved registers lie in its own stack, and its stack counts from there on.
+  static bool has_own_frames(const node& n) noexcept {
+    return n.what != node::none && n.entered && !n.is_thread && n.stack.size() != 0 && !n.on_cpu && !n.interrupted &&
+           n.elsewhere == 0;
+  }
+  bool leads_home(const node& n, base::range slot) noexcept {
+    namespace cfi = base::cfi;
+    if (n.stack.size() < sizeof(runtime::saved_frame)) return false;
+    const auto& saved = *reinterpret_cast<const runtime::saved_frame*>(n.stack.lo);
+    cfi::frame f;
+    f.set(cfi::r15, saved.r15);
+    f.set(cfi::r14, saved.r14);
+    f.set(cfi::r13, saved.r13);
+    f.set(cfi::r12, saved.r12);
+    f.set(cfi::rbx, saved.rbx);
+    f.set(cfi::rbp, saved.rbp);
+    f.set(cfi::return_address, saved.pc);
+    f.set(cfi::rsp, n.stack.lo + sizeof saved);
+    return walker_.leads_home(f, slot, {slot, in_.who->entry});
+  }
+  bool count(base::range below, grounds reason) noexcept {
+    stage left{&r_, reason, state.pending.size()};
+    if (!opened_) in_.pages.open();
+    opened_ = true;
+    for (base::range run; in_.pages.next(below.lo, below.hi, false, run);) {  // guard pages may be no mappings of their own
+      run = {run.lo, run.hi < below.hi ? run.hi : below.hi};
+      m_.mark_words(run, after, &left);
+      found_.push(*r_.memory, run);
+    }
+    return true;
+  }
+
+  judge_request& r_;
+  trace::image& in_;
+  marker& m_;
+  trace::frame_walker walker_;
+  bool off_, opened_ = false;
+  bool* walked_;
+  trace::list<base::range> found_;
+};
+
 // Pointers at any offset. Of blocks the marker knows which are live; of stacks and closures we do.
-bool search_unaligned(judge_request& r, marker& m) noexcept {
+bool search_unaligned(judge_request& r, marker& m, const trace::list<base::range>& left) noexcept {
   wait_graph& g = r.graph;
   trace::list<base::range> live;
   bool room = true;
@@ -350,13 +426,14 @@ bool search_unaligned(judge_request& r, marker& m) noexcept {
     if (!n.is_thread && n.stack.size() != 0 && !n.on_cpu) room = live.push(*r.memory, n.stack) && room;
   }
   for (unsigned i = 0; i < r.extra_count; i++) room = live.push(*r.memory, r.extra_roots[i]) && room;
+  for (const base::range& below : left) room = live.push(*r.memory, below) && room;
   stage unaligned{&r, grounds::unaligned, state.pending.size()};
   m.mark_unaligned({live.begin(), live.size()}, after, &unaligned);
   return room;
 }
 
 // Of those who are left: who would wake if all that is not live were?
-void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker& m) noexcept {
+void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker& m, left_frames& left) noexcept {
   const trace::doubt_log* doubts = image.doubts;
   if (doubts == nullptr || doubts->used == 0 || image.is_off(trace::root::out_of_sight)) return;
   wait_graph& g = r.graph;
@@ -371,12 +448,13 @@ void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker&
   }
   m.drain();
   after(&hidden, 0);
+  left.search(grounds::out_of_sight);
 }
 
 }  // namespace
 
 trace::client judge_client(judge_request& request) noexcept {
-  return {&request, request.view.reservation, rule, locate, hit, reached, covered};
+  return {&request, request.view.reservation, rule, locate, hit, reached, covered, request.view.entry};
 }
 
 void judge(void* arg, trace::image& image) noexcept {
@@ -429,13 +507,19 @@ void judge(void* arg, trace::image& image) noexcept {
     m.mark_orphans(after_block, &orphans);
   }
 
-  if (any_new(r) && !search_unaligned(r, m)) return;
+  left_frames left(r, image, m);
+  if (any_new(r)) {
+    do {
+      left.search(grounds::left_frames);
+      if (!search_unaligned(r, m, left.found())) return;
+    } while (left.search(grounds::left_frames));  // of whom the last search has made live
+  }
   const bool too_many = image.doubts != nullptr && image.doubts->full;
   const bool unsafe = (too_many || image.unstopped != 0 || image.blind + trace::faults_met() != 0) && image.looked == 0;
   if (!find_cycles(g, *r.memory)) return;
   if (r.with_blame) find_blame(g, m, {state.embedded.data, state.embedded.size}, state.blames);
   if (r.path != nullptr) find_path(*r.path, g, image, *r.memory);
-  suspect_what_is_out_of_sight(r, image, m);
+  suspect_what_is_out_of_sight(r, image, m, left);
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
     if (n.what != node::candidate || n.live) continue;

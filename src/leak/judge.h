@@ -18,7 +18,10 @@
 // 7. Pending and firing callbacks of timers are roots: the block is marked (memory that is no block is a root as it is).
 // 8. Doubts (trace/doubts.h): what a pointer that cannot be read could lead to is everything that is not live yet. Whoever becomes live when all of
 //    it counts, is likely; whoever does not (no handle with the right to wake exists anywhere, a cycle of locks) is proven all the same.
-// 9. Anything not stopped or not read: nothing is proven. In an image whose threads were only looked at, `proven` means "not refuted"
+// 9. Left frames: what lies below a stack pointer counts in a stage of its own where the frames above do not lead to the outermost one of the
+//    stack (trace/frames.h), as words at other offsets do: only when somebody new is left over, and who wakes by it is likely. Whom either
+//    stage makes live is looked at by the other, until nothing is found.
+// 10. Anything not stopped or not read: nothing is proven. In an image whose threads were only looked at, `proven` means "not refuted"
 //    (look_first.h): there every doubt is against the goroutine.
 #pragma once
 
@@ -46,6 +49,7 @@ enum class grounds : std::uint8_t {
   not_stopped,    // likely: a thread could not be stopped, or memory could not be read
   unaligned,      // likely: a word at no multiple of 8 bytes, or in two halves
   out_of_sight,   // likely: a place that may hold pointers and cannot be read; `at` is its number among the doubts
+  left_frames,    // likely: a word below a stack pointer whose frames do not lead to the beginning of their stack
   outlier,        // suspected: by its age only (suspects.h); never in a verdict
 };
 

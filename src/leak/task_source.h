@@ -19,6 +19,7 @@ struct source_view {
   int watcher_tid = 0;
   const runtime::service_threads* services = nullptr;
   base::range reservation;
+  base::range entry;                            // code of the outermost frame of each goroutine
   const runtime::stack_view* stacks = nullptr;  // stack_classes of them
   const runtime::worker* workers = nullptr;
   int worker_count = 0;

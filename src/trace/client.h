@@ -65,6 +65,8 @@ struct client {
   // Second pass: the bytes [live.lo, live.hi) have been found live (root range, block, pushed span) and are being scanned. Not called
   // for registers and the second colour. May be null.
   void (*covered)(void* self, marker& m, range live);
+
+  range entry{};  // code of the outermost frame of each of the client's stacks
 };
 
 }  // namespace stray::trace

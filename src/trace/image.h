@@ -24,6 +24,24 @@ struct saved_span {
   root what;
 };
 
+// How the outermost frame of a stack is known: by where its stack pointer lies and, unless empty, where its code does.
+struct outermost {
+  range sp, code;
+  bool is(std::uintptr_t its_sp, std::uintptr_t pc) const noexcept {
+    return sp.holds(its_sp) && (code.size() == 0 || code.holds(pc));
+  }
+};
+
+// A stopped thread that stands on a stack whose ends are known. What lies below sp is dead if its frames lead to `home` (frames.h).
+struct standing {
+  const ucontext_t* context;
+  range below;  // [low end, sp)
+  range stack;  // from its low end to where its frames end
+  outermost home;
+  root_span::strength how;
+  int tid;
+};
+
 struct image {
   const client* who = nullptr;
   unsigned off = 0;  // bits of `root` that are switched off
@@ -38,6 +56,7 @@ struct image {
   list<range> ours;     // memory of the tracer and of the client: never scanned
   list<range> claimed;  // heap ranges whose blocks are in the table, and malloc's own state: not roots
   list<root_span> roots;
+  list<standing> standings;
   int parent_pid = 0;  // of the process that was frozen: the main thread's id
   bool caller_is_main = false;
   std::uintptr_t main_stack_end = 0;  // 0: unknown

@@ -83,6 +83,7 @@ enum class root : std::uint8_t {
   unaligned,         // words at no multiple of 8 bytes, and addresses in two halves
   out_of_sight,      // places that may hold pointers and cannot be read: a verdict is likely because of them
   files,             // pages of files that no private page replaces, and memfds, copied in the pause
+  left_frames,       // below sp, where frames do not lead to the outermost one of their stack
 };
 constexpr unsigned bit(root r) noexcept { return 1u << static_cast<unsigned>(r); }
 

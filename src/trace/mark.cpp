@@ -276,6 +276,31 @@ void marker::mark_orphans(void (*after)(void*, range), void* arg) noexcept {
   });
 }
 
+void marker::mark_words(range words, void (*after)(void*, std::uintptr_t), void* arg) noexcept {
+  for (range r; clip(words, r);) {
+    if (who_.covered != nullptr) who_.covered(who_.self, *this, r);
+    run<mark>();
+    after(arg, r.lo);
+    for (std::uintptr_t at = r.lo; at + 8 <= r.hi; at += 8) {
+      const word w = make_word(r, at, at, origin::memory);
+      step_ = at;
+      const bool of_client = w.value - interest_lo_ < interest_size_, of_parked = w.value - parked_lo_ < parked_size_;
+      if (of_client) who_.hit(who_.self, *this, w);
+      if (of_parked) enter_parked(mark, w.value, at);
+      if (!touch_unmarked(w.value) && !of_client && !of_parked) continue;
+      run<mark>();
+      after(arg, at);
+    }
+  }
+}
+
+bool marker::is_entered(int tid) const noexcept {
+  for (const parked_stack& p : parked_) {
+    if (p.tid == tid && p.pushed[mark]) return true;
+  }
+  return false;
+}
+
 // --- pushes ---------------------------------------------------------------------------------------------------------------------------
 
 void marker::add_span(colour c, range r, origin from) noexcept {

@@ -27,8 +27,9 @@ struct mapping {
   std::uintptr_t lo, hi;
   bool readable, writable, executable;
   bool shared;
-  bool file;       // backed by a file (private: only written pages are anonymous)
-  kind_type kind;  // heap: [heap]; stack: [stack]; special: vdso, vvar, vsyscall: never touched
+  bool file;  // backed by a file (private: only written pages are anonymous)
+  kind_type
+      kind;  // heap: [heap]; stack: [stack]; special: vdso, vvar, vsyscall: never touched (of the vdso only frames.cpp reads tables)
   backing_type backing;
   std::uint64_t inode, offset;
 };

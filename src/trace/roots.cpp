@@ -9,6 +9,7 @@ namespace {
 
 using strength = root_span::strength;
 constexpr std::size_t red_zone_bytes = 128;
+constexpr std::uintptr_t start_bytes = 64;  // that _start pushes at most
 
 std::uintptr_t load(std::uintptr_t at) noexcept { return *reinterpret_cast<const std::uintptr_t*>(at); }
 
@@ -162,6 +163,11 @@ class root_finder {
                (rule.what == thread_rule::settled || (rule.what == thread_rule::foreign && t.in_syscall))) {
       how = strength::weak;
     }
+    if (!in_handler && at_home && t.context != nullptr) {
+      const range stack = of_ours ? range{rule.stack_lo, rule.stack_top} : frames_of(own, native);
+      const outermost home = of_ours ? outermost{stack, in_.who->entry} : home_of(own);
+      in_.standings.push(*in_.memory, {t.context, {stack.lo, t.sp}, stack, home, how, t.tid});
+    }
     // Code that was interrupted may have left its only copies in frames or in a signal frame on an alternate stack: all of it was running.
     if (!at_home) add(native, root::stacks, how, origin::running, t.tid);
     if (how == strength::strong) {
@@ -169,6 +175,15 @@ class root_finder {
     } else {
       asleep(t, frames, how, !at_home);
     }
+  }
+
+  // Where the outermost frame's stack pointer lies: of libc's frame below the thread's function, of _start.
+  outermost home_of(const native_stack* own) const noexcept {
+    if (own != nullptr) return {{own->tcb - layout_.frames_below, own->tcb}, {}};
+    return {{layout_.main_stack_end - start_bytes, layout_.main_stack_end + 1}, {}};
+  }
+  range frames_of(const native_stack* own, range native) const noexcept {
+    return {native.lo, own != nullptr ? own->tcb : native.hi};
   }
 
   // A stack of the user's own making, from sp up. The block or mapping is listed by itself, too.

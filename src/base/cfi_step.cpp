@@ -1,8 +1,8 @@
-// One frame to its caller: applies a rule to registers and a bounded window of memory. No allocation, no lock.
-#include "profile/cfi.h"
-#include "profile/cfi_read.h"
+// One frame to its caller: applies a rule to registers and a bounded window of memory. Pure.
+#include "base/cfi.h"
+#include "base/cfi_read.h"
 
-namespace stray::profile::cfi {
+namespace stray::base::cfi {
 
 // A stack under AddressSanitizer has poisoned gaps between its variables, and ThreadSanitizer would see races with a thread that is stopped:
 // both are none of our reading's business.
@@ -21,9 +21,14 @@ class evaluator {
  public:
   evaluator(const frame& f, const window& memory) noexcept : f_(f), memory_(memory) {}
 
-  bool run(const std::string& code, const std::uintptr_t* initial, std::uintptr_t& result) noexcept {
-    auto begin = reinterpret_cast<std::uintptr_t>(code.data());
-    byte_reader r(begin, begin + code.size());
+  // at: where the expression's length lies.
+  bool run(const unsigned char* at, const std::uintptr_t* initial, std::uintptr_t& result) noexcept {
+    const auto start = reinterpret_cast<std::uintptr_t>(at);
+    byte_reader length(start, start + most_length_bytes);
+    const std::uint64_t size = length.uleb();
+    const std::uintptr_t begin = length.at();
+    if (!length.ok() || size > most_expression) return false;
+    byte_reader r(begin, begin + size);
     if (initial != nullptr) push(*initial);
     for (int steps = 0; r.more(); ++steps) {
       if (steps == 512 || !one(r, begin)) return false;
@@ -35,7 +40,7 @@ class evaluator {
 
  private:
   void push(std::uintptr_t v) noexcept {
-    if (size_ == stack_.size())
+    if (size_ == room)
       good_ = false;
     else
       stack_[size_++] = v;
@@ -220,7 +225,8 @@ class evaluator {
 
   const frame& f_;
   const window& memory_;
-  std::array<std::uintptr_t, 16> stack_{};
+  static constexpr std::size_t room = 16;
+  std::uintptr_t stack_[room];
   std::size_t size_ = 0;
   bool good_ = true;
 };
@@ -240,7 +246,7 @@ bool caller_value(const rule& r, const place& where, const frame& f, std::uintpt
       return true;
     case how::at_expression:
     case how::is_expression: {
-      if (!evaluator(f, memory).run(r.expressions[static_cast<unsigned>(where.n)], &cfa, value)) return false;
+      if (!evaluator(f, memory).run(r.code + where.n, &cfa, value)) return false;
       return where.kind == how::is_expression || memory.read(value, value);
     }
     case how::same:
@@ -254,8 +260,8 @@ bool caller_value(const rule& r, const place& where, const frame& f, std::uintpt
 
 bool step(const rule& r, frame& f, const window& memory) noexcept {
   std::uintptr_t cfa = 0;
-  if (r.cfa_expression >= 0) {
-    if (!evaluator(f, memory).run(r.expressions[static_cast<unsigned>(r.cfa_expression)], nullptr, cfa)) return false;
+  if (r.cfa_is_expression) {
+    if (!evaluator(f, memory).run(r.code + r.cfa_offset, nullptr, cfa)) return false;
   } else {
     if (!f.knows(r.cfa_register)) return false;
     cfa = f.value[r.cfa_register] + static_cast<std::uintptr_t>(std::int64_t{r.cfa_offset});
@@ -263,7 +269,8 @@ bool step(const rule& r, frame& f, const window& memory) noexcept {
   if (cfa <= f.value[rsp] || cfa > memory.hi) return false;
 
   constexpr std::uint32_t kept_by_calls = 1U << rbx | 1U << rbp | 1U << r12 | 1U << r13 | 1U << r14 | 1U << r15;
-  frame caller = f;
+  frame caller;
+  caller.copy(f);
   caller.known &= kept_by_calls;
   for (unsigned i = 0; i < r.saved_count; ++i) {
     unsigned number = r.saved[i].number;
@@ -276,8 +283,8 @@ bool step(const rule& r, frame& f, const window& memory) noexcept {
   if (!caller.knows(return_address)) return false;
   if (!caller.knows(rsp)) caller.set(rsp, cfa);
   if (caller.value[return_address] == 0 || caller.value[rsp] <= f.value[rsp]) return false;
-  f = caller;
+  f.copy(caller);
   return true;
 }
 
-}  // namespace stray::profile::cfi
+}  // namespace stray::base::cfi

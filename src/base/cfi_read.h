@@ -1,10 +1,9 @@
-// Reads the encodings of DWARF inside fixed bounds: past the end it gives zeros and remembers it.
+// Reads the encodings of DWARF inside fixed bounds: past the end it gives zeros and remembers it. Pure.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
-namespace stray::profile::cfi {
+namespace stray::base::cfi {
 
 class byte_reader {
  public:
@@ -30,7 +29,10 @@ class byte_reader {
     if (left() < sizeof(T)) {
       fail();
     } else {
-      std::memcpy(&value, reinterpret_cast<const void*>(at_), sizeof(T));
+      struct [[gnu::packed, gnu::may_alias]] anywhere {
+        T value;
+      };
+      value = reinterpret_cast<const anywhere*>(at_)->value;
       at_ += sizeof(T);
     }
     return value;
@@ -111,4 +113,4 @@ class byte_reader {
   bool ok_ = true;
 };
 
-}  // namespace stray::profile::cfi
+}  // namespace stray::base::cfi
