@@ -10,6 +10,7 @@
 #include <stray/pprof.hpp>
 #include "base/check.h"
 #include "base/syscalls.h"
+#include "dump_signal.h"
 #include "leak/findings.h"
 #include "profile/formats.h"
 
@@ -38,8 +39,9 @@ namespace stray {
 
 namespace {
 
-// STRAY_PPROF=host:port serves without a change of code; the only thing of ours that starts before main.
+// STRAY_PPROF=host:port serves without a change of code; it and STRAY_DUMP_SIGNAL are the only things of ours that start before main.
 [[gnu::constructor]] void serve_by_environment() noexcept {
+  dump_by_environment();
   const char* address = std::getenv("STRAY_PPROF");
   if (address == nullptr || *address == '\0') return;
   try {
