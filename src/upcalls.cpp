@@ -10,9 +10,9 @@
 #include <stray/pprof.hpp>
 #include "base/check.h"
 #include "base/syscalls.h"
-#include "dump_signal.h"
 #include "leak/findings.h"
 #include "profile/formats.h"
+#include "serve/dump_signal.h"
 
 namespace stray::upcall {
 

@@ -1,4 +1,4 @@
-#include "dump_signal.h"
+#include "serve/dump_signal.h"
 
 #include <atomic>
 #include <cerrno>
