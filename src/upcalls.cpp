@@ -1,6 +1,7 @@
 // The top floor: what low floors call upwards, and the start of the endpoint by STRAY_PPROF.
 #include "base/upcalls.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <stray/pprof.hpp>
 #include "base/check.h"
+#include "base/first_failure.h"
 #include "base/syscalls.h"
 #include "leak/findings.h"
 #include "profile/formats.h"
@@ -21,7 +23,8 @@ void dump_goroutines(int fd) noexcept {
     std::string text;
     std::thread([&] { text = profile::write_stacks(stacks); }).join();  // a goroutine's stack has no room for libdw
     for (std::size_t at = 0; at < text.size();) {
-      long n = base::sys::write(fd, text.data() + at, text.size() - at);
+      long n = base::sys::write(fd, text.data() + at, std::min<std::size_t>(text.size() - at, 64 << 10));
+      base::report_grows();
       if (n <= 0) break;
       at += static_cast<std::size_t>(n);
     }

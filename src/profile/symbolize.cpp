@@ -34,7 +34,7 @@ std::string program_path() {
 
 // The program's own file is opened through /proc/self/exe: the path may lead to a newer build by now.
 int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
-  static const std::string program = program_path();
+  static const auto& program = *new std::string(program_path());  // a dying process asks while statics are destroyed
   if (name == program) {
     int fd = open("/proc/thread-self/exe", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
@@ -137,7 +137,7 @@ class symbols {
     } else {
       dwfl_report_begin(dwfl_);
     }
-    dwfl_linux_proc_report(dwfl_, getpid());
+    dwfl_linux_proc_report(dwfl_, gettid());  // the main thread's files are empty once it has ended
     dwfl_report_end(dwfl_, removed, this);
     // A new module only gives names to what had none; one that went may have left its addresses to another.
     bool all = now.unloaded != modules_.unloaded;

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/control_groups.h"
+#include "base/first_failure.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/upcalls.h"
@@ -95,9 +96,11 @@ void stop_goroutines() noexcept {
 }
 
 void at_exit() noexcept {
+  base::wait_for_failure();  // before statics are destroyed that the failing one may use
   exit_tid.store(base::sys::gettid());
   if (current_worker() != nullptr) sched().exit_task.store(current_task_or_null());
   stop_goroutines();
+  base::wait_for_failure();
 }
 
 void start() {
