@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 
+#include <stray/detail/library_mode.hpp>
+
 namespace stray {
 
 // Thrown, and may be caught. An exception of any type that leaves a goroutine ends the process as Go's panic does:

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <stray/detail/library_mode.hpp>
+
 namespace stray::pprof {
 
 // A running endpoint; stops when destroyed, unless detached.

@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include <stray/detail/library_mode.hpp>
+
 namespace stray::detail {
 
 [[noreturn]] void throw_panic(const char* text);
