@@ -13,7 +13,14 @@
 #include "base/first_failure.h"
 #include "base/syscalls.h"
 #include "leak/findings.h"
+#include "leak/watch.h"
 #include "profile/formats.h"
+#include "profile/symbolize.h"
+#include "profile/unwind.h"
+#include "serve/http.h"
+#include "sync/chan_core.h"
+#include "sync/parking_table.h"
+#include "trace/snapshot.h"
 
 namespace stray::upcall {
 
@@ -33,7 +40,23 @@ void dump_goroutines(int fd) noexcept {
   }
 }
 
-void runtime_started() noexcept { leak::start_detector(); }
+void runtime_started() noexcept {
+  leak::start_detector();
+  leak::restart_watch();
+  serve::take_over_servers();
+}
+
+void runtime_forked() noexcept {
+  sync::forget_waiters();
+  sync::cores().free_in_child();
+  trace::forget_snapshot();
+  profile::forget_symbols();
+  profile::forget_rules();
+  leak::forget_detections();
+  leak::forget_history();
+  leak::free_extra_roots();
+  leak::forget_watch();
+}
 
 }  // namespace stray::upcall
 

@@ -19,6 +19,7 @@ namespace stray::runtime {
 
 namespace {
 
+bool terminate_installed = false, segv_installed = false;
 std::terminate_handler previous_terminate = nullptr;
 // Not the whole struct sigaction: the library fills its mask with what lay on the stack, and that would be a root.
 struct {
@@ -106,15 +107,19 @@ void on_segv(int signal, siginfo_t* info, void* context) {
 }  // namespace
 
 void install_failure_handlers() noexcept {
-  previous_terminate = std::set_terminate(on_terminate);
+  if (std::get_terminate() != on_terminate && !terminate_installed) previous_terminate = std::set_terminate(on_terminate);
+  terminate_installed = true;
   struct sigaction ours {};
   ours.sa_sigaction = on_segv;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&ours.sa_mask);
   struct sigaction before {};
+  sigaction(SIGSEGV, nullptr, &before);
+  if (segv_installed && before.sa_handler != SIG_DFL) return;  // of a child of a fork: ours is there, or the program's by now
+  segv_installed = true;
   sigaction(SIGSEGV, &ours, &before);
   if (before.sa_flags & SA_SIGINFO) {
-    previous_segv.with_info = before.sa_sigaction;
+    if (before.sa_sigaction != on_segv) previous_segv.with_info = before.sa_sigaction;
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
     previous_segv.plain = before.sa_handler;
   }

@@ -14,12 +14,16 @@
 #include <string>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/spin_lock.h"
 #include "base/stop_signal.h"
 #include "serve/address.h"
 #include "serve/connection.h"
@@ -132,9 +136,7 @@ class http_server::impl {
     try {
       sigpipe_kept keep;
       protocol_ = std::make_unique<protocol>(answer_);
-      signals_blocked blocked;
-      threads_.emplace_back([this] { listen(); });
-      for (int i = 0; i < request_threads; ++i) threads_.emplace_back([this] { work(); });
+      start_threads(nullptr);
     } catch (...) {
       stop();
       throw;
@@ -144,36 +146,115 @@ class http_server::impl {
           "stray: warning: /debug/pprof on %.*s can be reached from other machines, and it shows the program's inside; "
           "localhost:%d cannot",
           static_cast<int>(address.size()), address.data(), socket_.port);
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { all_lock.free_in_child(); });
+    static_cast<void>(registered);
+    std::lock_guard guard(all_lock);
+    next_ = std::exchange(all, this);
   }
-  ~impl() { stop(); }
+  ~impl() {
+    {
+      std::lock_guard guard(all_lock);
+      impl** link = &all;
+      while (*link != nullptr && *link != this) link = &(*link)->next_;
+      if (*link != nullptr) *link = next_;
+    }
+    stop();
+  }
   impl(const impl&) = delete;
   impl& operator=(const impl&) = delete;
 
   int port() const noexcept { return socket_.port; }
 
- private:
-  void stop() noexcept {
-    {
-      std::lock_guard guard(lock_);
-      stopping_ = true;
+  static void take_over_all() noexcept {
+    const int self = getpid();
+    std::lock_guard guard(all_lock);
+    for (impl* i = all; i != nullptr; i = i->next_) {
+      if (i->pid_ != self) i->take_over();
     }
-    std::uint64_t one = 1;
-    if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
-    wake_.notify_all();
-    for (auto& t : threads_) t.join();
-    for (const waiting_client& w : waiting_) close(w.fd);
-    close(socket_.fd);
-    close(stop_fd_);
   }
 
+ private:
   // Accepted, and until there is a thread for it.
   struct waiting_client {
     int fd = -1;
     std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
   };
+  // The threads, and what they share. In the child of a fork the parent's stays as it is: it may be locked.
+  struct crew {
+    std::mutex lock;  // guards waiting and stopping
+    std::condition_variable wake;
+    std::deque<waiting_client> waiting;
+    bool stopping = false;
+    std::vector<std::thread> threads;
+    crew* of_parent = nullptr;
+  };
+
+  // parent: whose end is waited for before anything is served; 0: nobody's.
+  void start_threads(crew* before, int parent = 0) {
+    crew_ = new crew;
+    crew_->of_parent = before;
+    pid_ = getpid();
+    signals_blocked blocked;
+    crew_->threads.emplace_back([this, parent] {
+      pthread_setname_np(pthread_self(), "stray-http");
+      if (parent != 0 && !ends_soon(parent)) return give_up();
+      listen();
+    });
+    for (int i = 0; i < request_threads; ++i) crew_->threads.emplace_back([this] { work(); });
+  }
+
+  void take_over() noexcept {
+    const int parent = pid_;
+    close(stop_fd_);  // the parent's too: it would be stopped with us
+    stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    try {
+      start_threads(crew_, parent);
+    } catch (const std::exception& e) {
+      base::say("stray: the child of a fork cannot serve: %s", e.what());
+    }
+  }
+
+  // True once that process has ended; false after 5 s, or when the server is stopped.
+  bool ends_soon(int process) noexcept {
+    const int limit_ms = 5000;
+    int fd = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
+    if (fd >= 0) {
+      pollfd fds[2] = {{fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
+      int n = ::poll(fds, 2, limit_ms);
+      close(fd);
+      return n > 0 && fds[1].revents == 0;
+    }
+    for (int waited = 0; waited < limit_ms; waited += 20) {
+      if (kill(process, 0) != 0 && errno == ESRCH) return true;
+      pollfd stop = {stop_fd_, POLLIN, 0};
+      if (::poll(&stop, 1, 20) > 0) return false;
+    }
+    return false;
+  }
+
+  void give_up() noexcept { close(std::exchange(socket_.fd, -1)); }
+
+  void stop() noexcept {
+    if (pid_ != getpid()) {  // the child of a fork: the threads are the parent's, and so is what they share
+      close(socket_.fd);
+      close(stop_fd_);
+      return;
+    }
+    {
+      std::lock_guard guard(crew_->lock);
+      crew_->stopping = true;
+    }
+    std::uint64_t one = 1;
+    if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
+    crew_->wake.notify_all();
+    for (auto& t : crew_->threads) t.join();
+    for (const waiting_client& w : crew_->waiting) close(w.fd);
+    if (socket_.fd >= 0) close(socket_.fd);
+    close(stop_fd_);
+    delete crew_;
+  }
 
   void listen() {
-    pthread_setname_np(pthread_self(), "stray-http");
     for (;;) {
       pollfd fds[2] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
       if (::poll(fds, 2, -1) < 0) continue;
@@ -184,13 +265,13 @@ class http_server::impl {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) ::poll(&fds[1], 1, 100);
         continue;
       }
-      std::lock_guard guard(lock_);
-      if (waiting_.size() >= most_waiting) {
+      std::lock_guard guard(crew_->lock);
+      if (crew_->waiting.size() >= most_waiting) {
         close(fd);
         continue;
       }
-      waiting_.push_back({fd});
-      wake_.notify_one();
+      crew_->waiting.push_back({fd});
+      crew_->wake.notify_one();
     }
   }
 
@@ -199,12 +280,12 @@ class http_server::impl {
     for (;;) {
       waiting_client next;
       {
-        std::unique_lock guard(lock_);
-        wake_.wait(guard, [this] { return stopping_ || !waiting_.empty(); });
-        if (stopping_) return;
+        std::unique_lock guard(crew_->lock);
+        crew_->wake.wait(guard, [this] { return crew_->stopping || !crew_->waiting.empty(); });
+        if (crew_->stopping) return;
         see_who_has_sent();
-        next = waiting_.front();
-        waiting_.pop_front();
+        next = crew_->waiting.front();
+        crew_->waiting.pop_front();
       }
       connection client(next.fd, stop_fd_);
       try {
@@ -222,11 +303,11 @@ class http_server::impl {
   void see_who_has_sent() noexcept {
     pollfd fds[most_waiting];
     nfds_t n = 0;
-    for (const waiting_client& w : waiting_) fds[n++] = {w.fd, static_cast<short>(w.sent_ns == 0 ? POLLIN : 0), 0};
+    for (const waiting_client& w : crew_->waiting) fds[n++] = {w.fd, static_cast<short>(w.sent_ns == 0 ? POLLIN : 0), 0};
     if (::poll(fds, n, 0) <= 0) return;
     std::int64_t now = base::now_ns();
     n = 0;
-    for (waiting_client& w : waiting_)
+    for (waiting_client& w : crew_->waiting)
       if ((fds[n++].revents & POLLIN) != 0) w.sent_ns = now;
   }
 
@@ -235,9 +316,9 @@ class http_server::impl {
     using namespace std::chrono;
     auto start = steady_clock::now();
     while (!client.wait_for_bytes(50ms)) {
-      std::lock_guard guard(lock_);
-      auto patience = waiting_.empty() ? 5s : first ? 1s : 0s;
-      if (stopping_ || steady_clock::now() - start >= patience) return false;
+      std::lock_guard guard(crew_->lock);
+      auto patience = crew_->waiting.empty() ? 5s : first ? 1s : 0s;
+      if (crew_->stopping || steady_clock::now() - start >= patience) return false;
     }
     return true;
   }
@@ -246,12 +327,16 @@ class http_server::impl {
   listener socket_;
   int stop_fd_ = -1;
   std::unique_ptr<protocol> protocol_;
-  std::mutex lock_;  // guards waiting_ and stopping_
-  std::condition_variable wake_;
-  std::deque<waiting_client> waiting_;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  crew* crew_ = nullptr;
+  int pid_ = 0;  // whose threads they are
+  impl* next_ = nullptr;
+
+  static inline constinit base::spin_lock all_lock;
+  static inline constinit impl* all = nullptr;
 };
+
+void take_over_servers() noexcept { http_server::take_over_all(); }
+void http_server::take_over_all() noexcept { impl::take_over_all(); }
 
 http_server::http_server(std::string_view address, handler answer)
     : impl_(std::make_unique<impl>(address, std::move(answer))) {}

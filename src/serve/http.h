@@ -6,6 +6,8 @@
 // 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, further ones are closed.
 // 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
+// 6. In the child of a fork its threads do not exist. When the runtime starts there, the child serves on the same socket, if the process that
+//    served has ended by then or within 5 s (daemon()); otherwise it closes its copy. Destroying the object there leaves the parent's alone.
 // Any thread may construct and destroy it.
 #pragma once
 
@@ -34,10 +36,14 @@ class http_server {
   http_server& operator=(const http_server&) = delete;
 
   int port() const noexcept;
+  static void take_over_all() noexcept;  // take_over_servers
 
  private:
   class impl;
   std::unique_ptr<impl> impl_;
 };
+
+// By the runtime when it has started: see 6.
+void take_over_servers() noexcept;
 
 }  // namespace stray::serve
