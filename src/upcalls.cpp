@@ -1,6 +1,7 @@
 // The top floor: what low floors call upwards, and the start of the endpoint by STRAY_PPROF.
 #include "base/upcalls.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -9,10 +10,18 @@
 
 #include <stray/pprof.hpp>
 #include "base/check.h"
+#include "base/first_failure.h"
 #include "base/syscalls.h"
 #include "leak/findings.h"
+#include "leak/watch.h"
 #include "profile/formats.h"
+#include "profile/symbolize.h"
+#include "profile/unwind.h"
 #include "serve/dump_signal.h"
+#include "serve/http.h"
+#include "sync/chan_core.h"
+#include "sync/parking_table.h"
+#include "trace/snapshot.h"
 
 namespace stray::upcall {
 
@@ -22,7 +31,8 @@ void dump_goroutines(int fd) noexcept {
     std::string text;
     std::thread([&] { text = profile::write_stacks(stacks); }).join();  // a goroutine's stack has no room for libdw
     for (std::size_t at = 0; at < text.size();) {
-      long n = base::sys::write(fd, text.data() + at, text.size() - at);
+      long n = base::sys::write(fd, text.data() + at, std::min<std::size_t>(text.size() - at, 64 << 10));
+      base::report_grows();
       if (n <= 0) break;
       at += static_cast<std::size_t>(n);
     }
@@ -31,7 +41,24 @@ void dump_goroutines(int fd) noexcept {
   }
 }
 
-void runtime_started() noexcept { leak::start_detector(); }
+void runtime_started() noexcept {
+  leak::start_detector();
+  leak::restart_watch();
+  serve::take_over_servers();
+  resume_dumps();
+}
+
+void runtime_forked() noexcept {
+  sync::forget_waiters();
+  sync::cores().free_in_child();
+  trace::forget_snapshot();
+  profile::forget_symbols();
+  profile::forget_rules();
+  leak::forget_detections();
+  leak::forget_history();
+  leak::free_extra_roots();
+  leak::forget_watch();
+}
 
 }  // namespace stray::upcall
 

@@ -15,6 +15,7 @@
 #include <stray/detail/duration.hpp>
 #include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
+#include <stray/detail/library_mode.hpp>
 
 #pragma GCC visibility push(default)
 

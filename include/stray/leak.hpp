@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <stray/chan.hpp>
+#include <stray/detail/library_mode.hpp>
 #include <stray/detail/wait_id.hpp>
 
 #pragma GCC visibility push(default)

@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 
+#include <stray/detail/library_mode.hpp>
+
 #pragma GCC visibility push(default)
 
 namespace stray {

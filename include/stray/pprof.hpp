@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <stray/detail/library_mode.hpp>
+
 #pragma GCC visibility push(default)
 
 namespace stray::pprof {

@@ -61,6 +61,8 @@ unsigned reservation_shrink() noexcept {
   return the_space.shrink;
 }
 
+void free_address_space_lock() noexcept { the_space.lock.free_in_child(); }
+
 range carve(std::size_t bytes) noexcept {
   space& s = the_space;
   s.lock.lock();

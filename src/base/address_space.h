@@ -33,6 +33,8 @@ bool commit(std::uintptr_t at, std::size_t bytes) noexcept;
 // Share of the full-size reservation that was granted, as a shift: 0 full, 2 a quarter, ... Slabs shrink by it.
 unsigned reservation_shrink() noexcept;
 
+void free_address_space_lock() noexcept;  // in the child of a fork
+
 // Fixed-size records with a free list. Memory is zero when first handed out. alloc and release may be called by any thread.
 template <class T>
 class slab {
@@ -59,6 +61,8 @@ class slab {
     free_ = item;
     lock_.unlock();
   }
+
+  void free_in_child() noexcept { lock_.free_in_child(); }  // of a fork; at most one item is lost
 
   // Snapshot-safe views: items [1, used()) have been handed out at least once.
   range where() const noexcept { return where_; }

@@ -1,5 +1,6 @@
 #include "base/check.h"
 
+#include <atomic>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -12,14 +13,68 @@
 
 namespace stray::base {
 
-bool first_failure() noexcept {
-  static int reporter = 0;
-  int nobody = 0, self = sys::gettid();
-  if (__atomic_compare_exchange_n(&reporter, &nobody, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return true;
-  timespec limit{10, 0};
-  if (nobody != self) sys::call(SYS_nanosleep, sys::arg(&limit), 0);
-  return false;
+namespace {
+
+// 0: nobody; the thread that fails, with of_others_bit; the negative one that has come to the end of exit.
+constinit std::atomic<int> ender{0};
+constinit std::atomic<std::uint32_t> steps{0};
+constexpr int of_others_bit = 1 << 30;
+
+int thread_of(int ender_now) noexcept { return ender_now & ~of_others_bit; }
+
+// Returns only when the report stands still.
+void wait_for_report() noexcept {
+  constexpr timespec nap{0, 10'000'000};
+  std::uint32_t seen = steps.load();
+  for (int still = 0; still < 1000; still++) {
+    sys::call(SYS_nanosleep, sys::arg(&nap), 0);
+    if (steps.load() == seen) continue;
+    seen = steps.load();
+    still = 0;
+  }
 }
+
+// exit and quick_exit call it behind everything else that runs at the end.
+void at_very_end() noexcept {
+  const int self = sys::gettid();
+  int now = 0;
+  while (!ender.compare_exchange_strong(now, -self)) {
+    if (now < 0 || thread_of(now) == self) return;
+    wait_for_failure();
+    if (now & of_others_bit) return;
+    now = 0;
+  }
+}
+
+[[gnu::destructor(101)]] void end_of_exit() noexcept { at_very_end(); }
+// The first handler registered is the last one called.
+[[gnu::constructor(101)]] void register_end_of_quick_exit() noexcept { std::at_quick_exit(at_very_end); }
+
+}  // namespace
+
+bool first_failure(failure kind) noexcept {
+  const int self = sys::gettid(), mine = self | (kind == failure::of_others ? of_others_bit : 0);
+  for (int now = 0;;) {
+    if (ender.compare_exchange_strong(now, mine)) return true;
+    if (now == -self) continue;  // a destructor behind the end of exit fails: it ends the process
+    if (now > 0 && thread_of(now) == self) return false;
+    wait_for_report();
+    if (now > 0) return false;
+    // exit has stood still for as long as that: no end of the process is near.
+  }
+}
+
+void report_grows() noexcept { steps.fetch_add(1, std::memory_order_relaxed); }  // order: only compared
+std::uint32_t report_steps() noexcept { return steps.load(); }
+
+void wait_for_failure() noexcept {
+  int now = ender.load();
+  if (now <= 0 || thread_of(now) == sys::gettid()) return;
+  wait_for_report();
+  if ((now & of_others_bit) == 0) _exit(2);
+}
+
+void forget_failure() noexcept { ender.store(0); }
 
 void say(const char* format, ...) noexcept {
   char text[1024];

@@ -1,10 +1,29 @@
-// Who may report a failure and end the process.
+// Who may report a failure and end the process, and who has to wait for that.
+//
+// 1. A process ends once: by the first thread that fails, or by the one that has come to the end of exit. One word decides between them.
+// 2. Whoever fails later, or ends the process in another way (return from main, exit, quick_exit), waits until the first one's report is
+//    whole and that one has ended the process, with its status. As in Go, where the end of main waits for a panic.
+// 3. Nobody waits for ever: a report that has not grown for 10 s (it may need a lock that somebody holds) is given up.
+// 4. A failure that begins after exit has run its last handler comes too late and prints nothing.
+// _exit is not waited for, nor is a signal that kills.
 #pragma once
+
+#include <cstdint>
 
 namespace stray::base {
 
-// True for the first thread that asks. Another one waits until that one has ended the process (10 s at most: it may need a lock of ours),
-// and then is told to end it at once; so is one that fails while it reports.
-bool first_failure() noexcept;
+// of_others: another thread's std::terminate, whose handler is not ours and may do anything: exit goes on if it does not end the process.
+enum class failure : std::uint8_t { ours, of_others };
+
+// True for the first thread that asks. Another one waits (2), and then is told to end the process at once; so is one that fails while it
+// reports.
+bool first_failure(failure kind = failure::ours) noexcept;
+// By the reporter and its helpers: the report grows.
+void report_grows() noexcept;
+std::uint32_t report_steps() noexcept;
+// By whoever is about to end the process: does not return while somebody else fails.
+void wait_for_failure() noexcept;
+// In the child of a fork: who failed there was another process.
+void forget_failure() noexcept;
 
 }  // namespace stray::base

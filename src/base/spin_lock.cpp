@@ -1,8 +1,11 @@
 #include "base/spin_lock.h"
 
+#include "base/check.h"
 #include "base/sync_shim.h"
 
 namespace stray::base {
+
+constinit std::atomic<bool> in_forked_child{false};
 
 void spin_lock::lock_slow() noexcept {
   for (unsigned round = 0;; round++) {
@@ -15,6 +18,8 @@ void spin_lock::lock_slow() noexcept {
     } else if (round < 40) {
       yield_core();
     } else {
+      if (round > 40 + 20'000 && in_forked_child.load())
+        fatal("fork: the child uses what another thread of its parent had locked at that moment");
       nap(50'000);
     }
   }

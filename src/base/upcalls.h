@@ -8,5 +8,8 @@ namespace stray::upcall {
 void dump_goroutines(int fd) noexcept;
 // The runtime has just started (first go, make_chan or park). Called once, by the thread that started it.
 void runtime_started() noexcept;
+// The runtime is about to start afresh in the child of a fork, which has one thread: what the parent's threads had locked, or were doing, is
+// to be forgotten.
+void runtime_forked() noexcept;
 
 }  // namespace stray::upcall

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "base/first_failure.h"
 #include "base/sync_shim.h"
 #include "leak/cause.h"
 #include "leak/findings.h"
@@ -104,6 +105,7 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
   for (std::size_t i = 1; i < all.used(); i++) {
     profile::stack_entry e;
     wait_id wait;
+    base::report_grows();
     if (!describe(all.at(i), self, e, wait)) continue;
     bool is_leaked = !e.pcs.empty() && leaked.count(wait) != 0;
     if (is_leaked) e.state += " (leaked)";

@@ -63,16 +63,17 @@ struct detector {
   base::spin_lock lock;
   request* waiting = nullptr;
   std::atomic<std::uint32_t> work{0};
-  std::atomic<bool> started{false};
+  std::atomic<bool> started{false}, asked_to_start{false};
   std::atomic<int> tid{0};
   std::uint64_t generation = 0, forgotten = 0;  // its own thread's: of the last detection, of the last one before a reclaim
 };
 constinit detector the_detector;
 
-proof_list& proven_list() {  // of the detector's thread; it may outlive statics
+proof_list*& proven_pointer() {  // of the detector's thread; it may outlive statics
   static auto* list = new proof_list;
-  return *list;
+  return list;
 }
+proof_list& proven_list() { return *proven_pointer(); }
 
 }  // namespace
 
@@ -96,6 +97,12 @@ std::size_t count_candidates() noexcept {
   return n;
 }
 
+// Of the detection under way: in the child of a fork nobody takes it back. The complement, since bounds of ours may be others' blocks.
+struct {
+  std::uintptr_t not_lo;
+  std::size_t bytes;
+} memory_at_work[2];
+
 // Memory for one detection, taken back at its end.
 class work_memory {
  public:
@@ -108,8 +115,11 @@ class work_memory {
       log->room = tasks + 1;
     }
     bump.reserve(std::size_t{64} << 30);
+    memory_at_work[0] = {~log_range().lo, log_range().size()};
+    memory_at_work[1] = {~bump.where().lo, bump.where().size()};
   }
   ~work_memory() {
+    for (auto& m : memory_at_work) m = {};
     if (path != nullptr) munmap(path, size_);
     if (bump.where().size() != 0) munmap(reinterpret_cast<void*>(bump.where().lo), bump.where().size());
   }
@@ -277,7 +287,7 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
   } else {
     if (path_out != nullptr) *path_out = *memory.path;
     list_findings(memory.log, without.none(), outcome.doubts, out);
-    if (outcome.faults != 0) out.complete = false;
+    if (outcome.faults + outcome.unknown != 0) out.complete = false;
     if (memory.log->undecided != 0) {
       out.complete = false;
       out.notes.push_back((memory.log->blind ? "tracer blind: " : "") + std::to_string(memory.log->undecided) +
@@ -392,9 +402,19 @@ void* detector_body(void*) {
 
 }  // namespace
 
+void forget_detections() {
+  const std::uint64_t generation = the_detector.generation;
+  for (auto& m : memory_at_work) {
+    if (m.bytes != 0) munmap(reinterpret_cast<void*>(~m.not_lo), m.bytes);
+    m = {};
+  }
+  ::new (&the_detector) detector;
+  the_detector.generation = the_detector.forgotten = generation;
+  proven_pointer() = new proof_list;  // the old one may be half written
+}
+
 void start_detector() noexcept {
-  static std::atomic<bool> once{false};
-  if (once.exchange(true)) return;
+  if (the_detector.asked_to_start.exchange(true)) return;
   try {
     runtime::start_thread("stray-detect", detector_body, nullptr);
   } catch (const std::exception& e) {

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include <stray/leak.hpp>
+#include "leak/findings.h"
 
 namespace stray::leak {
 
@@ -27,6 +28,8 @@ extra_root_list copy_extra_roots() noexcept {
   roots.lock.unlock();
   return out;
 }
+
+void free_extra_roots() noexcept { roots.lock.free_in_child(); }
 
 root add_root(const void* p, std::size_t bytes) {
   auto lo = reinterpret_cast<std::uintptr_t>(p);

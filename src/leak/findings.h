@@ -104,6 +104,11 @@ bool is_forgotten(const findings& f) noexcept;
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;
 
+// In the child of a fork, when the runtime starts afresh there: the detector is idle, and nothing was ever found. Each part where its data are.
+void forget_detections();
+void forget_history() noexcept;
+void free_extra_roots() noexcept;
+
 std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "34 s", "56 min"
 std::string size_text(std::size_t bytes);
 // "key=value key=value"

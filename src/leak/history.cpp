@@ -40,6 +40,11 @@ history so_far() noexcept {
   return of_process;
 }
 
+void forget_history() noexcept {
+  lock.free_in_child();
+  of_process = {};
+}
+
 // Nobody else writes, so the findings, of which there may be a million, are counted without the lock.
 void remember(const findings& f) noexcept {
   history next = of_process;

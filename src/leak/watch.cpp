@@ -6,11 +6,13 @@
 // 3. A subscription is freed by whoever comes last: its destructor, or the thread when it ended during its own call.
 // 4. No call begins after at_exit has set `closing`: `calling` is set before `closing` is read, `closing` before `calling` is read.
 // 5. What the thread holds while it waits for a detection leads to nothing of the user's but the callbacks.
+// 6. In the child of a fork it goes on when the runtime starts afresh there (runtime/after_fork.h): daemon() may come after on_leak.
 #include "leak/watch.h"
 
 #include <climits>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -59,6 +61,7 @@ constinit watch the_watch;
 
 void at_exit() noexcept {
   watch& w = the_watch;
+  if (w.pid.load() != base::sys::getpid()) return;  // the child of a fork: nobody calls back there
   w.closing.store(1);
   if (w.tid.load() == base::sys::gettid()) return;  // the callback called exit
   std::int64_t end = base::now_ns() + 1'000'000'000;
@@ -197,6 +200,31 @@ void start_watch(watch& w) {
 
 }  // namespace
 
+void forget_watch() noexcept {
+  watch& w = the_watch;
+  if (w.pid.load() == 0) return;
+  state* list = w.list;
+  const std::uint64_t round = w.round;
+  const std::uint32_t closing = w.closing.load();
+  ::new (&w) watch;
+  w.list = list;
+  w.round = round;
+  w.closing.store(closing);
+  w.pid.store(base::sys::getpid());
+}
+
+void restart_watch() noexcept {
+  watch& w = the_watch;
+  if (w.pid.load() == 0) return;
+  std::lock_guard held(w.lock);
+  if (w.list == nullptr || w.running || w.closing.load() != 0) return;
+  try {
+    start_watch(w);
+  } catch (const std::exception& e) {
+    base::say("%s", e.what());
+  }
+}
+
 bool watch_runs() noexcept {
   std::lock_guard held(the_watch.lock);
   return the_watch.running;
@@ -224,7 +252,7 @@ subscription on_leak(std::function<void(const report&)> callback, std::chrono::n
 
 subscription::~subscription() {
   watch& w = the_watch;
-  if (state_ == nullptr || w.pid.load() != base::sys::getpid()) return;  // the child of a fork: nobody watches there
+  if (state_ == nullptr || w.pid.load() != base::sys::getpid()) return;  // the child of a fork that has not used the runtime
   std::unique_lock held(w.lock);
   state** link = &w.list;
   while (*link != state_) link = &(*link)->next;

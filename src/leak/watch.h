@@ -14,6 +14,10 @@ constexpr std::int64_t earliest_next_ns(std::int64_t began_ns, std::int64_t spen
   return began_ns + static_cast<std::int64_t>(std::min(wait, most));
 }
 
+// In the child of a fork, as the runtime starts afresh there, and after it has: its subscriptions go on.
+void forget_watch() noexcept;
+void restart_watch() noexcept;
+
 bool watch_runs() noexcept;  // its thread exists
 
 }  // namespace stray::leak

@@ -7,6 +7,7 @@
 #include <link.h>
 
 #include "base/cfi_read.h"
+#include "base/modules.h"
 #include "profile/cfi_sections.h"
 #include "profile/modules.h"
 
@@ -14,7 +15,7 @@ namespace stray::profile {
 
 module_counters count_modules() noexcept {
   module_counters counters;
-  dl_iterate_phdr(
+  base::each_module(
       [](dl_phdr_info* info, std::size_t, void* out) {
         *static_cast<module_counters*>(out) = {info->dlpi_adds, info->dlpi_subs};
         return 1;
@@ -132,7 +133,7 @@ int visit(dl_phdr_info* info, std::size_t, void* arg) {
 
 std::optional<rule> find_rule(std::uintptr_t pc) {
   query q{pc, std::nullopt, nullptr};
-  dl_iterate_phdr(visit, &q);
+  base::each_module(visit, &q);
   if (q.failure != nullptr) std::rethrow_exception(q.failure);
   return std::move(q.result);
 }

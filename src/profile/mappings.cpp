@@ -8,6 +8,7 @@
 #include <fstream>
 #include <link.h>
 
+#include "base/modules.h"
 #include "profile/symbolize.h"
 
 namespace stray::profile {
@@ -63,7 +64,7 @@ int collect(dl_phdr_info* info, std::size_t, void* out) {
 
 std::vector<mapping> mappings() {
   std::vector<module_id> modules;
-  dl_iterate_phdr(collect, &modules);
+  base::each_module(collect, &modules);
   std::error_code error;
   std::string program = std::filesystem::read_symlink("/proc/thread-self/exe", error).string();
   std::vector<mapping> result;

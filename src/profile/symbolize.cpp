@@ -19,6 +19,7 @@
 #include <elfutils/libdwfl.h>
 
 #include "base/format.h"
+#include "base/modules.h"
 #include "profile/dwarf_index.h"
 #include "profile/modules.h"
 #include "profile/names.h"
@@ -34,7 +35,7 @@ std::string program_path() {
 
 // The program's own file is opened through /proc/self/exe: the path may lead to a newer build by now.
 int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
-  static const std::string program = program_path();
+  static const auto& program = *new std::string(program_path());  // a dying process asks while statics are destroyed
   if (name == program) {
     int fd = open("/proc/thread-self/exe", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
@@ -78,7 +79,7 @@ std::uintptr_t start_of_module(std::uintptr_t address) {
   struct search {
     std::uintptr_t address, start;
   } it{address, 0};
-  dl_iterate_phdr(
+  base::each_module(
       [](dl_phdr_info* info, std::size_t, void* arg) {
         auto& s = *static_cast<search*>(arg);
         std::uintptr_t lowest = ~std::uintptr_t{0};
@@ -106,6 +107,13 @@ class symbols {
     auto& slot = cache_[pc];
     if (slot == nullptr) slot = std::make_unique<std::vector<source_line>>(look_up(pc));
     return *slot;
+  }
+
+  // By who knows that no other thread is here.
+  bool in_use() {
+    if (!lock_.try_lock()) return true;
+    lock_.unlock();
+    return false;
   }
 
   std::string object_at(std::uintptr_t address) {
@@ -137,7 +145,7 @@ class symbols {
     } else {
       dwfl_report_begin(dwfl_);
     }
-    dwfl_linux_proc_report(dwfl_, getpid());
+    dwfl_linux_proc_report(dwfl_, gettid());  // the main thread's files are empty once it has ended
     dwfl_report_end(dwfl_, removed, this);
     // A new module only gives names to what had none; one that went may have left its addresses to another.
     bool all = now.unloaded != modules_.unloaded;
@@ -205,12 +213,17 @@ class symbols {
 };
 
 // Never destroyed, as the answers are not.
-symbols& instance() {
-  static symbols* it = new symbols;
-  return *it;
+symbols*& instance_pointer() {
+  static auto* it = new symbols;
+  return it;
 }
+symbols& instance() { return *instance_pointer(); }
 
 }  // namespace
+
+void forget_symbols() {
+  if (instance().in_use()) instance_pointer() = new symbols;
+}
 
 std::string data_symbol(std::uintptr_t address) { return instance().object_at(address); }
 

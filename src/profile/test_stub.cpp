@@ -5,5 +5,6 @@ namespace stray::upcall {
 
 void dump_goroutines(int) noexcept {}
 void runtime_started() noexcept {}
+void runtime_forked() noexcept {}
 
 }  // namespace stray::upcall

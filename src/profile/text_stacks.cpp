@@ -4,6 +4,7 @@
 // 2. Why it is incomplete, and who is no more than likely, comes first, as a paragraph of lines `# incomplete: REASON`, `# likely: ...`.
 // 3. Inlined lines have no offset, since they have no frame; the offset counts to the return address.
 
+#include "base/first_failure.h"
 #include "base/format.h"
 #include "profile/formats.h"
 #include "profile/text.h"
@@ -68,6 +69,7 @@ std::string write_stacks(std::span<const stack_entry> entries, std::span<const s
                          std::span<const std::string> likely) {
   std::string out = comments(incomplete, likely);
   for (const stack_entry& e : entries) {
+    base::report_grows();
     if (!out.empty()) out += '\n';
     write_entry(out, e);
   }

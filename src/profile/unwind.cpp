@@ -40,6 +40,13 @@ class rule_table {
     return n;
   }
 
+  // By who knows that no other thread is here.
+  bool in_use() {
+    if (!lock_.try_lock()) return true;
+    lock_.unlock();
+    return false;
+  }
+
  private:
   static constexpr std::size_t limit = 1U << 20;
 
@@ -57,10 +64,11 @@ class rule_table {
 };
 
 // Never destroyed: a detector thread may unwind while static destructors run.
-rule_table& table() {
-  static rule_table* instance = new rule_table;
-  return *instance;
+rule_table*& table_pointer() {
+  static auto* instance = new rule_table;
+  return instance;
 }
+rule_table& table() { return *table_pointer(); }
 
 std::size_t walk(const registers& regs, const cfi::window& memory, std::uintptr_t* pcs, std::size_t max) noexcept {
   if (max == 0) return 0;
@@ -98,6 +106,10 @@ stack_bounds thread_stack() noexcept {
 }
 
 }  // namespace
+
+void forget_rules() {
+  if (table().in_use()) table_pointer() = new rule_table;
+}
 
 std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max,
                    std::intptr_t image_shift) noexcept {

@@ -22,6 +22,9 @@ struct stack_bounds {
 // image_shift: the bytes of [stack.lo, stack.hi) lie at address + image_shift (a copy of another process's stack).
 std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max,
                    std::intptr_t image_shift = 0) noexcept;
+// In the child of a fork, as forget_symbols.
+void forget_rules();
+
 // The calling thread's own stack; pcs[0] is the return address in the caller of this function. At most 256 frames. `stack` is worth giving
 // on a goroutine's stack; without it the thread's own stack is assumed, or else that the tables of running code are right.
 std::size_t unwind_here(std::uintptr_t* pcs, std::size_t max, stack_bounds stack = {}) noexcept;

@@ -25,6 +25,11 @@ inline void set_current_task(task* t) noexcept {
   asm volatile("movq stray_tls_task@gottpoff(%%rip), %0\n\tmovq %1, %%fs:(%0)" : "=&r"(at) : "r"(t) : "memory");
 }
 
+inline void set_current_worker(worker* w) noexcept {
+  std::uintptr_t at;
+  asm volatile("movq stray_tls_worker@gottpoff(%%rip), %0\n\tmovq %1, %%fs:(%0)" : "=&r"(at) : "r"(w) : "memory");
+}
+
 task* make_thread_task();  // the calling OS thread gets a record; throws std::bad_alloc
 
 // The calling goroutine or OS thread.

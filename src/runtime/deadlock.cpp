@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
+#include "runtime/after_fork.h"
 #include "runtime/scheduler.h"
 #include "runtime/thread.h"
 #include "runtime/timer.h"
@@ -106,6 +107,10 @@ void check_deadlock() noexcept {
   std::uint64_t before = epoch();
   if (!quiet() || !all_tasks_wait() || !all_threads_rest() || !quiet() || epoch() != before || !may_deadlock()) return;
   base::fatal("all goroutines are asleep - deadlock!");
+}
+
+void forget_passive_threads() noexcept {
+  for (std::atomic<int>& p : passive) p.store(0);
 }
 
 void register_passive_thread() noexcept {

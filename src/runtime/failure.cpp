@@ -1,5 +1,6 @@
 #include "runtime/failure.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +19,7 @@ namespace stray::runtime {
 
 namespace {
 
+bool terminate_installed = false, segv_installed = false;
 std::terminate_handler previous_terminate = nullptr;
 // Not the whole struct sigaction: the library fills its mask with what lay on the stack, and that would be a root.
 struct {
@@ -45,10 +47,15 @@ void print_exception() noexcept {
   }
 }
 
-// The dump allocates, and the fault may have come inside malloc: do not hang.
-void end_soon() noexcept {
+// The dump allocates, and the fault may have come inside malloc: do not hang. While it grows it has time.
+void end_when_stuck() noexcept {
+  static constinit std::atomic<std::uint32_t> seen{0};
+  seen.store(base::report_steps());
   struct sigaction stop {};
-  stop.sa_handler = [](int) { _exit(2); };
+  stop.sa_handler = [](int) {
+    if (seen.exchange(base::report_steps()) == base::report_steps()) _exit(2);
+    alarm(5);
+  };
   sigaction(SIGALRM, &stop, nullptr);
   sigset_t alarm_only;
   sigemptyset(&alarm_only);
@@ -60,6 +67,7 @@ void end_soon() noexcept {
 [[noreturn]] void on_terminate() {
   task* t = current_task_or_null();
   if (t == nullptr || t->is_thread) {
+    base::first_failure(base::failure::of_others);  // who ends the process meanwhile waits for the handler
     if (previous_terminate != nullptr) previous_terminate();
     std::abort();
   }
@@ -79,8 +87,8 @@ void on_segv(int signal, siginfo_t* info, void* context) {
         "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or "
         "STRAY_STACK_SIZE\n",
         static_cast<unsigned long long>(t->id), stack.size() >> 10);
-    current_worker()->fault_context = context;
-    end_soon();
+    if (worker* w = current_worker()) w->fault_context = context;
+    end_when_stuck();
     upcall::dump_goroutines(STDERR_FILENO);
     _exit(2);
   }
@@ -89,6 +97,7 @@ void on_segv(int signal, siginfo_t* info, void* context) {
   } else if (previous_segv.plain != nullptr) {
     previous_segv.plain(signal);
   } else {
+    base::wait_for_failure();  // it may be about to end: what runs beside exit meets destroyed objects
     struct sigaction plain {};
     plain.sa_handler = SIG_DFL;
     sigaction(signal, &plain, nullptr);  // the faulting instruction runs again and ends the process as without us
@@ -98,15 +107,19 @@ void on_segv(int signal, siginfo_t* info, void* context) {
 }  // namespace
 
 void install_failure_handlers() noexcept {
-  previous_terminate = std::set_terminate(on_terminate);
+  if (std::get_terminate() != on_terminate && !terminate_installed) previous_terminate = std::set_terminate(on_terminate);
+  terminate_installed = true;
   struct sigaction ours {};
   ours.sa_sigaction = on_segv;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&ours.sa_mask);
   struct sigaction before {};
+  sigaction(SIGSEGV, nullptr, &before);
+  if (segv_installed && before.sa_handler != SIG_DFL) return;  // of a child of a fork: ours is there, or the program's by now
+  segv_installed = true;
   sigaction(SIGSEGV, &ours, &before);
   if (before.sa_flags & SA_SIGINFO) {
-    previous_segv.with_info = before.sa_sigaction;
+    if (before.sa_sigaction != on_segv) previous_segv.with_info = before.sa_sigaction;
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
     previous_segv.plain = before.sa_handler;
   }

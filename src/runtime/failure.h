@@ -10,7 +10,7 @@
 
 namespace stray::runtime {
 
-void install_failure_handlers() noexcept;  // once, at start
+void install_failure_handlers() noexcept;  // at start; in the child of a fork again, for what is not there
 // Of the calling worker: a guard page fault has no room on the goroutine's stack. Where it lies; empty: no memory.
 base::range use_alternate_stack() noexcept;
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
+#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
@@ -97,6 +98,8 @@ void park_forever(wait_reason reason) {
 }
 
 bool try_claim(task* t) noexcept {
+  // order: set where there is one thread
+  if (__builtin_expect(parents_tasks_live.load(std::memory_order_relaxed), false)) end_parents_tasks();
   std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with prepare_wait's release
   for (;;) {
     state now = word::state_of(word);
@@ -110,6 +113,8 @@ bool try_claim(task* t) noexcept {
 }
 
 bool try_claim(task* t, std::uint64_t seq) noexcept {
+  // order: set where there is one thread
+  if (__builtin_expect(parents_tasks_live.load(std::memory_order_relaxed), false)) end_parents_tasks();
   std::uint64_t word = t->word.load(std::memory_order_acquire);  // order: pairs with prepare_wait's release
   for (;;) {
     state now = word::state_of(word);

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/spin_lock.h"
+#include "runtime/after_fork.h"
 
 namespace stray::runtime {
 
@@ -43,6 +44,12 @@ void end_hold(hold_slot& slot, std::uint64_t id) noexcept {
 }  // namespace
 
 ended_hold_list& ended_holds() noexcept { return ended; }
+
+void forget_holds_locks() noexcept {
+  blocks.free_in_child();
+  ended.entries.free_in_child();
+  ending.free_in_child();
+}
 
 hold_slot& read_holds::room_in_chain(std::uintptr_t lock) {
   std::atomic<hold_block*>* link = &more;

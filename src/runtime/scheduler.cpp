@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
+#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/fiber.h"
@@ -236,6 +237,15 @@ task* find_work(worker* w) noexcept {
 }  // namespace
 
 scheduler& sched() noexcept { return the_scheduler; }
+
+void forget_scheduler() noexcept {
+  worker* workers = the_scheduler.workers;
+  const std::uint64_t next_id = the_scheduler.next_id.load();
+  for (int i = 0; i < the_scheduler.made.load(); i++) ::new (&workers[i]) worker;
+  ::new (&the_scheduler) scheduler;
+  the_scheduler.workers = workers;
+  the_scheduler.next_id.store(next_id);
+}
 
 void push_global(task* first, task* last, std::uint32_t n) noexcept {
   scheduler& s = the_scheduler;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
+#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/labels.h"
@@ -116,6 +117,7 @@ void retire(task* t) noexcept {
   if (t->labels != nullptr) drop_labels(std::exchange(t->labels, nullptr));
   worker* w = current_worker();
   if (t->bound != nullptr) {  // ended without unlock_os_thread
+    if (w == nullptr) end_of_forking_goroutine();
     t->bound = nullptr;
     w->bound = nullptr;
     t->os_locks = 0;

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/read_file.h"
+#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/fiber.h"
 #include "runtime/task.h"
@@ -115,13 +116,15 @@ std::int64_t take(unsigned c) noexcept {
     if (v.where.lo == 0) {
       std::size_t bytes = capacity_bytes(c);
       if (bytes != 0) {
-        v.where = base::carve(bytes);
+        const base::range where = base::carve(bytes);
         std::size_t count = bytes / size;
         std::size_t table = base::page_up(count * (sizeof(task*) + sizeof(std::uint32_t)));
         s.tables = base::carve(table);
         s.owner = reinterpret_cast<task**>(s.tables.lo);
         s.link = reinterpret_cast<std::uint32_t*>(s.tables.lo + count * sizeof(task*));
         base::commit(s.tables.lo, table);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        v.where = where;  // last: the child of a fork may see the half of it
       }
     }
     std::uintptr_t lo = v.where.lo + n * size;
@@ -233,6 +236,10 @@ task* stack_owner(std::uintptr_t address, base::range* extent) noexcept {
 }
 
 const stack_view* stack_views() noexcept { return views; }
+
+void forget_stacks() noexcept {
+  for (stack_class_slab& s : slabs) s.lock.free_in_child();
+}
 
 bool in_guard(std::uintptr_t address, base::range* extent) noexcept {
   unsigned c = 0;

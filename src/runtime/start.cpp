@@ -14,9 +14,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/control_groups.h"
+#include "base/first_failure.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/upcalls.h"
+#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/cpu_limit.h"
 #include "runtime/current.h"
@@ -36,7 +38,13 @@ constinit thread_local worker* stray_tls_worker = nullptr;
 
 namespace {
 
-std::atomic<int> phase{0};  // 0 not started, 1 starting, 2 started
+enum phases : int {
+  not_started,
+  starting,
+  running,
+  forked
+};  // forked: the child of a process that had started, or was about to
+std::atomic<int> phase{not_started};
 base::spin_lock procs_lock;
 std::uint8_t stack_class_by_default = 0;
 
@@ -56,11 +64,22 @@ std::size_t setting(const char* name, std::size_t highest, const char* advice) n
   return static_cast<std::size_t>(n);
 }
 
-// Workers block the program's signals; what a goroutine forks must not: SIGTERM could not end it. (posix_spawn runs no such handler.)
 sigset_t mask_at_start;
-void unblock_in_child() noexcept {
+
+#if !defined(STRAY_SIM)
+// after_fork.h 2.
+void in_child() noexcept {
+  base::forget_failure();
+  if (phase.load() == not_started) return;
+  // Workers block the program's signals; what a goroutine forks must not: SIGTERM could not end it.
   if (current_worker() != nullptr) pthread_sigmask(SIG_SETMASK, &mask_at_start, nullptr);
+  base::in_forked_child.store(true);
+  remember_forking_thread();
+  phase.store(forked);
 }
+
+[[gnu::constructor]] void watch_forks() noexcept { pthread_atfork(nullptr, nullptr, in_child); }
+#endif
 
 int usable_cores() noexcept {
   cpu_set_t set;
@@ -95,10 +114,15 @@ void stop_goroutines() noexcept {
 }
 
 void at_exit() noexcept {
+  if (phase.load() != running) return;  // the child of a fork that has not used it
+  base::wait_for_failure();             // before statics are destroyed that the failing one may use
   exit_tid.store(base::sys::gettid());
   if (current_worker() != nullptr) sched().exit_task.store(current_task_or_null());
   stop_goroutines();
+  base::wait_for_failure();
 }
+
+bool started_once = false;  // what a child inherits is there
 
 void start() {
   std::size_t procs = setting("STRAY_MAXPROCS", max_procs, "the number of usable cores");
@@ -116,11 +140,38 @@ void start() {
   install_failure_handlers();
   std::atexit(at_exit);
   pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_start);
-  pthread_atfork(nullptr, nullptr, unblock_in_child);
+  started_once = true;
   const char* deadlock = std::getenv("STRAY_DEADLOCK");
   if (deadlock != nullptr && std::strcmp(deadlock, "off") == 0) deadlock_check(false);
   make_workers(n);
   set_permits(n);
+  start_watcher();
+}
+
+// after_fork.h 1. Nobody else is here.
+void start_afresh() {
+  scheduler& s = sched();
+  const int procs = s.procs.load();
+  base::free_address_space_lock();
+  procs_lock.free_in_child();
+  forget_task_locks();
+  forget_holds_locks();
+  end_parents_tasks();
+  give_up_parents_holds();
+  forget_stacks();
+  forget_timers();
+  forget_scheduler();
+  forget_watcher();
+  forget_passive_threads();
+  forget_services();
+  exit_tid.store(0);
+  retaken_at_exit.store(0);
+  upcall::runtime_forked();
+  if (!started_once || procs == 0) return start();
+  install_failure_handlers();
+  touch_coarse_clock();
+  make_workers(procs);
+  set_permits(procs);
   start_watcher();
 }
 
@@ -141,24 +192,25 @@ goroutines_in_exit::~goroutines_in_exit() {
   if (resumed_) stop_goroutines();
 }
 
-bool started() noexcept { return phase.load() == 2; }
+bool started() noexcept { return phase.load() == running; }
 
 void ensure_started() {
-  int now = phase.load(std::memory_order_acquire);  // order: pairs with the store of 2
-  if (__builtin_expect(now == 2, 1)) return;
-  now = 0;
-  if (phase.compare_exchange_strong(now, 1)) {
+  int now = phase.load(std::memory_order_acquire);  // order: pairs with the store of running
+  if (__builtin_expect(now == running, 1)) return;
+  const bool afresh = now == forked;
+  now = afresh ? forked : not_started;
+  if (phase.compare_exchange_strong(now, starting)) {
     try {
-      start();
+      afresh ? start_afresh() : start();
     } catch (const std::system_error& error) {
       base::say("%s", error.what());
       base::fatal("the runtime cannot start");
     }
-    phase.store(2);
+    phase.store(running);
     upcall::runtime_started();
     return;
   }
-  while (phase.load() != 2) base::yield_core();
+  while (phase.load() != running) base::yield_core();
 }
 
 std::uint8_t default_stack_class() noexcept { return stack_class_by_default; }
@@ -183,6 +235,9 @@ namespace {
 constinit service_threads the_services{};
 }
 const service_threads& services() noexcept { return the_services; }
+void forget_services() noexcept {
+  for (std::atomic<int>& t : the_services.tid) t.store(0);
+}
 
 service_thread::service_thread() noexcept {
   const int self = base::thread_id();

@@ -9,6 +9,7 @@
 #include "base/read_file.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
+#include "runtime/after_fork.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
 #include "runtime/thread.h"
@@ -26,6 +27,12 @@ struct node_block {
 };
 template <std::size_t N>
 constinit base::slab<node_block<N>> node_slab((std::size_t{4} << 30) / sizeof(node_block<N>));
+
+template <std::size_t N = 1>
+void free_node_locks() noexcept {
+  node_slab<N>.free_in_child();
+  if constexpr (N < 65536) free_node_locks<N * 4>();
+}
 
 // f is called with the slab of the smallest block that holds n nodes.
 template <std::size_t N = 1, class F>
@@ -82,16 +89,32 @@ const char* text_of(wait_reason r) noexcept {
   return table[static_cast<std::size_t>(r)];
 }
 
+namespace {
+task* identify_thread(task* t) noexcept {
+  t->tid = base::thread_id();
+  t->is_main = t->tid == base::sys::getpid();
+  t->thread_start = thread_start_time(t->tid);
+  set_current_task(t);
+  at_thread_end.record = t;
+  return t;
+}
+}  // namespace
+
+void forget_task_locks() noexcept {
+  task_slab.free_in_child();
+  free_node_locks();
+  ended_lock.free_in_child();
+  ended = nullptr;
+}
+
 [[gnu::noinline]] task* make_thread_task() {
   ensure_started();
+  if (task* t = take_forking_record()) return identify_thread(t);
   sweep_ended();
   task* t = tasks().alloc();
   if (t == nullptr) throw std::bad_alloc();
   t->name(sched().next_id.fetch_add(1, std::memory_order_relaxed), true);  // order: uniqueness only
   t->is_thread = true;
-  t->tid = base::thread_id();
-  t->is_main = t->tid == base::sys::getpid();
-  t->thread_start = thread_start_time(t->tid);
   t->next = nullptr;
   t->futex.store(0);
   t->creator_id = 0;
@@ -100,9 +123,7 @@ const char* text_of(wait_reason r) noexcept {
   t->nodes = nullptr;
   t->node_count = 0;
   t->begin(state::running);
-  set_current_task(t);
-  at_thread_end.record = t;
-  return t;
+  return identify_thread(t);
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
+#include "runtime/after_fork.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 
@@ -177,6 +178,23 @@ bool fire_due(std::int64_t now_ns) noexcept {
 
 }  // namespace
 
+// Entries that are armed, or were popped by a thread that is not here: none of them fires.
+void forget_timers() noexcept {
+  auto forget = [](timer_entry* e) {
+    if (e == nullptr) return;  // one that was being removed
+    e->place.store(0);
+    if (e->fire != nullptr) e->due.store(0);
+  };
+  for (std::uint32_t i = 1; i <= heap.used(); i++) forget(heap.at(i)->entry);
+  forget(heap.moving.load());
+  heap.size.store(0);
+  heap.moving.store(nullptr);
+  heap.firing.store(nullptr);
+  heap.next.store(no_deadline);
+  heap.looked_at = 0;
+  heap.lock.free_in_child();
+}
+
 bool timers_at_rest() noexcept { return next_deadline() == no_deadline && timers().firing.load() == nullptr; }
 const timer_table& timers() noexcept { return heap; }
 
@@ -212,6 +230,7 @@ void disarm_timer(task* self) noexcept {
 }
 
 bool arm_callback(timer_entry* e, std::int64_t when_ns) noexcept {
+  ensure_started();  // in the child of a fork it may be the parent's
   heap.lock.lock();
   e->seq++;
   bool earliest = heap.arm(e, when_ns);
@@ -220,6 +239,7 @@ bool arm_callback(timer_entry* e, std::int64_t when_ns) noexcept {
 }
 
 stopped stop_callback(timer_entry* e) noexcept {
+  ensure_started();  // as above
   heap.lock.lock();
   bool in_heap = e->place != 0;
   if (in_heap) {
@@ -234,6 +254,7 @@ stopped stop_callback(timer_entry* e) noexcept {
 std::uint32_t drop_useless_callbacks(decltype(timer_entry::fire) kind, bool (*useless)(const timer_entry*) noexcept,
                                      timer_entry* (&out)[2]) noexcept {
   std::uint32_t n = 0;
+  ensure_started();  // as above
   heap.lock.lock();
   for (int i = 0; i < 2 && heap.used() != 0; i++) {
     if (heap.looked_at == 0 || heap.looked_at > heap.used()) heap.looked_at = 1;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
+#include "runtime/after_fork.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
 #include "runtime/failure.h"
@@ -158,6 +159,13 @@ void make_workers(int n) {
     ~guard() { making.unlock(); }
   } hold;
   while (sched().made.load() < n) make_worker(sched().made.load());
+}
+
+void forget_watcher() noexcept {
+  making.free_in_child();
+  own_tid.store(0);
+  awake.store(1);
+  for (observation& o : seen) o = {};
 }
 
 void start_watcher() { start_thread("stray-watch", watcher_body, nullptr); }

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 
 #include <stray/go.hpp>
 #include <stray/leak.hpp>
@@ -25,6 +26,9 @@ namespace stray {
 namespace {
 
 std::atomic<std::uint32_t> asked{0};
+std::uint32_t answered = 0;  // the dumper's
+int chosen = 0,
+    process = 0;  // the signal, and whose thread waits for it; written by the main thread and in the child of a fork
 
 void count(int) noexcept {
   const int saved = errno;
@@ -76,16 +80,34 @@ void* dumper(void* number) {
   sigemptyset(&mine);
   sigaddset(&mine, static_cast<int>(reinterpret_cast<std::intptr_t>(number)));
   pthread_sigmask(SIG_UNBLOCK, &mine, nullptr);
-  for (std::uint32_t done = 0;;) {
-    base::futex_wait(asked, done);
+  for (;;) {
+    base::futex_wait(asked, answered);
     const std::uint32_t now = asked.load();
-    if (now == done) continue;
-    done = now;
+    if (now == answered) continue;
+    answered = now;
     dump();
   }
 }
 
+bool start_dumper(int number) noexcept {
+  try {
+    runtime::start_thread("stray-dump", dumper, reinterpret_cast<void*>(static_cast<std::intptr_t>(number)));
+  } catch (const std::exception& e) {
+    base::say("%s", e.what());
+    return false;
+  }
+  chosen = number;
+  process = getpid();
+  return true;
+}
+
 }  // namespace
+
+void resume_dumps() noexcept {
+  if (chosen == 0 || process == getpid()) return;
+  answered = asked.load();
+  start_dumper(chosen);
+}
 
 void dump_by_environment() noexcept {
   const char* name = secure_getenv("STRAY_DUMP_SIGNAL");
@@ -95,12 +117,7 @@ void dump_by_environment() noexcept {
     base::say("stray: STRAY_DUMP_SIGNAL=%s: no signal for this; use QUIT, USR1, USR2, or a number such as 40", name);
     return;
   }
-  try {
-    runtime::start_thread("stray-dump", dumper, reinterpret_cast<void*>(static_cast<std::intptr_t>(number)));
-  } catch (const std::exception& e) {
-    base::say("%s", e.what());
-    return;
-  }
+  if (!start_dumper(number)) return;
   struct sigaction action {};
   action.sa_handler = count;
   action.sa_flags = SA_RESTART;

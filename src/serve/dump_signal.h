@@ -9,5 +9,7 @@ namespace stray {
 
 // Says on stderr what is wrong with the setting; then nothing is installed.
 void dump_by_environment() noexcept;
+// In the child of a fork, whose runtime has started: the thread is made again.
+void resume_dumps() noexcept;
 
 }  // namespace stray

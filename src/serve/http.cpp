@@ -2,6 +2,7 @@
 #include "serve/http.h"
 
 #include <condition_variable>
+#include <csignal>
 #include <ctime>
 #include <mutex>
 #include <poll.h>
@@ -9,12 +10,15 @@
 #include <string>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/format.h"
+#include "base/spin_lock.h"
 #include "base/zeroed.h"
 #include "runtime/start.h"
 #include "serve/address.h"
@@ -112,9 +116,7 @@ class http_server::impl : public base::zeroed {
       throw std::system_error(error, std::generic_category(), "stray: cannot serve: no event descriptor");
     }
     try {
-      start([](void* self) -> void* { return static_cast<impl*>(self)->listen(), nullptr; });
-      for (int i = 0; i < request_threads; ++i)
-        start([](void* self) -> void* { return static_cast<impl*>(self)->work(), nullptr; });
+      start_threads(nullptr);
     } catch (...) {
       stop();
       throw;
@@ -124,41 +126,123 @@ class http_server::impl : public base::zeroed {
           "stray: warning: /debug/pprof on %.*s can be reached from other machines, and it shows the program's inside; "
           "localhost:%d cannot",
           static_cast<int>(address.size()), address.data(), socket_.port);
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { all_lock.free_in_child(); });
+    static_cast<void>(registered);
+    std::lock_guard guard(all_lock);
+    next_ = std::exchange(all, this);
   }
-  ~impl() { stop(); }
+  ~impl() {
+    {
+      std::lock_guard guard(all_lock);
+      impl** link = &all;
+      while (*link != nullptr && *link != this) link = &(*link)->next_;
+      if (*link != nullptr) *link = next_;
+    }
+    stop();
+  }
   impl(const impl&) = delete;
   impl& operator=(const impl&) = delete;
 
   int port() const noexcept { return socket_.port; }
 
- private:
-  void start(void* (*body)(void*)) {
-    threads_[started_] = runtime::start_thread("stray-http", body, this);
-    started_++;
-  }
-
-  void stop() noexcept {
-    {
-      std::lock_guard guard(lock_);
-      stopping_ = true;
+  static void take_over_all() noexcept {
+    const int self = getpid();
+    std::lock_guard guard(all_lock);
+    for (impl* i = all; i != nullptr; i = i->next_) {
+      if (i->pid_ != self) i->take_over();
     }
-    std::uint64_t one = 1;
-    if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
-    wake_.notify_all();
-    for (int i = 0; i < started_; i++) pthread_join(threads_[i], nullptr);
-    for (unsigned i = 0; i < count_; i++) close(waiting(i).fd);
-    close(socket_.fd);
-    close(stop_fd_);
   }
 
+ private:
   // Accepted, and until there is a thread for it.
   struct waiting_client {
     int fd = -1;
     std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
   };
+  // The threads, and what they share. In the child of a fork the parent's stays as it is: it may be locked.
+  struct crew : base::zeroed {
+    std::mutex lock;  // guards what follows
+    std::condition_variable wake;
+    waiting_client ring[most_waiting];
+    unsigned first = 0, count = 0;
+    bool stopping = false;
+    pthread_t threads[1 + request_threads]{};
+    int started = 0;
+    crew* of_parent = nullptr;
 
-  // The i-th of those that wait. With the lock held.
-  waiting_client& waiting(unsigned i) noexcept { return ring_[(first_ + i) % most_waiting]; }
+    waiting_client& waiting(unsigned i) noexcept { return ring[(first + i) % most_waiting]; }  // the i-th of those that wait
+    void start(void* (*body)(void*), void* arg) {
+      threads[started] = runtime::start_thread("stray-http", body, arg);
+      started++;
+    }
+  };
+
+  // parent: whose end is waited for before anything is served; 0: nobody's.
+  void start_threads(crew* before, int parent = 0) {
+    crew_ = new crew;
+    crew_->of_parent = before;
+    pid_ = getpid();
+    parent_ = parent;
+    crew_->start([](void* self) -> void* { return static_cast<impl*>(self)->lead(), nullptr; }, this);
+    for (int i = 0; i < request_threads; ++i)
+      crew_->start([](void* self) -> void* { return static_cast<impl*>(self)->work(), nullptr; }, this);
+  }
+
+  void lead() {
+    if (parent_ != 0 && !ends_soon(parent_)) return give_up();
+    listen();
+  }
+
+  void take_over() noexcept {
+    const int parent = pid_;
+    close(stop_fd_);  // the parent's too: it would be stopped with us
+    stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    try {
+      start_threads(crew_, parent);
+    } catch (const std::exception& e) {
+      base::say("stray: the child of a fork cannot serve: %s", e.what());
+    }
+  }
+
+  // True once that process has ended; false after 5 s, or when the server is stopped.
+  bool ends_soon(int process) noexcept {
+    const int limit_ms = 5000;
+    int fd = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
+    if (fd >= 0) {
+      pollfd fds[2] = {{fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
+      int n = ::poll(fds, 2, limit_ms);
+      close(fd);
+      return n > 0 && fds[1].revents == 0;
+    }
+    for (int waited = 0; waited < limit_ms; waited += 20) {
+      if (kill(process, 0) != 0 && errno == ESRCH) return true;
+      pollfd stop = {stop_fd_, POLLIN, 0};
+      if (::poll(&stop, 1, 20) > 0) return false;
+    }
+    return false;
+  }
+
+  void give_up() noexcept { close(std::exchange(socket_.fd, -1)); }
+
+  void stop() noexcept {
+    if (pid_ != getpid()) {  // the child of a fork: the threads are the parent's, and so is what they share
+      close(socket_.fd);
+      close(stop_fd_);
+      return;
+    }
+    {
+      std::lock_guard guard(crew_->lock);
+      crew_->stopping = true;
+    }
+    std::uint64_t one = 1;
+    if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
+    crew_->wake.notify_all();
+    for (int i = 0; i < crew_->started; i++) pthread_join(crew_->threads[i], nullptr);
+    for (unsigned i = 0; i < crew_->count; i++) close(crew_->waiting(i).fd);
+    if (socket_.fd >= 0) close(socket_.fd);
+    close(stop_fd_);
+    delete crew_;
+  }
 
   void listen() {
     runtime::service_thread ours;
@@ -172,13 +256,13 @@ class http_server::impl : public base::zeroed {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) ::poll(&fds[1], 1, 100);
         continue;
       }
-      std::lock_guard guard(lock_);
-      if (count_ >= most_waiting) {
+      std::lock_guard guard(crew_->lock);
+      if (crew_->count >= most_waiting) {
         close(fd);
         continue;
       }
-      waiting(count_++) = {fd};
-      wake_.notify_one();
+      crew_->waiting(crew_->count++) = {fd};
+      crew_->wake.notify_one();
     }
   }
 
@@ -187,13 +271,13 @@ class http_server::impl : public base::zeroed {
     for (;;) {
       waiting_client next;
       {
-        std::unique_lock guard(lock_);
-        wake_.wait(guard, [this] { return stopping_ || count_ != 0; });
-        if (stopping_) return;
+        std::unique_lock guard(crew_->lock);
+        crew_->wake.wait(guard, [this] { return crew_->stopping || crew_->count != 0; });
+        if (crew_->stopping) return;
         see_who_has_sent();
-        next = waiting(0);
-        first_ = (first_ + 1) % most_waiting;
-        count_--;
+        next = crew_->waiting(0);
+        crew_->first = (crew_->first + 1) % most_waiting;
+        crew_->count--;
       }
       connection client(next.fd, stop_fd_);
       try {
@@ -211,12 +295,14 @@ class http_server::impl : public base::zeroed {
   void see_who_has_sent() noexcept {
     pollfd fds[most_waiting];
     nfds_t n = 0;
-    for (unsigned i = 0; i < count_; i++)
-      fds[n++] = {waiting(i).fd, static_cast<short>(waiting(i).sent_ns == 0 ? POLLIN : 0), 0};
+    for (unsigned i = 0; i < crew_->count; i++) {
+      const waiting_client& w = crew_->waiting(i);
+      fds[n++] = {w.fd, static_cast<short>(w.sent_ns == 0 ? POLLIN : 0), 0};
+    }
     if (::poll(fds, n, 0) <= 0) return;
     std::int64_t now = base::now_ns();
-    for (unsigned i = 0; i < count_; i++)
-      if ((fds[i].revents & POLLIN) != 0) waiting(i).sent_ns = now;
+    for (unsigned i = 0; i < crew_->count; i++)
+      if ((fds[i].revents & POLLIN) != 0) crew_->waiting(i).sent_ns = now;
   }
 
   // Waits for a request on a connection: 5 s, but when other connections wait for this thread 1 s for the first and no time for the next.
@@ -224,9 +310,9 @@ class http_server::impl : public base::zeroed {
     using namespace std::chrono;
     auto start = steady_clock::now();
     while (!client.wait_for_bytes(50ms)) {
-      std::lock_guard guard(lock_);
-      auto patience = count_ == 0 ? 5s : first ? 1s : 0s;
-      if (stopping_ || steady_clock::now() - start >= patience) return false;
+      std::lock_guard guard(crew_->lock);
+      auto patience = crew_->count == 0 ? 5s : first ? 1s : 0s;
+      if (crew_->stopping || steady_clock::now() - start >= patience) return false;
     }
     return true;
   }
@@ -234,14 +320,17 @@ class http_server::impl : public base::zeroed {
   const handler answer_;
   listener socket_;
   int stop_fd_ = -1;
-  std::mutex lock_;  // guards the ring and stopping_
-  std::condition_variable wake_;
-  waiting_client ring_[most_waiting];
-  unsigned first_ = 0, count_ = 0;
-  bool stopping_ = false;
-  pthread_t threads_[1 + request_threads]{};
-  int started_ = 0;
+  crew* crew_ = nullptr;
+  int pid_ = 0;     // whose threads they are
+  int parent_ = 0;  // who is waited for before anything is served
+  impl* next_ = nullptr;
+
+  static inline constinit base::spin_lock all_lock;
+  static inline constinit impl* all = nullptr;
 };
+
+void take_over_servers() noexcept { http_server::take_over_all(); }
+void http_server::take_over_all() noexcept { impl::take_over_all(); }
 
 http_server::http_server(std::string_view address, handler answer)
     : impl_(std::make_unique<impl>(address, std::move(answer))) {}

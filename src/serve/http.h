@@ -8,6 +8,8 @@
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
 // 6. Neither its threads nor what it stands in leads to anything of the user's: service threads, no container, zeroed memory (a block that the
 //    program has freed would show its old words).
+// 7. In the child of a fork its threads do not exist. When the runtime starts there, the child serves on the same socket, if the process that
+//    served has ended by then or within 5 s (daemon()); otherwise it closes its copy. Destroying the object there leaves the parent's alone.
 // Any thread may construct and destroy it.
 #pragma once
 
@@ -36,10 +38,14 @@ class http_server {
   http_server& operator=(const http_server&) = delete;
 
   int port() const noexcept;
+  static void take_over_all() noexcept;  // take_over_servers
 
  private:
   class impl;
   std::unique_ptr<impl> impl_;
 };
+
+// By the runtime when it has started: see 6.
+void take_over_servers() noexcept;
 
 }  // namespace stray::serve

@@ -3,6 +3,8 @@
 
 #include <stray/detail/exceptions.hpp>
 
+extern "C" const char STRAY_LIBRARY_MODE = 0;  // the library's own mode
+
 namespace stray::detail {
 
 void throw_panic(const char* text) { throw panic(text); }

@@ -37,6 +37,15 @@ wait_node** lead_link(parking_bucket* b, std::uintptr_t primitive) noexcept {
 
 }  // namespace
 
+void forget_waiters() noexcept {
+  making.free_in_child();
+  parking_bucket* t = table.load();
+  for (std::size_t i = 0; t != nullptr && i < std::size_t{1} << bucket_bits; i++) {
+    if (t[i].leads != nullptr) t[i].leads = nullptr;
+    t[i].lock.free_in_child();
+  }
+}
+
 parking_bucket& bucket_of(const void* primitive) noexcept {
   parking_bucket* t = table.load(std::memory_order_acquire);  // order: pairs with make_table's store
   if (__builtin_expect(t == nullptr, false)) t = make_table();

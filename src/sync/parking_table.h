@@ -25,6 +25,9 @@ struct alignas(64) parking_bucket {
   void remove(wait_node* n) noexcept;  // n->linked
 };
 
+// In the child of a fork, which has one thread: nobody waits.
+void forget_waiters() noexcept;
+
 parking_bucket& bucket_of(const void* primitive) noexcept;
 
 // Tasks that were claimed, in the order in which they will run; linked by task::next.

@@ -15,6 +15,7 @@
 #include <unwind.h>
 
 #include "base/arch.h"
+#include "base/modules.h"
 #include "base/syscalls.h"
 #include "trace/heap_source.h"
 #include "trace/libc_text.h"
@@ -341,7 +342,7 @@ const malloc_map* find_map() noexcept {
 void find_heap(heap_facts& facts) noexcept {
   facts = {};
   data_segment where;
-  dl_iterate_phdr(on_module, &where);
+  base::each_module(on_module, &where);
   std::memcpy(facts.allocator, where.allocator, sizeof facts.allocator);
   if (__asan_init != nullptr) std::strcpy(facts.allocator, "ASan");
   if (__tsan_init != nullptr) std::strcpy(facts.allocator, "TSan");

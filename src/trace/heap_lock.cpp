@@ -79,6 +79,8 @@ bool wait_heap_locks(const heap_facts& facts, std::int64_t deadline_ns) noexcept
   return all;
 }
 
+void forget_heap_locks() noexcept { held_count = 0; }
+
 void drop_heap_locks() noexcept {
   while (held_count != 0) {
     std::atomic<std::uint32_t>& word = lock_word(held[--held_count]);

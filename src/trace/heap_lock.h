@@ -16,6 +16,7 @@ namespace stray::trace {
 bool try_heap_locks(const heap_facts& facts) noexcept;
 // Waits for each, together at most until `deadline_ns`. True if all are held.
 bool wait_heap_locks(const heap_facts& facts, std::int64_t deadline_ns) noexcept;
+void forget_heap_locks() noexcept;  // in the child of a fork, where malloc has made its locks anew
 void drop_heap_locks() noexcept;
 slice<const std::uintptr_t> held_heap_locks() noexcept;
 

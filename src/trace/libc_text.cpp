@@ -3,6 +3,7 @@
 #include <link.h>
 
 #include "base/address_space.h"
+#include "base/modules.h"
 #include "trace/text.h"
 
 namespace stray::trace {
@@ -30,7 +31,7 @@ int on_libc(dl_phdr_info* info, std::size_t, void*) noexcept {
 
 }  // namespace
 
-void find_libc_text() noexcept { dl_iterate_phdr(on_libc, nullptr); }
+void find_libc_text() noexcept { base::each_module(on_libc, nullptr); }
 
 bool in_libc(std::uintptr_t pc) noexcept {
   for (std::size_t i = 0; i < used; i++) {

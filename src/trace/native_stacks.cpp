@@ -72,9 +72,8 @@ const native_stack* native_stacks::by_fs(std::uintptr_t fs_base) const noexcept 
 }
 
 std::uintptr_t native_stacks::tcb_of(int tid, int main_tid) const noexcept {
-  if (tid == main_tid) return main_tcb_;
-  const native_stack* s = by_tid(tid);
-  return s == nullptr ? 0 : s->tcb;
+  const native_stack* s = by_tid(tid);  // also of the main thread of a child that another thread has forked
+  return s != nullptr ? s->tcb : tid == main_tid ? main_tcb_ : 0;
 }
 
 const native_stack* native_stacks::by_tid(int tid) const noexcept {

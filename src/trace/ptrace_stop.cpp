@@ -282,6 +282,11 @@ void ptrace_end() noexcept {
   p.used = 0;
 }
 
+void forget_ptrace() noexcept {
+  p.used = 0;
+  for (std::size_t i = 0; p.all != nullptr && i < ptrace_batches; i++) p.all[i].pid = 0;
+}
+
 bool allow_ptrace(bool allow) noexcept {
   bool before = p.allowed;
   p.allowed = allow;

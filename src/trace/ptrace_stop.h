@@ -35,6 +35,7 @@ const char* ptrace_stop(slice<slot*> who, std::atomic<std::uint32_t>& released, 
                         std::int64_t limit_ns) noexcept;
 bool ptrace_holds() noexcept;
 void ptrace_end() noexcept;              // after `released` was stored and its sleepers were woken
+void forget_ptrace() noexcept;           // in the child of a fork: the helpers are its parent's
 bool allow_ptrace(bool allow) noexcept;  // for tests; what it was
 
 }  // namespace stray::trace

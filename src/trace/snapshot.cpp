@@ -18,6 +18,7 @@
 #include "trace/heap_lock.h"
 #include "trace/memory_room.h"
 #include "trace/open_files.h"
+#include "trace/ptrace_stop.h"
 #include "trace/snapshot_child.h"
 
 namespace stray::trace {
@@ -191,6 +192,22 @@ bool init_snapshot() noexcept {
   return true;
 }
 
+void forget_snapshot() noexcept {
+  tracer& t = the_tracer;
+  forget_heap_locks();
+  forget_ptrace();
+  forget_stop();
+  in_use.store(false);
+  if (t.page == nullptr) return;
+  // The parent's detector goes on writing there.
+  const long at = sys::mmap(reinterpret_cast<std::uintptr_t>(t.page), base::page_up(sizeof(snapshot_page)),
+                            PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED);
+  if (at != sys::arg(t.page)) {
+    t.ready = false;
+    t.refusal = "no memory for the tracer";
+  }
+}
+
 int stop_signal() noexcept { return the_tracer.stop.signal; }
 
 snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
@@ -210,7 +227,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   page.doubts.full = false;
   page.done.store(0);
   const std::uint64_t signals = signals_sent();
-  page.failed = page.unstopped = page.blind = 0;
+  page.failed = page.unstopped = page.blind = page.unknown = 0;
   out.notes = &page.notes;
   out.doubts = &page.doubts;
   asm("mov %%fs:0, %0" : "=r"(t.heap.caller_fs));
@@ -273,6 +290,7 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
     out.unstopped = page.unstopped;
     out.blind = page.blind;
     out.faults = page.faults;
+    out.unknown = page.unknown;
     out.blocks = page.blocks;
     out.unknown_bytes = page.unknown_bytes;
   }

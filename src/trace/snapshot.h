@@ -54,8 +54,9 @@ struct snapshot_outcome {
   unsigned ran = 0;        // of those, how many have run meanwhile or may have
   unsigned unstopped = 0;  // > 0: nothing may be proven
   unsigned blind = 0;
-  unsigned faults = 0;  // of the child: what it should have read is not known
-  unsigned stops = 0;   // tries until malloc was quiet
+  unsigned unknown = 0;  // facts that could not be found at the start: what is a root for want of them may hide leaks
+  unsigned faults = 0;   // of the child: what it should have read is not known
+  unsigned stops = 0;    // tries until malloc was quiet
   std::uint64_t blocks = 0;
   std::uint64_t unknown_bytes = 0;  // of private memory that is a root because nobody knows what it is
   std::uint64_t signals = 0;        // sent
@@ -65,6 +66,8 @@ struct snapshot_outcome {
 // ever be possible, and the reason is then every snapshot's answer; or when no descriptor was free: the next call tries again. Calling it
 // again does nothing else.
 bool init_snapshot() noexcept;
+// In the child of a fork: whatever the parent was doing, nothing of it goes on here.
+void forget_snapshot() noexcept;
 int stop_signal() noexcept;  // 0 before init_snapshot
 
 snapshot_outcome take_snapshot(const snapshot_request& request) noexcept;

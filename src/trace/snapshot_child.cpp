@@ -41,6 +41,14 @@ void open_protection_keys() noexcept {
   asm volatile("wrpkru" : : "a"(0), "c"(0), "d"(0));
 }
 
+// What was not found when the process started, since a system call was refused then. More is a root for it, so nothing is proven wrongly.
+void say_what_is_unknown(const child_input& input) noexcept {
+  if (input.layout->known) return;
+  input.page->unknown++;
+  input.page->notes.add()
+      << "where threads have their stacks could not be found (is sched_getaffinity refused?): all of them is a root";
+}
+
 }  // namespace
 
 void run_child(const child_input& input) noexcept {
@@ -73,6 +81,7 @@ void run_child(const child_input& input) noexcept {
   if (!in.blocks.init(memory) || !in.map.read(memory)) {
     page.failed = memory.exhausted() ? failed_memory : failed_maps;
   } else {
+    say_what_is_unknown(input);
     in.pages.open();
     native_stacks stacks;
     stacks.find(in, *input.layout, input.heap->caller_fs);

@@ -19,7 +19,7 @@ struct snapshot_page {
   std::atomic<std::uint32_t> done;  // 1: all is written; a futex
   std::uint32_t failed;             // the child's memory ran out, or it could not read its own maps
   std::uint32_t unstopped, blind;
-  std::uint32_t faults;
+  std::uint32_t faults, unknown;
   std::uint64_t blocks, unknown_bytes;
   std::int64_t walk_ns, decide_ns;
 };

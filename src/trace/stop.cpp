@@ -328,6 +328,14 @@ bool look_at_all() noexcept {
   return again;
 }
 
+bool install_handler(int signal) noexcept {
+  struct sigaction action {};
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+  sigfillset(&action.sa_mask);
+  return sigaction(signal, &action, nullptr) == 0;
+}
+
 bool handler_is_ours() noexcept {
   kernel_sigaction now{};
   if (sys::call(SYS_rt_sigaction, s.signal, 0, sys::arg(&now), 8) != 0) return false;
@@ -342,11 +350,7 @@ bool init_stop(stop_setup& setup) noexcept {
     for (int candidate = base::stop_signal(); candidate <= SIGRTMAX && s.signal == 0; candidate++) {
       kernel_sigaction now{};
       if (sys::call(SYS_rt_sigaction, candidate, 0, sys::arg(&now), 8) != 0 || now.handler != 0) continue;
-      struct sigaction action {};
-      action.sa_sigaction = on_signal;
-      action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-      sigfillset(&action.sa_mask);
-      if (sigaction(candidate, &action, nullptr) == 0) s.signal = candidate;
+      if (install_handler(candidate)) s.signal = candidate;
     }
     if (s.signal == 0) return false;
     find_libc_text();
@@ -480,6 +484,12 @@ void release_threads() noexcept {
   s.released.store(s.epoch.load());
   base::futex_wake(s.released, 0x7fffffff);
   ptrace_end();
+}
+
+void forget_stop() noexcept {
+  kernel_sigaction now{};
+  if (s.signal == 0 || sys::call(SYS_rt_sigaction, s.signal, 0, sys::arg(&now), 8) != 0) return;
+  if (now.handler == 0) install_handler(s.signal);
 }
 
 slice<const range> stop_memory() noexcept { return {s.memory, s.memories}; }

@@ -68,6 +68,8 @@ std::uint64_t signals_sent() noexcept;
 bool still_stopped() noexcept;
 void release_threads() noexcept;
 // The tables' addresses: never scanned.
+// In the child of a fork. It may lack the handler: the kernel copies handlers before memory, which then says that there is one.
+void forget_stop() noexcept;
 slice<const range> stop_memory() noexcept;
 range stop_record() noexcept;  // the variable that holds their bounds
 

@@ -4,4 +4,5 @@
 namespace stray::upcall {
 void dump_goroutines(int) noexcept {}
 void runtime_started() noexcept {}
+void runtime_forked() noexcept {}
 }  // namespace stray::upcall

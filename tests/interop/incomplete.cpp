@@ -142,14 +142,15 @@ void print(const char* when) {
 int main(int, char** argv) {
   const std::string_view what = argv[1];
   if (what == "no_maps") own_mounts();
+  if (what == "no_affinity") refuse({SYS_sched_getaffinity}, EPERM);
   auto server = stray::pprof::serve("127.0.0.1:0");
-  bool by_thread = what.find("_thread") != what.npos;
+  bool from_start = what == "no_affinity" || what.find("_thread") != what.npos;
   if (pipe(vfork_ends) != 0) return 1;
   std::thread holder = start(what);
   masked.wait();
-  if (by_thread) wait_asleep();
+  if (from_start) wait_asleep();
   stray::testing::until_parked(2);
-  if (!by_thread) print("before");
+  if (!from_start) print("before");
   damage(what);
   print("after");
   stray::pprof::write("goroutineleak", std::cout, 1);

@@ -10,6 +10,7 @@ Who was proven before the damage stays reported: where it is done from the start
 # subject: vfork_thread
 # subject: reset_handlers
 # subject: own_handlers
+# subject: no_affinity
 # subject: no_clone
 # subject: no_processes
 # subject: no_maps
@@ -28,6 +29,7 @@ WHY = {
     "sigwait_thread_by_ptrace": r"thread \d+ \(interop_incompl\) is in sigwait for signal \d+: it could not be stopped; ptrace was refused",
     "reset_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
     "own_handlers": r"the handler of signal \d+ was replaced by the program: threads cannot be stopped",
+    "no_affinity": r"where threads have their stacks could not be found \(is sched_getaffinity refused\?\): all of them is a root",
     "no_clone": r"clone was refused \(EPERM\): a seccomp filter forbids it; allow clone for this service",
     "no_processes": r"clone was refused \(EAGAIN\): a limit of processes is reached; raise pids.max or ulimit -u",
     "no_maps": r"/proc/self/maps cannot be read",
@@ -100,7 +102,21 @@ def check_endpoint(port, why):
     has(shown.stdout + shown.stderr, rf"503 Service Unavailable - goroutineleak profile: .*{why}", "go tool pprof")
 
 
+def sees_less(why):
+    """It may find the leak or miss it, and says in any case that it sees less."""
+    with Program("incomplete", "no_affinity") as program:
+        found = program.line(r"^after (\d+) (complete|incomplete)$")
+        check(int(found[1]) <= 1 and found[2] == "incomplete", f"after: {found[0]}")
+        port = int(program.line(r"^port (\d+)$")[1])
+        has(program.everything(), f"^note: {why}$", "the notes of the report")
+        has(program.everything(), f"^# incomplete: {why}$", "pprof::write")
+        has(get(port, TARGET + "?debug=3").text, f"^note: {why}$", "debug=3")
+        same(program.end(), 0, "status")
+
+
 def test(subject):
+    if subject == "no_affinity":
+        return sees_less(WHY[subject])
     with Program("incomplete", subject) as program:
         port, complete = check_report(program, subject)
         if complete and subject != "no_descriptors":

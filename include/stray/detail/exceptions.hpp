@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include <stray/detail/library_mode.hpp>
+
 #pragma GCC visibility push(default)
 
 namespace stray::detail {

@@ -1,0 +1,42 @@
+// The child of a fork: one thread, and a copy of all our memory in the state in which other threads happened to be.
+//
+// 1. The child gets a runtime that starts afresh at its first use: no goroutine, no timer and no thread of the parent's. What lies in memory
+//    stays: channels with their values, locks that the forking thread holds, subscriptions of on_leak, servers.
+// 2. The handler of pthread_atfork does next to nothing, so fork and exec cost what they cost without us: it forgets who runs on this thread
+//    and sets the phase `forked`. Whatever needs a record or a thread of ours comes to ensure_started, which starts afresh.
+// 3. Waiters of the parent's are still linked in their queues. Their records become `dead` before the first claim in the child fails on
+//    them, and are never given to another task, so the links to them do no harm.
+// 4. The forking thread keeps its record (make_thread_task): the locks that it holds are its own in the child, too. Who forked in a goroutine
+//    is an OS thread from then on, on the goroutine's stack; when its function returns the child ends as at the end of main.
+// 5. A lock of one channel, timer or context that a thread held which is not here is held for ever: after two seconds of waiting for it
+//    the child ends with a line that says so (base/spin_lock.cpp). Locks of ours as a whole are freed.
+// 6. glibc leaves the dynamic linker's lock as it is: base/modules.h keeps forks out while we hold it.
+// vfork, posix_spawn and clone by hand run no such handler, and need none before their exec.
+// Rejected: to do (3) in the handler: every page of the records would be copied for a child that is about to call exec (10^5 goroutines: 45 MB).
+#pragma once
+
+#include <atomic>
+
+namespace stray::runtime {
+
+struct task;
+
+extern std::atomic<bool> parents_tasks_live;  // read by every claim: (3) is still to be done
+void end_parents_tasks() noexcept;
+void give_up_parents_holds() noexcept;  // what they hold for reading is held by nobody who can unlock it
+
+void remember_forking_thread() noexcept;  // in the handler
+task* take_forking_record() noexcept;     // of the calling thread, by (4); nullptr: it has none
+[[noreturn]] void end_of_forking_goroutine() noexcept;
+
+// Parts of it, each where its data are.
+void forget_scheduler() noexcept;
+void forget_stacks() noexcept;
+void forget_task_locks() noexcept;
+void forget_holds_locks() noexcept;
+void forget_timers() noexcept;
+void forget_watcher() noexcept;
+void forget_passive_threads() noexcept;
+void forget_services() noexcept;  // their numbers may be given to the child's own threads
+
+}  // namespace stray::runtime
