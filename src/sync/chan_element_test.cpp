@@ -373,7 +373,8 @@ TEST(range_for, lets_go_of_an_element_before_it_waits_for_the_next) {
   until_parked(1);  // in ++it: the send has ended begin()
   const auto* bytes = reinterpret_cast<const unsigned char*>(&it);
   bool found = false;
-  for (std::size_t i = 0; i + sizeof first <= sizeof it; i++) found = found || std::memcmp(bytes + i, &first, sizeof first) == 0;
+  for (std::size_t i = 0; i + sizeof first <= sizeof it; i++)
+    found = found || std::memcmp(bytes + i, &first, sizeof first) == 0;
   pointers.close();
   done.wait();
   EXPECT_FALSE(found);
