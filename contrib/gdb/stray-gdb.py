@@ -80,14 +80,29 @@ class Task:
             return f", {ms} ms"
         return f", {ms // 1000} s" if ms < 120_000 else f", {ms // 60_000} minutes"
 
+    def name_text(self):
+        """Its label "name", which is what go was told."""
+        if self.labels == 0 or self.state not in WAITS:  # of one that runs they may change
+            return ""
+        read, kind = gdb.selected_inferior().read_memory, gdb.lookup_type(RUNTIME + "label_list")
+        begin = {field.name: self.labels + field.bitpos // 8 for field in kind.fields() if hasattr(field, "bitpos")}
+        count, = struct.unpack("<I", read(begin["count"], 4))
+        sizes = struct.unpack(f"<{2 * count}I", read(begin["of"], 8 * count)) if count else ()
+        text, at = bytes(read(begin["of"] + 8 * count, sum(sizes))) if count else b"", 0
+        for key, value in zip(sizes[::2], sizes[1::2]):
+            if text[at:at + key] == b"name":
+                return f" ({text[at + key:at + key + value].decode(errors='replace')})"
+            at += key + value
+        return ""
+
     def header(self):
-        return f"goroutine {self.id} [{self.state_text()}{self.age_text()}]"
+        return f"goroutine {self.id}{self.name_text()} [{self.state_text()}{self.age_text()}]"
 
 
 class Runtime:
     """What is read anew for each command."""
 
-    NAMES = ("word", "id", "sp", "stack_lo", "reason", "is_thread", "wait_since_ns", "created_by")
+    NAMES = ("word", "id", "sp", "stack_lo", "reason", "is_thread", "wait_since_ns", "created_by", "labels")
 
     def __init__(self):
         if gdb.selected_inferior().pid == 0 or gdb.selected_thread() is None:

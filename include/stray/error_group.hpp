@@ -60,7 +60,8 @@ class error_group {
   }
 
   // At most n functions run at a time from now on; 0: none can be started; n < 0: no limit. Throws stray::panic while some run.
-  void set_limit(int n) {
+  // always_inline: the channel is then made at a line of the user's.
+  [[gnu::always_inline]] inline void set_limit(int n) {
     if (std::size_t active = limit_.len(); active != 0) {
       detail::throw_panic("errgroup: modify limit while " + std::to_string(active) +
                           " goroutines in the group are still active");

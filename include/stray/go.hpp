@@ -23,7 +23,7 @@ namespace stray {
 
 // Options of go. stack_size in bytes (0: the default of STRAY_STACK_SIZE or 64 KiB), rounded up to 64 KiB times a power of two.
 struct go_options {
-  std::string_view name = {};
+  std::string_view name = {};  // in reports, dumps and profiles, as its label "name" (pprof.hpp); copied, not inherited
   std::size_t stack_size = 0;
 };
 

@@ -10,18 +10,13 @@ namespace {
 
 bool leaked(const node& n) noexcept { return n.what == node::candidate && !n.live; }
 
-struct helpers {  // leaked ones that could wake the receivers, or the senders, of a core: the first two met
-  std::uint32_t met[2];
-  void add(std::uint32_t number) noexcept {
-    if (met[0] == no_node) {
-      met[0] = number;
-    } else if (met[1] == no_node && met[0] != number) {
-      met[1] = number;
-    }
-  }
-};
 struct core_helpers {
-  helpers of_receivers, of_senders;
+  few_nodes of_receivers, of_senders;
+  few_nodes receivers;  // of those, who have a handle that can receive only: they are not there to close
+};
+struct reference_helpers {  // of one that waits on an embedded primitive
+  few_nodes met;            // of the best rank
+  std::uint8_t rank;
 };
 
 // Whose a block is: a number for each 16 bytes of heap, in tables a segment, so that neighbours share a cache line. Untouched ones cost
@@ -66,10 +61,10 @@ struct blamer {
   trace::slice<const waited_on> embedded;
   trace::slice<blame>& out;
   trace::slice<core_helpers> helps{};
-  owner_table owners{};                // 2 * (node + 1) + shared; 0: nobody's
-  address_filter waited{};             // for: `embedded`
-  trace::slice<bool> by_address{};     // of a node: waits_for has the very address of what it waits on
-  trace::list<std::uintptr_t> open{};  // blocks to read for `current`
+  trace::slice<reference_helpers> by_reference{};  // of a node
+  owner_table owners{};                            // see `own`; 0: nobody's
+  address_filter waited{};                         // for: `embedded`
+  trace::list<std::uintptr_t> open{};              // blocks to read for `current`
   std::uint32_t current = no_node;
   bool failed = false;
 
@@ -77,10 +72,9 @@ struct blamer {
     if (!owners.reserve(memory)) return false;
     helps = {memory.array<core_helpers>(g.cores.size), g.cores.size};
     out = {memory.array<blame>(g.nodes.size), g.nodes.size};
-    by_address = {memory.array<bool>(g.nodes.size), g.nodes.size};
-    if (helps.data == nullptr || out.data == nullptr || by_address.data == nullptr || !waited.reserve(memory)) return false;
+    by_reference = {memory.array<reference_helpers>(g.nodes.size), g.nodes.size};
+    if (helps.data == nullptr || out.data == nullptr || by_reference.data == nullptr || !waited.reserve(memory)) return false;
     for (const waited_on& e : embedded) waited.add(e.primitive);
-    for (core_helpers& h : helps) h = {{no_node, no_node}, {no_node, no_node}};
     for (blame& b : out) b = blame{};
     return true;
   }
@@ -94,18 +88,33 @@ struct blamer {
     return false;
   }
 
+  // Do both wait for the same? Then the second could help nobody whom the first could not.
+  bool are_peers(std::uint32_t a, std::uint32_t b) const noexcept {
+    const node &x = g.nodes[a], &y = g.nodes[b];
+    if (x.wait_count != 1 || y.wait_count != 1) return false;
+    const wait &v = g.waits[x.first_wait], &w = g.waits[y.first_wait];
+    return v.primitive == w.primitive && v.sends == w.sends;
+  }
+
+  // Of one owner: 2 * (node + 1). Shared: {last reader's node + 1 : 28, times it was read : 3, 1 : 1}.
   void own(std::uintptr_t block) noexcept {
+    constexpr std::uint32_t most_reads = 7;
     std::uint32_t* o = owners.at(block);
-    const std::uint32_t mine = 2 * (current + 1);
     if (o == nullptr) failed = true;
-    if (o == nullptr || *o == mine || (*o & 1) != 0) return;
+    if (o == nullptr || *o == 2 * (current + 1)) return;
     std::uint64_t bytes = trace::block_table::end_of(block) - block;
     if (*o == 0) {
-      *o = mine;
+      *o = 2 * (current + 1);
       out[current].heap_bytes += bytes;
     } else {
-      out[*o / 2 - 1].heap_bytes -= bytes;
-      *o |= 1;
+      std::uint32_t reads = *o >> 1 & most_reads;
+      if ((*o & 1) == 0) {
+        out[*o / 2 - 1].heap_bytes -= bytes;
+        reads = 1;
+      } else if (std::uint32_t last = (*o >> 4) - 1; last == current || reads == most_reads || are_peers(last, current)) {
+        return;
+      }
+      *o = (current + 1) << 4 | (reads + 1) << 1 | 1;
     }
     failed = !open.push(memory, block) || failed;
   }
@@ -114,14 +123,14 @@ struct blamer {
     return g.nodes[of_it].id == g.nodes[number].creator_id;
   }
 
-  // `current` could do what this node waits for.
+  // `current` could do what this node waits for. Ranks: blame.h 1.
   void could_help(std::uint32_t number, std::uintptr_t primitive, bool address) noexcept {
-    blame& b = out[number];
-    const bool better = b.waits_for == no_node || (address && !by_address[number]) ||
-                        (address == by_address[number] && is_creator(b.waits_for, number));
-    if (!better || waits_too(primitive, false)) return;
-    b.waits_for = current;
-    by_address[number] = address;
+    reference_helpers& h = by_reference[number];
+    const auto rank = static_cast<std::uint8_t>((address ? 2 : 0) + (is_creator(current, number) ? 0 : 1));
+    if ((h.met.count != 0 && rank < h.rank) || waits_too(primitive, false)) return;
+    if (rank > h.rank) h.met = {};
+    h.rank = rank;
+    h.met.add(current);
   }
 
   void own_address(std::uintptr_t address) noexcept {
@@ -142,9 +151,12 @@ struct blamer {
     detail::handle_kind kind;
     if (!c.exact || !is_handle(g, w, &kind)) return;
     core_helpers& h = helps[core];
-    if (h.of_senders.met[1] == no_node && !waits_too(w.value, true)) h.of_senders.add(current);
-    if (h.of_receivers.met[1] == no_node && kind != detail::handle_kind::recv && !waits_too(w.value, false))
-      h.of_receivers.add(current);
+    const bool receives = kind == detail::handle_kind::recv, sends = kind == detail::handle_kind::send;
+    if (!sends && !h.of_senders.more && !waits_too(w.value, true)) {
+      h.of_senders.add(current);
+      if (receives) h.receivers.add(current);
+    }
+    if (!receives && !h.of_receivers.more && !waits_too(w.value, false)) h.of_receivers.add(current);
     if (c.ring.size() != 0) own_address(c.ring.lo);
   }
 
@@ -186,30 +198,95 @@ struct blamer {
     for (std::uintptr_t block; open.pop(block);) read_block({block, trace::block_table::end_of(block)});
   }
 
-  std::uint32_t helper_of(std::uint32_t number) const noexcept {
-    const node& n = g.nodes[number];
-    if (n.rule == runtime::live_rule::chan) {
-      for (std::uint32_t i = 0; i < n.wait_count; i++) {
-        const wait& w = g.waits[n.first_wait + i];
-        std::uint32_t core = core_number(g, w.primitive);
-        if (core == no_core) continue;
-        const helpers& h = w.sends ? helps[core].of_senders : helps[core].of_receivers;
-        const std::uint32_t first = h.met[0] != number ? h.met[0] : h.met[1];
-        if (first == no_node) continue;
-        const std::uint32_t second = first == h.met[0] && h.met[1] != number ? h.met[1] : no_node;
-        return second != no_node && is_creator(first, number) ? second : first;
-      }
-      return no_node;
+  static few_nodes without(few_nodes all, const few_nodes& these) noexcept {
+    few_nodes left;
+    for (std::uint32_t n : all) {
+      if (!these.holds(n)) left.add(n);
     }
-    std::uint32_t found = out[number].waits_for;  // by reference
+    left.more = all.more;
+    return left;
+  }
+
+  bool sends_on(std::uint32_t number, std::uint32_t core) const noexcept {
+    const node& n = g.nodes[number];
+    for (std::uint32_t i = 0; n.rule == runtime::live_rule::chan && i < n.wait_count; i++) {
+      const wait& w = g.waits[n.first_wait + i];
+      if (w.sends && core_number(g, w.primitive) == core) return true;
+    }
+    return false;
+  }
+  // Blame.h 2: it waits for senders to be done, so it is there to close what they send on.
+  bool awaits_senders(std::uint32_t number, std::uint32_t core) const noexcept {
+    if (helps[core].receivers.holds(number)) return false;
+    for (std::uint32_t n : by_reference[number].met) {
+      if (sends_on(n, core)) return true;
+    }
+    return false;
+  }
+
+  // Who could wake it, but for the owners of locks.
+  few_nodes helpers_of(std::uint32_t number) const noexcept {
+    const node& n = g.nodes[number];
+    if (n.rule != runtime::live_rule::chan) return by_reference[number].met;
+    few_nodes all, creators;
+    for (std::uint32_t i = 0; i < n.wait_count; i++) {
+      const wait& w = g.waits[n.first_wait + i];
+      const std::uint32_t core = core_number(g, w.primitive);
+      if (core == no_core) continue;
+      const few_nodes& met = w.sends ? helps[core].of_senders : helps[core].of_receivers;
+      for (std::uint32_t h : met) {
+        if (h == number || (w.sends && awaits_senders(h, core))) continue;
+        all.add(h);
+        if (is_creator(h, number)) creators.add(h);
+      }
+      all.more = all.more || (met.more && all.count != 0);
+    }
+    return creators.count < all.count ? without(all, creators) : all;
+  }
+
+  // A leaked owner of the lock; `helper` if there is none.
+  std::uint32_t owner_of(std::uint32_t number, std::uint32_t helper) const noexcept {
+    const node& n = g.nodes[number];
     for (std::uint32_t e = n.owners; e != no_edge; e = g.edges[e].next_owner) {
       std::uint32_t owner = g.edges[e].owner;
       if (owner == number) return no_node;
       if (owner == no_node || !leaked(g.nodes[owner])) continue;
       if (n.cycle != 0 && g.nodes[owner].cycle == n.cycle) return owner;
-      found = owner;
+      helper = owner;
     }
-    return found;
+    return helper;
+  }
+
+  // Of several, those whom none of the others waits for: these are then told on the way. All, if they wait in a ring.
+  few_nodes first_in_line(std::uint32_t number, const few_nodes& all) const noexcept {
+    constexpr int most = 64;
+    few_nodes behind;
+    for (std::uint32_t h : all) {
+      std::uint32_t at = out[h].waits_for;
+      for (int step = 0; step < most && at != no_node && at != number && at != h; step++) {
+        if (all.holds(at)) behind.add(at);
+        at = out[at].waits_for;
+      }
+    }
+    return behind.count < all.count ? without(all, behind) : all;
+  }
+
+  bool find_helpers() noexcept {
+    trace::list<few_nodes> several;
+    trace::list<std::uint32_t> whose;
+    for (std::uint32_t i = 0; i < g.nodes.size; i++) {
+      if (!leaked(g.nodes[i])) continue;
+      const few_nodes all = helpers_of(i);
+      out[i].waits_for = owner_of(i, all.count != 0 ? all.at[0] : no_node);
+      if (all.count > 1 && !(several.push(memory, all) && whose.push(memory, i))) return false;
+    }
+    for (few_nodes& all : several) all = first_in_line(whose[static_cast<std::size_t>(&all - several.begin())], all);
+    for (std::size_t i = 0; i < several.size(); i++) {
+      blame& b = out[whose[i]];
+      b.waits_for = several[i].at[0];
+      b.several = several[i].count > 1 ? several[i] : few_nodes{};
+    }
+    return true;
   }
 
   // Every chain once: a node whose root is known ends it, and so does one of the chain itself, which is then a ring.
@@ -257,10 +334,7 @@ void find_blame(wait_graph& g, trace::marker& m, trace::slice<const waited_on> e
     prefetch_stack_ahead(g.nodes, i, g.nodes.size);
     if (leaked(g.nodes[i])) b.read_all_of(i);
   }
-  for (std::uint32_t i = 0; i < g.nodes.size; i++) {
-    if (leaked(g.nodes[i])) found[i].waits_for = b.helper_of(i);
-  }
-  if (b.find_roots() && !b.failed) out = found;
+  if (b.find_helpers() && b.find_roots() && !b.failed) out = found;
 }
 
 }  // namespace stray::leak

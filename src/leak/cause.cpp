@@ -1,10 +1,13 @@
 #include "leak/cause.h"
 
 #include <algorithm>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "profile/symbolize.h"
 #include "runtime/stack.h"
 #include "runtime/task.h"
+#include "sync/barrier_word.h"
 
 namespace stray::leak {
 
@@ -27,6 +30,27 @@ std::string place_of_memory(std::uintptr_t address) {
   if (runtime::task* t = runtime::stack_owner(address, nullptr)) return "on the stack of goroutine " + std::to_string(t->id);
   std::string symbol = profile::data_symbol(address);
   return symbol.empty() ? "in heap memory" : symbol;
+}
+
+// Does it run in a goroutine that some wait_group's `go` has started?
+bool is_counted(const finding& f) {
+  constexpr std::size_t at_root = 4;
+  for (std::size_t i = f.pcs.size() - std::min(f.pcs.size(), at_root); i < f.pcs.size(); i++) {
+    for (const profile::source_line& l : profile::symbolize(f.pcs[i] - 1)) {
+      std::string_view name = l.function;
+      if (constexpr std::string_view runs = "stray::detail::run_small<"; name.starts_with(runs))
+        name.remove_prefix(runs.size());
+      if (name.starts_with("stray::wait_group::go<")) return true;
+    }
+  }
+  return false;
+}
+
+// Does waits_for name no more than the first that could wake it?
+bool is_one_of_several(const finding& f) {
+  runtime::live_rule rule = runtime::rule_of(f.waits);
+  bool lock = rule == runtime::live_rule::owner || rule == runtime::live_rule::readers;
+  return !lock && f.owner_count > 1;
 }
 
 }  // namespace
@@ -76,6 +100,7 @@ causes::causes(const findings& f) : all_(f) {
     by_task_.push_back(&x);
     if (x.root != 0 && !x.ring) victims_[x.root]++;
   }
+  if (f.main) by_task_.push_back(&*f.main);
   std::sort(by_task_.begin(), by_task_.end(), [](const finding* a, const finding* b) { return a->wait.task < b->wait.task; });
 }
 
@@ -89,7 +114,11 @@ std::string causes::name(std::uint64_t task_id) const {
   if (task_id == all_.main_task_id && task_id != 0) return "the main thread";
   const finding* found = find(task_id);
   if (found == nullptr) return "goroutine or thread " + std::to_string(task_id);
-  return (found->thread ? "thread " : "goroutine ") + std::to_string(found->id);
+  std::string text = (found->thread ? "thread " : "goroutine ") + std::to_string(found->id);
+  for (const profile::label& l : found->labels) {
+    if (l.key == "name") text += " (" + l.value + ")";
+  }
+  return text;
 }
 
 // " at FILE:LINE [reason]", as far as it is known.
@@ -107,12 +136,77 @@ std::string causes::owners(const finding& f) const {
   return text;
 }
 
+// Of several that could wake it.
+std::string causes::helpers(const finding& f) const {
+  std::string text;
+  const bool more = f.owner_count > f.owner_ids.size();
+  const char* both = f.waits == runtime::wait_reason::wait_group_wait ? " and " : " or ";  // all of them have to be done
+  for (std::size_t i = 0; i < f.owner_ids.size(); i++) {
+    const bool last = i != 0 && i + 1 == f.owner_ids.size() && !more;
+    const std::string where = blocked(f.owner_ids[i]);
+    const bool same = i + 1 < f.owner_ids.size() && blocked(f.owner_ids[i + 1]) == where;  // said once, at the end
+    text += (last ? both : i == 0 ? "" : ", ") + name(f.owner_ids[i]) + (same ? "" : where);
+  }
+  return (f.waits == runtime::wait_reason::wait_group_wait ? "" : "any of ") + text +
+         (more ? both + std::string("others") : "");
+}
+
+// Do all chains from those that could wake it end there, and none of them begin?
+bool causes::have_one_root(const finding& f) const {
+  for (std::uint64_t id : f.owner_ids) {
+    const finding* helper = find(id);
+    if (helper == nullptr || helper->root != f.root) return false;
+  }
+  return f.owner_count == f.owner_ids.size();
+}
+
 std::string causes::primitive(const finding& f) const {
   if (f.made_at != 0) {
-    std::string at = place({f.made_at});
-    return at.empty() ? std::string() : " (channel made at " + at + ")";
+    constexpr std::size_t most = 4;
+    std::vector<std::string> places = {place({f.made_at})};
+    std::size_t more = 0;
+    for (std::uintptr_t made_at : f.made_at_too) {
+      std::string at = place({made_at});
+      if (std::find(places.begin(), places.end(), at) != places.end()) continue;
+      if (places.size() == most) {
+        more++;
+      } else {
+        places.push_back(std::move(at));
+      }
+    }
+    std::string text;
+    for (std::size_t i = 0; i < places.size(); i++) {
+      const bool last = i + 1 == places.size() && more == 0;
+      text += (i == 0 ? "" : last ? " and " : ", ") + places[i];
+    }
+    if (more != 0) text += " and " + std::to_string(more) + " more";
+    if (text.empty()) return {};
+    return (f.made_at_too.empty() ? " (channel made at " : " (channels made at ") + text + ")";
   }
   return f.masked_primitive == 0 ? std::string() : " (" + place_of_memory(~f.masked_primitive) + ")";
+}
+
+// Whoever could change it is leaked, so it is still what it was. Read through the kernel: its memory may be gone.
+std::string causes::counter(const finding& f) const {
+  std::uint64_t word = 0;
+  iovec to{&word, sizeof word}, from{reinterpret_cast<void*>(~f.masked_primitive), sizeof word};
+  if (f.masked_primitive == 0 || process_vm_readv(getpid(), &to, 1, &from, 1, 0) != sizeof word) return {};
+  const std::uint64_t high = word >> 32;
+  switch (f.waits) {
+    case runtime::wait_reason::wait_group_wait:
+      return "; its counter is " + std::to_string(high) +
+             (f.waits_for == 0 && is_counted(f) ? ", and it may be counted there itself: it was started by a wait_group's go"
+                                                : "");
+    case runtime::wait_reason::latch_wait:
+      return "; its counter is " + std::to_string(high);
+    case runtime::wait_reason::semaphore_acquire:
+      return "; " + (high == 0 ? "no permit is" : std::to_string(high) + (high == 1 ? " permit is" : " permits are")) + " left";
+    case runtime::wait_reason::barrier_wait:
+      return "; " + std::to_string(sync::barrier_word::pending(word)) + " of " +
+             std::to_string(sync::barrier_word::expected(word)) + " have not arrived";
+    default:
+      return {};
+  }
 }
 
 std::string causes::ring(const finding& f) const {
@@ -120,7 +214,7 @@ std::string causes::ring(const finding& f) const {
   std::string text;
   const finding* at = &f;
   for (int n = 0; n < most; n++) {
-    text += name(at->wait.task) + blocked(at->wait.task) + " -> ";
+    text += name(at->wait.task) + blocked(at->wait.task) + (is_one_of_several(*at) ? " -> (one of several) " : " -> ");
     std::uint64_t next = at->waits_for;
     const finding* found = find(next);
     if (next == f.wait.task || found == nullptr) return text + name(next);
@@ -138,6 +232,7 @@ std::string causes::why_text(const finding& f) const {
   bool many = f.owner_count > 1;
   switch (f.reason) {
     case grounds::no_holder:
+      if (f.waits == runtime::wait_reason::chan_send) return "nobody alive can receive" + primitive(f);
       return "nothing alive holds a handle that could wake it" + primitive(f);
     case grounds::nobody:
       return "nobody can ever wake it";
@@ -174,12 +269,21 @@ std::string causes::why_text(const finding& f) const {
 }
 
 std::string causes::of(const finding& f) const {
-  std::string text = why_text(f);
-  if (f.ring && f.waits_for != 0) {
+  std::string text = why_text(f) + counter(f);
+  if (is_one_of_several(f)) {
+    text += "; it waits for " + helpers(f) + ", leaked too";
+    if (f.ring) {
+      text += "; they wait for each other: " + ring(f);
+    } else if (f.root != 0 && have_one_root(f)) {
+      text += "; the root leak is " + name(f.root) + blocked(f.root);
+    }
+  } else if (f.ring && f.waits_for != 0) {
     text += "; they wait for each other: " + ring(f);
   } else if (f.waits_for != 0) {
     bool named = f.reason == grounds::owner_leaked && f.owner_count == 1;
-    text += "; " + (named ? name(f.waits_for) + " is blocked" : "it waits for " + name(f.waits_for) + ", leaked");
+    bool main = f.waits_for == all_.main_task_id;
+    text += "; " + (named ? name(f.waits_for) + " is blocked"
+                          : "it waits for " + name(f.waits_for) + (main ? ", blocked for ever" : ", leaked"));
     text += blocked(f.waits_for);
     if (f.root != 0 && f.root != f.waits_for) text += "; the root leak is " + name(f.root) + blocked(f.root);
   }

@@ -30,7 +30,10 @@ class causes {
   std::string name(std::uint64_t task_id) const;
   std::string blocked(std::uint64_t task_id) const;
   std::string owners(const finding& f) const;
+  std::string helpers(const finding& f) const;
+  bool have_one_root(const finding& f) const;
   std::string primitive(const finding& f) const;
+  std::string counter(const finding& f) const;
   std::string ring(const finding& f) const;
   std::string why_text(const finding& f) const;
 

@@ -6,6 +6,7 @@
 #include "leak/stacks.h"
 #include "runtime/park.h"
 #include "sync/chan_core.h"
+#include "sync/owner.h"
 
 namespace stray::leak {
 
@@ -24,12 +25,19 @@ std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed) {
   f.labels = read_labels(t);
   constexpr std::uintptr_t in_page = base::page_size - 1;
   if (!t.is_thread) f.bytes = ((t.stack_hi + in_page) & ~in_page) - (t.sp & ~in_page);
-  if (t.node_count == 1) {
-    if (runtime::rule_of(t.reason) == runtime::live_rule::chan) {
-      f.made_at = reinterpret_cast<const detail::chan_core*>(t.nodes[0].primitive)->made_at;
-    } else {
-      f.masked_primitive = ~t.nodes[0].primitive;
+  const runtime::live_rule rule = runtime::rule_of(t.reason);
+  for (std::uint32_t i = 0; rule == runtime::live_rule::chan && i < t.node_count; i++) {
+    if (t.nodes[i].primitive == 0) continue;  // a nil channel of a select
+    std::uintptr_t at = reinterpret_cast<const detail::chan_core*>(t.nodes[i].primitive)->made_at;
+    if (f.made_at == 0) {
+      f.made_at = at;
+    } else if (at != 0 && at != f.made_at && std::find(f.made_at_too.begin(), f.made_at_too.end(), at) == f.made_at_too.end()) {
+      f.made_at_too.push_back(at);
     }
+  }
+  if (rule != runtime::live_rule::chan && t.node_count == 1) {
+    std::uintptr_t queue = rule == runtime::live_rule::readers ? sync::shared_word::offset : 0;  // the writers' own
+    f.masked_primitive = ~(t.nodes[0].primitive - queue);
   }
   if (listed) runtime::mark_listed(&t, w);
   runtime::end_inspection(&t);

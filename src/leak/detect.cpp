@@ -184,7 +184,7 @@ std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* 
 std::optional<finding> describe(const verdict& v, bool proven_before, const trace::doubt_log* doubts) {
   task* t = runtime::tasks().at(v.record);
   auto tier = static_cast<leak::tier>(v.tier);
-  std::optional<finding> f = describe_wait(*t, v.wait, tier >= tier::cycle);
+  std::optional<finding> f = describe_wait(*t, v.wait, tier >= tier::cycle && !t->is_main);
   if (!f) {  // it has moved on: counted as a wrong verdict, of one that was listed before by its waker
     if (tier >= tier::cycle && !proven_before) runtime::mark_listed(t, v.wait);
     return std::nullopt;
@@ -229,6 +229,7 @@ void list_findings(verdict_log* log, bool with_proofs, const trace::doubt_log* d
   }
   for (const verdict& v : others) list(v, true);
   if (log == nullptr) return;
+  if (log->main_is_stuck) out.main = describe(log->main, true, doubts);
   if (log->blind) log->undecided -= std::min<std::uint64_t>(log->undecided, others.size());
   if (with_proofs) proven.replace(*log, others);
 }

@@ -33,10 +33,11 @@ struct finding {
   std::size_t bytes = 0;                  // of stack
   std::uint64_t creator_id = 0;
   std::uintptr_t created_by = 0, made_at = 0;  // return addresses
+  std::vector<std::uintptr_t> made_at_too;     // of a select: its other channels
   std::vector<std::uintptr_t> pcs;
   std::vector<profile::label> labels;    // by key
   std::string place;                     // likely: where the word or block lies; suspected: what it is compared with
-  std::vector<std::uint64_t> owner_ids;  // of the lock: some of them
+  std::vector<std::uint64_t> owner_ids;  // of the lock, or several that could wake it (judge.h): some of them
   std::size_t owner_count = 0;
   bool for_reading = false;             // they hold it for reading
   std::uintptr_t masked_primitive = 0;  // the complement of an embedded primitive's address; 0: none
@@ -63,6 +64,7 @@ struct findings {
   std::chrono::system_clock::time_point taken{};
   std::uint64_t generation = 0;
   std::uint64_t main_task_id = 0;  // of the main thread's record; 0: it has none
+  std::optional<finding> main;  // the main thread, if it can never wake: it is not reported, and others' causes lead through it
 };
 
 // Waits for a detection that begins after the call; calls at the same time share it. Any goroutine or OS thread.
@@ -109,7 +111,7 @@ void forget_detections();
 void forget_history() noexcept;
 void free_extra_roots() noexcept;
 
-std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "34 s", "56 min"
+std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "3.4 s", "56 s", "78 min"
 std::string size_text(std::size_t bytes);
 // "key=value key=value"
 template <class Labels>

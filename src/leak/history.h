@@ -66,6 +66,8 @@ struct history {
   bool complete = true;
   std::chrono::system_clock::time_point taken;
 
+  // Has any detection decided? Before, 0 leaked says nothing.
+  bool decided() const noexcept { return trend.last.taken_s != 0; }
   std::size_t leaked() const noexcept {
     return tiers[static_cast<std::size_t>(tier::cycle)] + tiers[static_cast<std::size_t>(tier::proven)];
   }

@@ -302,8 +302,12 @@ void name_owners(const wait_graph& g, std::uint32_t number, verdict& v) noexcept
 void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, grounds reason, std::uintptr_t at) noexcept {
   const node& n = r.graph.nodes[number];
   verdict_log& log = *r.log;
-  if (log.count == log.room || n.is_main) return;
-  verdict& v = log.list[log.count++];
+  if (n.is_main) {
+    log.main_is_stuck = true;
+  } else if (log.count == log.room) {
+    return;
+  }
+  verdict& v = n.is_main ? log.main : log.list[log.count++];
   v = {n.record, tier, reason, n.for_reading, wait_id(n.id, n.seq), at, n.stack, 0, {}, 0, 0, false, 0};
   name_owners(r.graph, number, v);
   if (state.blames.size == 0) return;
@@ -312,6 +316,10 @@ void add_verdict(judge_request& r, std::uint32_t number, verdict_tier tier, grou
   if (b.root != no_node) v.root = r.graph.nodes[b.root].id;
   v.ring = b.ring;
   v.heap_bytes = b.heap_bytes;
+  if (b.several.count == 0) return;
+  static_assert(few_nodes::room <= verdict::owners_named);
+  for (std::uint32_t helper : b.several) v.owner_ids[v.owner_count++] = r.graph.nodes[helper].id;
+  if (b.several.more) v.owner_count = verdict::owners_named + 1;
 }
 
 // Those that became live in a weaker stage than the first are reported as likely, with the word that did it.

@@ -66,7 +66,8 @@ struct verdict {
   std::uintptr_t at;  // likely: where the word or block lies
   base::range stack;  // the frames of a goroutine, to be asked for before they are read; no more than a hint
   static constexpr std::uint32_t owners_named = 4;
-  std::uint32_t owner_count;  // of those that keep it from the lock
+  // Of those that keep it from the lock; waiting for no lock: of several that could wake it, more than owners_named if not all are known.
+  std::uint32_t owner_count;
   std::uint64_t owner_ids[owners_named];
   // blame.h, by task id; 0: nobody.
   std::uint64_t waits_for, root;
@@ -80,7 +81,9 @@ struct verdict_log {
   std::uint64_t undecided;  // candidates of a tracer that could not see enough
   std::uint64_t count;
   std::uint64_t room;
-  bool blind;  // the heap could not be walked
+  bool blind;          // the heap could not be walked
+  bool main_is_stuck;  // the main thread is reported never: `main` is where it stands in the causes of others
+  verdict main;
   bool finished;
   verdict list[1];  // room of them
 };

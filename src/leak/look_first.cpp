@@ -43,7 +43,7 @@ void nap() noexcept {
 
 void clear(verdict_log& log) noexcept {
   log.count = log.undecided = 0;
-  log.finished = false;
+  log.finished = log.main_is_stuck = false;
 }
 
 // A block that nothing is seen to refer to may be held by a thread that ran: its frames were not seen.

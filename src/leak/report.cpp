@@ -54,7 +54,8 @@ void sort_by_count(std::vector<group>& groups) {
 
 std::string age_text(std::chrono::nanoseconds age) {
   auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
-  if (ms < 10'000) return std::to_string(ms) + " ms";
+  if (ms < 1000) return std::to_string(ms) + " ms";
+  if (ms < 10'000) return std::to_string(ms / 1000) + "." + std::to_string(ms / 100 % 10) + " s";
   if (ms < 600'000) return std::to_string(ms / 1000) + " s";
   return std::to_string(ms / 60'000) + " min";
 }

@@ -7,6 +7,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/findings.h"
 #include "leak/history.h"
 
 namespace stray::leak {
@@ -87,6 +88,17 @@ TEST(report, says_who_is_likely_and_why) {
   open().close();
   while (num_goroutine() != 0) yield();
   delete &open();
+}
+
+TEST(age_text, has_two_digits_up_to_ten_seconds) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(age_text(0ns), "0 ms");
+  EXPECT_EQ(age_text(999ms), "999 ms");
+  EXPECT_EQ(age_text(1000ms), "1.0 s");
+  EXPECT_EQ(age_text(5338ms), "5.3 s");
+  EXPECT_EQ(age_text(9999ms), "9.9 s");
+  EXPECT_EQ(age_text(34s), "34 s");
+  EXPECT_EQ(age_text(11min), "11 min");
 }
 
 TEST(until_settled, waits_for_who_is_not_at_rest) {

@@ -9,14 +9,7 @@
 
 namespace stray::leak {
 
-namespace {
-
-std::string time_text(std::int64_t ns) {
-  if (ns < 10'000'000'000) return std::to_string(ns / 1'000'000) + " ms";
-  return std::to_string(ns / 1'000'000'000) + " s";
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<outlier> outliers(const std::vector<std::int64_t>& ages_ns, std::int64_t floor_ns) {
   std::vector<outlier> out;
@@ -51,7 +44,7 @@ std::vector<finding> suspects(const findings& f, std::int64_t floor_ns) {
       x.tier = tier::suspected;
       x.reason = grounds::outlier;
       x.place = std::to_string(group.size() - 1) + " others wait at the same place, half of them for no more than " +
-                time_text(old.median_ns);
+                age_text(std::chrono::nanoseconds(old.median_ns));
       out.push_back(std::move(x));
     }
   }

@@ -71,8 +71,9 @@ std::string hex(std::uint64_t x) {
   return text;
 }
 std::string symbol_or_hex(std::uint64_t address) {
-  std::string symbol = profile::data_symbol(address);
-  return symbol.empty() ? hex(address) : symbol;
+  std::string name = profile::data_symbol(address);
+  if (name.empty()) name = profile::module_offset(address);
+  return name.empty() ? hex(address) : name;
 }
 
 std::string made_where(std::uint64_t core) {
@@ -103,6 +104,7 @@ std::string text_of(const hop& h) {
       return "global " + symbol_or_hex(h.address);
     case hop::mapping: {  // .bss is anonymous
       std::string symbol = profile::data_symbol(h.address);
+      if (symbol.empty()) symbol = profile::module_offset(h.address);
       return symbol.empty() ? "memory that is no heap, at " + hex(h.address) : "global " + symbol;
     }
     case hop::extra:

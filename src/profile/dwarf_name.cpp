@@ -135,6 +135,15 @@ void name_function(Dwarf_Die* function, source_line& line) {
   }
   Dwarf_Die origin = origin_of(*function);
   std::vector<Dwarf_Die> scopes = scopes_of(origin);
+  // The class of a member function, and what is around it, is around the declaration.
+  for (std::size_t i = 1; i < scopes.size() && i < 100; ++i) {
+    if (dwarf_tag(&scopes[i]) != DW_TAG_subprogram) continue;
+    Dwarf_Die declared = origin_of(scopes[i]);
+    if (declared.addr == scopes[i].addr) continue;
+    std::vector<Dwarf_Die> around = scopes_of(declared);
+    scopes.resize(i + 1);
+    scopes.insert(scopes.end(), around.begin() + 1, around.end());
+  }
   std::size_t n = scopes.size();
   if (line.start_line == 0 && n > 1 && is_class(dwarf_tag(&scopes[1])))
     line.start_line = number_of(&scopes[1], DW_AT_decl_line);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cxxabi.h>
 #include <iterator>
+#include <vector>
 
 namespace stray::profile {
 
@@ -133,12 +134,55 @@ std::size_t behind_bracket(std::string_view text, std::size_t at) {
   return std::string_view::npos;
 }
 
+// The scopes and the name at the beginning of an encoding, and of the first template argument.
+std::string plain_names(std::string_view& at, int depth) {
+  std::string names;
+  int locals = 0;
+  for (; at.starts_with('Z'); at.remove_prefix(1)) ++locals;
+  if (at.starts_with('N')) at.remove_prefix(1);
+  while (!at.empty() && std::string_view("KVRO").find(at[0]) != std::string_view::npos) at.remove_prefix(1);
+  for (;;) {
+    if (names.empty() && at.starts_with("St")) {
+      names = "std";
+      at.remove_prefix(2);
+    } else if (at.starts_with('L')) {
+      at.remove_prefix(1);
+    } else {
+      std::size_t length = 0;
+      while (!at.empty() && std::isdigit(static_cast<unsigned char>(at[0])) != 0 && length < at.size()) {
+        length = length * 10 + static_cast<std::size_t>(at[0] - '0');
+        at.remove_prefix(1);
+      }
+      if (length == 0 || length > at.size()) break;
+      std::string_view name = at.substr(0, length);
+      at.remove_prefix(length);
+      if (!names.empty()) names += "::";
+      names += name.starts_with("_GLOBAL__N") ? "(anonymous namespace)" : name;
+    }
+  }
+  if (names.empty()) return names;
+  if (at.starts_with('I')) {
+    at.remove_prefix(1);
+    std::string argument = depth < 4 ? plain_names(at, depth + 1) : std::string();
+    names.append("<").append(argument.empty() ? "..." : argument).append(">");
+  }
+  return locals != 0 ? names + "::{...}" : names;
+}
+
+// "_ZN5stray10wait_group2goITk...": what nobody can read yet, cut where that begins.
+std::string demangle_in_part(std::string_view symbol) {
+  if (!symbol.starts_with("_Z")) return std::string(symbol);
+  std::string_view at = symbol.substr(2);
+  std::string names = plain_names(at, 0);
+  return names.empty() ? std::string(symbol) : names;
+}
+
 }  // namespace
 
 std::string demangle(const char* symbol) {
   int status = 0;
   char* text = symbol[0] == '_' && symbol[1] == 'Z' ? abi::__cxa_demangle(symbol, nullptr, nullptr, &status) : nullptr;
-  std::string result = text != nullptr ? text : symbol;
+  std::string result = text != nullptr ? text : demangle_in_part(symbol);
   std::free(text);
   return result;
 }
@@ -166,6 +210,54 @@ std::string without_template_arguments(std::string_view name) {
   }
   return result;
 }
+
+namespace {
+
+// The template arguments of the first template in a name, if it has any.
+std::vector<std::string_view> template_arguments(std::string_view name) {
+  std::vector<std::string_view> out;
+  std::size_t open = 0;
+  while (open < name.size() && name[open] != '<')
+    open = name[open] == 'o' && operator_at(name, open) ? after_operator(name, open) : open + 1;
+  std::size_t end = open < name.size() ? behind_bracket(name, open) : std::string_view::npos;
+  if (end == std::string_view::npos) return out;
+  for (std::size_t at = open + 1, begin = at; at < end;) {
+    if (name[at] == ',' || at + 1 == end) {
+      std::string_view one = name.substr(begin, at - begin);
+      while (one.starts_with(' ')) one.remove_prefix(1);
+      while (one.ends_with(' ')) one.remove_suffix(1);
+      if (!one.empty()) out.push_back(one);
+      begin = ++at;
+    } else if (bracket(name[at]) > 0 && behind_bracket(name, at) != std::string_view::npos) {
+      at = behind_bracket(name, at);
+    } else {
+      ++at;
+    }
+  }
+  return out;
+}
+
+bool may_be_class(std::string_view type) {
+  constexpr std::string_view builtin[] = {"void",     "bool",   "char",  "short",  "int",    "long",
+                                          "unsigned", "signed", "float", "double", "wchar_t"};
+  if (type.empty() || std::string_view("*&])").find(type.back()) != std::string_view::npos) return false;
+  if ((!word(type[0]) && type[0] != '(') || std::isdigit(static_cast<unsigned char>(type[0])) != 0) return false;
+  return std::find(std::begin(builtin), std::end(builtin), type.substr(0, type.find(' '))) == std::end(builtin);
+}
+
+std::string first_callable(std::string_view name, int depth) {
+  if (depth > 16) return {};
+  for (std::string_view one : template_arguments(name)) {
+    bool of_library = one.starts_with("stray::") || one.starts_with("std::");
+    std::string found = of_library ? first_callable(one, depth + 1) : may_be_class(one) ? std::string(one) : std::string();
+    if (!found.empty()) return found;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string first_callable(std::string_view name) { return first_callable(name, 0); }
 
 std::string short_name(std::string_view name) {
   std::string result;

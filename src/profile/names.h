@@ -12,12 +12,16 @@
 
 namespace stray::profile {
 
-// The demangled text, or the symbol itself when it is not a mangled name.
+// The demangled text, or the symbol itself when it is not a mangled name. Of one that the C++ library cannot read (constraints, as newer compilers
+// write them) the scopes and the name: "stray::wait_group::go<...>".
 std::string demangle(const char* symbol);
 // "void a::f<int>(int) const [clone .cold]" -> "a::f<int>".
 std::string_view function_name(std::string_view demangled);
 // "std::function<void (int)>::operator()" -> "std::function::operator()".
 std::string without_template_arguments(std::string_view name);
+// The first class among the template arguments that is neither ours nor std's, looked for in the arguments of those, too:
+// "stray::detail::run_small<stray::wait_group::go<f()::{lambda()#1}>(...)::{lambda()#1}>" -> "f()::{lambda()#1}". Empty: there is none.
+std::string first_callable(std::string_view name);
 // For lines that people read: template arguments are "...", parameters of scopes and lambdas and ABI tags go:
 // "a::f<int>(long)::{lambda(int)#1}::operator()" -> "a::f<...>::{lambda#1}::operator()".
 std::string short_name(std::string_view name);

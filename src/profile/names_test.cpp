@@ -58,6 +58,52 @@ TEST(names, template_arguments_go) {
   EXPECT_EQ(without_template_arguments("a::operator-><int>"), "a::operator->");
 }
 
+TEST(names, constraints_that_nobody_can_read_are_left_out) {
+  const struct {
+    const char *symbol, *name;
+  } cases[] = {
+      {"_ZN5stray10wait_group2goIQ9invocableI1fEEvv", "stray::wait_group::go<...>"},
+      {"_ZZN5stray10wait_group2goIQ9invocableI1fEEvvENKUlvE_clEv", "stray::wait_group::go<...>::{...}"},
+      {"_ZN5stray6detail9run_smallIZN4shop11constrainedIiQ8integralIT_EEEvS2_EUlvE_EEvPv",
+       "stray::detail::run_small<shop::constrained<...>::{...}>"},
+      {"_ZNK3app12_GLOBAL__N_14pool3runIQ1cI1fEEvv", "app::(anonymous namespace)::pool::run<...>"},
+      {"_Z6run_itIQ1cI1fEEvv", "run_it<...>"},
+      {"_ZNSt6vectorIQ1cI1fEEvv", "std::vector<...>"},
+      {"_Z", "_Z"},
+      {"_Z99f", "_Z99f"},
+      {"_ZQ", "_ZQ"},
+      {"plain", "plain"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(demangle(c.symbol), c.name) << c.symbol;
+  EXPECT_EQ(first_callable(demangle(cases[2].symbol)), "shop::constrained<...>::{...}");
+}
+
+TEST(names, what_our_code_runs_is_in_its_name) {
+  const struct {
+    const char *name, *callable;
+  } cases[] = {
+      {"stray::detail::run_small<main::{lambda()#1}>", "main::{lambda()#1}"},
+      {"stray::detail::run_large<app::f<int>(int)::{lambda(int, char)#2}>", "app::f<int>(int)::{lambda(int, char)#2}"},
+      {"stray::detail::run_small<stray::wait_group::go<stray::error_group::start<app::f()::{lambda()#1}>(app::f()::{lambda()#1}"
+       "&&)::"
+       "{lambda()#1}>(app::f()::{lambda()#1}&&)::{lambda()#1}>",
+       "app::f()::{lambda()#1}"},
+      {"std::_Function_handler<void (), app::f()::{lambda()#1}>::_M_invoke", "app::f()::{lambda()#1}"},
+      {"stray::detail::run_small<stray::detail::bound<app::functor, int> >", "app::functor"},
+      {"stray::detail::run_small<stray::detail::bound<void (*)(int), int> >", ""},
+      {"stray::detail::run_small<std::function<void ()> >", ""},
+      {"stray::detail::run_small<main::$_0>", "main::$_0"},
+      {"stray::detail::run_small<stray::wait_group::go<app::f(stray::wait_group&)::$_0>(app::f(stray::wait_group&)::$_0&&)::{"
+       "lambda()#1}>",
+       "app::f(stray::wait_group&)::$_0"},
+      {"stray::detail::run_small<app::f<int&>", ""},
+      {"stray::detail::recv_value<unsigned long>", ""},
+      {"main", ""},
+      {"a<", ""},
+  };
+  for (const auto& c : cases) EXPECT_EQ(first_callable(c.name), c.callable) << c.name;
+}
+
 TEST(names, short_ones_fit_a_line) {
   const struct {
     const char *name, *short_one;
@@ -98,6 +144,21 @@ TEST(names, runtime_is_decided_by_the_function_alone) {
   EXPECT_FALSE(runtime("app::stray::f"));
 }
 
+TEST(names, a_bare_name_is_ours_by_its_file) {
+  auto runtime = [](const char* function, const char* file) {
+    source_line line;
+    line.function = function;
+    line.file = file;
+    return is_runtime(line);
+  };
+  EXPECT_TRUE(runtime("operator()", "/usr/include/stray/wait_group.hpp"));
+  EXPECT_TRUE(runtime("recv_value<app::t>", "/src/stray/include/stray/chan.hpp"));
+  EXPECT_TRUE(runtime("call_handler<f>", "/usr/include/stray/detail/chan_ops.hpp"));
+  EXPECT_FALSE(runtime("operator()", "/src/stray/main.cpp"));
+  EXPECT_FALSE(runtime("operator()", "/src/app/chan.hpp"));
+  EXPECT_FALSE(runtime("app::f", "/usr/include/stray/chan.hpp")) << "a whole name decides alone";
+}
+
 TEST(names, invoke_helpers) {
   auto helper = [](std::string demangled) {
     source_line line{.function = std::move(demangled), .system_name = "x", .file = {}};
@@ -112,6 +173,13 @@ TEST(names, invoke_helpers) {
   EXPECT_TRUE(helper("std::__1::__invoke<f>"));
   EXPECT_TRUE(helper("start_thread"));
   EXPECT_FALSE(helper("std::sort<int*>"));
+  auto bare = [](const char* function, const char* file) {
+    return is_invoke_helper({.function = function, .system_name = "x", .file = file});
+  };
+  EXPECT_TRUE(bare("__invoke_impl<void, f&>", "/usr/include/c++/12/bits/invoke.h"));
+  EXPECT_TRUE(bare("operator()", "/usr/include/c++/12/bits/std_function.h"));
+  EXPECT_FALSE(bare("apply", "/src/app/main.cpp"));
+  EXPECT_FALSE(bare("operator()", "/src/app/main.cpp"));
   EXPECT_FALSE(helper("app::invoke"));
   EXPECT_FALSE(helper("std::vector<int>::push_back"));
 }

@@ -74,11 +74,16 @@ int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const c
   return -1;
 }
 
-// The lowest loaded address of the module that holds an address, .bss included, which libdwfl takes for no part of it; 0: none does.
-std::uintptr_t start_of_module(std::uintptr_t address) {
+// The module that holds an address, .bss included, which libdwfl takes for no part of it, and its lowest loaded address; 0: none does.
+struct loaded_module {
+  std::uintptr_t start;
+  std::string file;  // empty: the program
+};
+loaded_module module_of(std::uintptr_t address) {
   struct search {
-    std::uintptr_t address, start;
-  } it{address, 0};
+    std::uintptr_t address;
+    loaded_module found;
+  } it{address, {0, {}}};
   base::each_module(
       [](dl_phdr_info* info, std::size_t, void* arg) {
         auto& s = *static_cast<search*>(arg);
@@ -91,11 +96,11 @@ std::uintptr_t start_of_module(std::uintptr_t address) {
           lowest = std::min(lowest, lo);
           holds = holds || s.address - lo < ph.p_memsz;
         }
-        if (holds) s.start = lowest;
+        if (holds) s.found = {lowest, info->dlpi_name};
         return holds ? 1 : 0;
       },
       &it);
-  return it.start;
+  return it.found;
 }
 
 class symbols {
@@ -120,7 +125,7 @@ class symbols {
     std::lock_guard guard(lock_);
     module_counters now = count_modules();
     if (dwfl_ == nullptr || now != modules_) report(now);
-    Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, start_of_module(address)) : nullptr;
+    Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, module_of(address).start) : nullptr;
     GElf_Off offset = 0;
     GElf_Sym symbol;
     const char* name =
@@ -226,6 +231,13 @@ void forget_symbols() {
 }
 
 std::string data_symbol(std::uintptr_t address) { return instance().object_at(address); }
+
+std::string module_offset(std::uintptr_t address) {
+  const loaded_module m = module_of(address);
+  if (m.start == 0) return {};
+  const std::string name = std::filesystem::path(m.file.empty() ? program_path() : m.file).filename().string();
+  return name + "+" + base::format("{:#x}", address - m.start);
+}
 
 const std::vector<source_line>& symbolize(std::uintptr_t pc) { return instance().at(pc); }
 

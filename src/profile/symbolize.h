@@ -25,6 +25,9 @@ void forget_symbols();
 // The global or static object that an address lies in, demangled; empty: none known.
 std::string data_symbol(std::uintptr_t address);
 
+// "libfoo.so+0x1234": the module that an address lies in, its variables included, and how far from its beginning; empty: none.
+std::string module_offset(std::uintptr_t address);
+
 struct mapping {
   std::uintptr_t start = 0, limit = 0, offset = 0;
   std::string file, build_id;

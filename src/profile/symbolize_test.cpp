@@ -143,6 +143,16 @@ TEST(symbolize, shared_library_by_symbol_or_module) {
   EXPECT_FALSE(symbolize(pc).empty());  // whatever lies there now
 }
 
+TEST(symbolize, an_address_without_symbol_has_its_module) {
+  static char here;  // .bss, which is no mapping of the file
+  std::string text = module_offset(reinterpret_cast<std::uintptr_t>(&here));
+  EXPECT_TRUE(text.starts_with("unit_profile+0x")) << text;
+  text = module_offset(reinterpret_cast<std::uintptr_t>(stdout));
+  EXPECT_TRUE(text.starts_with("libc.so.6+0x")) << text;
+  int local = 0;
+  EXPECT_EQ(module_offset(reinterpret_cast<std::uintptr_t>(&local)), "");
+}
+
 TEST(symbolize, mappings_start_with_the_program) {
   auto maps = mappings();
   ASSERT_GE(maps.size(), 2U);

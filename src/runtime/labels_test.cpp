@@ -53,4 +53,35 @@ TEST(labels, a_goroutine_keeps_those_of_its_start) {
   drop_labels(list);
 }
 
+TEST(labels, a_name_is_no_label_of_those_that_are_started) {
+  label_list* before = push({{"k", "v"}});
+  pairs named, in_scope, again, child;
+  stray::go({.name = "acceptor"}, [&] {
+    named = now();
+    stray::go([&] { child = now(); });
+    label_list* own = push({{"route", "/buy"}});
+    in_scope = now();
+    EXPECT_EQ(of(current_task()->labels->handed_down), (pairs{{"k", "v"}, {"route", "/buy"}}));
+    restore_labels(own);
+    again = now();
+  });
+  while (stray::num_goroutine() != 0) stray::yield();
+  restore_labels(before);
+  EXPECT_EQ(named, (pairs{{"k", "v"}, {"name", "acceptor"}}));
+  EXPECT_EQ(in_scope, (pairs{{"k", "v"}, {"name", "acceptor"}, {"route", "/buy"}}));
+  EXPECT_EQ(again, named);
+  EXPECT_EQ(child, (pairs{{"k", "v"}}));
+}
+
+TEST(labels, a_name_alone_is_handed_to_nobody) {
+  pairs named, child{{"not", "set"}};
+  stray::go({.name = "acceptor"}, [&] {
+    named = now();
+    stray::go([&] { child = now(); });
+  });
+  while (stray::num_goroutine() != 0) stray::yield();
+  EXPECT_EQ(named, (pairs{{"name", "acceptor"}}));
+  EXPECT_EQ(child, pairs());
+}
+
 }  // namespace

@@ -26,6 +26,18 @@ using runtime::share_labels;
 using runtime::task;
 using runtime::worker;
 
+namespace {
+[[gnu::noinline]] void name_it(task* t, worker* w, std::string_view name, const task* creator) {
+  try {
+    drop_labels(std::exchange(t->labels, runtime::named_labels(creator != nullptr ? creator->labels : nullptr, name)));
+  } catch (...) {
+    drop_labels(std::exchange(t->labels, nullptr));
+    runtime::free_task(w, t);
+    throw;
+  }
+}
+}  // namespace
+
 [[gnu::noinline]] spawn_slot spawn_begin(const closure_ops& ops, const go_options& options) {
   runtime::ensure_started();
   worker* w = runtime::current_worker();
@@ -34,6 +46,8 @@ using runtime::worker;
   task* creator = runtime::current_task_or_null();
   t->creator_id = creator != nullptr && !creator->is_thread ? creator->id : 0;
   t->labels = creator != nullptr ? share_labels(creator->labels) : nullptr;
+  if (!options.name.empty()) [[unlikely]]
+    name_it(t, w, options.name, creator);
   t->stack_class = options.stack_size == 0 ? runtime::default_stack_class()
                                            : static_cast<std::uint8_t>(runtime::stack_class_for(options.stack_size));
   t->closure_size = ops.size;

@@ -61,13 +61,7 @@ class writer {
   std::string text_;
 };
 
-}  // namespace
-
-std::string write_metrics(const measures& m) {
-  writer w;
-  w.family("stray_goroutines", "gauge", "Goroutines that exist, by what they do or wait for.");
-  for (const auto& [state, n] : m.goroutines) w.value("stray_goroutines", "state", state, n);
-  const leak::history& h = m.leaks;
+void leaked(writer& w, const leak::history& h) {
   w.family("stray_goroutines_leaked", "gauge",
            "Goroutines and threads that can never wake again, as of the last detection; scrape with ?detect=1 to run one. "
            "likely is no proof.");
@@ -80,6 +74,16 @@ std::string write_metrics(const measures& m) {
     if (const char* doubt = leak::doubt_name(static_cast<leak::grounds>(i)))
       w.value("stray_goroutines_likely", "doubt", doubt, h.doubts[i]);
   }
+}
+
+}  // namespace
+
+std::string write_metrics(const measures& m) {
+  writer w;
+  w.family("stray_goroutines", "gauge", "Goroutines that exist, by what they do or wait for.");
+  for (const auto& [state, n] : m.goroutines) w.value("stray_goroutines", "state", state, n);
+  const leak::history& h = m.leaks;
+  if (h.decided()) leaked(w, h);
   w.single("stray_leak_runs_total", "counter", h.runs, "Detections that ended.");
   w.single("stray_leak_runs_incomplete_total", "counter", h.incomplete,
            "Detections that could not decide everything: /debug/pprof/goroutineleak?debug=3 says why.");

@@ -16,7 +16,8 @@ struct measures {
   std::uint64_t wrong_verdicts = 0;
 };
 
-// Families always stand in the same order, and all but the times of a last detection that never was are always there.
+// Families always stand in the same order, and are always there, but for what only a detection can know before there was one: how many are
+// leaked or likely (0 would say that all is well), and when the last one was.
 std::string write_metrics(const measures& m);
 
 }  // namespace stray::serve

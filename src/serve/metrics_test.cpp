@@ -32,7 +32,8 @@ bool has(const std::string& text, const std::string& line) {
 TEST(metrics, before_the_first_detection) {
   std::string text = serve::write_metrics({});
   EXPECT_TRUE(has(text, "stray_leak_runs_total 0")) << text;
-  EXPECT_TRUE(has(text, "stray_goroutines_leaked{tier=\"proven\"} 0"));
+  EXPECT_EQ(text.find("stray_goroutines_leaked"), std::string::npos) << "nobody has looked: 0 would say that all is well";
+  EXPECT_EQ(text.find("stray_goroutines_likely"), std::string::npos);
   EXPECT_TRUE(has(text, "stray_leak_run_seconds_bucket{le=\"+Inf\"} 0"));
   EXPECT_EQ(text.find("last_run"), std::string::npos) << "there was none";
 }
@@ -67,6 +68,14 @@ TEST(metrics, of_detections) {
                            "stray_tracer_unknown_bytes 4096"})
     EXPECT_TRUE(has(text, line)) << line << "\nnot in\n" << text;
   EXPECT_TRUE(text.ends_with("\n"));
+}
+
+TEST(metrics, leaked_ones_are_missing_until_a_detection_decides) {
+  serve::measures m;
+  m.leaks.add(found({}, false));
+  EXPECT_EQ(serve::write_metrics(m).find("stray_goroutines_leaked"), std::string::npos);
+  m.leaks.add(found({}));
+  EXPECT_TRUE(has(serve::write_metrics(m), "stray_goroutines_leaked{tier=\"proven\"} 0"));
 }
 
 TEST(metrics, label_values_are_escaped) {

@@ -1,21 +1,16 @@
-// One word {phase:8, pending:28, expected:28}. An arrival takes off `pending` (and `expected`) in one CAS. Who takes the last one
+// One word (barrier_word.h). An arrival takes off `pending` (and `expected`) in one CAS. Who takes the last one
 // off is alone until it begins the next phase: it runs the completion function, claims all waiters, then stores the new word, under the
 // bucket's lock. Every waiter in the queue is of the phase that ends, so nobody looks at the word again after its wait.
 #include <stray/barrier.hpp>
 
 #include "runtime/current.h"
 #include "runtime/park.h"
+#include "sync/barrier_word.h"
 #include "sync/parking_table.h"
 
 namespace stray::detail {
 
-namespace {
-constexpr unsigned pending_shift = 28, phase_shift = 56;
-constexpr std::uint64_t count_mask = (std::uint64_t{1} << 28) - 1;
-std::uint64_t pending(std::uint64_t word) noexcept { return word >> pending_shift & count_mask; }
-std::uint64_t expected(std::uint64_t word) noexcept { return word & count_mask; }
-std::uint8_t phase_of(std::uint64_t word) noexcept { return static_cast<std::uint8_t>(word >> phase_shift); }
-}  // namespace
+using namespace sync::barrier_word;
 
 barrier_core::arrival barrier_core::arrive(std::ptrdiff_t n, std::ptrdiff_t drop) {
   if (n < 1) throw panic("sync: Barrier arrival of less than one");
@@ -25,7 +20,7 @@ barrier_core::arrival barrier_core::arrive(std::ptrdiff_t n, std::ptrdiff_t drop
     std::uint64_t to = w - (static_cast<std::uint64_t>(n) << pending_shift) - static_cast<std::uint64_t>(drop);
     // order: the last one sees what all did before they arrived
     if (word_.compare_exchange_weak(w, to, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      return {phase_of(w), pending(to) == 0};
+      return {phase(w), pending(to) == 0};
     }
   }
 }
@@ -36,20 +31,20 @@ void barrier_core::begin_next_phase() noexcept {
   sync::claimed_list woken;
   bucket.lock.lock();
   woken.claim_all(bucket, key);
-  std::uint64_t w = word_.load(std::memory_order_relaxed);                          // order: nobody changes it now
-  std::uint64_t next = static_cast<std::uint64_t>(phase_of(w) + 1) << phase_shift;  // the overflow falls off
+  std::uint64_t w = word_.load(std::memory_order_relaxed);                       // order: nobody changes it now
+  std::uint64_t next = static_cast<std::uint64_t>(phase(w) + 1) << phase_shift;  // the overflow falls off
   word_.store(next | expected(w) << pending_shift | expected(w));
   bucket.lock.unlock();
   woken.make_runnable();
 }
 
-void barrier_core::wait_blocking(std::uint8_t phase) const {
-  if (phase_of(word_.load(std::memory_order_acquire)) != phase) return;  // order: pairs with begin_next_phase
+void barrier_core::wait_blocking(std::uint8_t of_phase) const {
+  if (phase(word_.load(std::memory_order_acquire)) != of_phase) return;  // order: pairs with begin_next_phase
   runtime::task* self = runtime::current_task();
   sync::parking_bucket& bucket = sync::bucket_of(&word_);
   bucket.lock.lock();
   std::uint64_t w = word_.load();
-  if (phase_of(w) != phase) {
+  if (phase(w) != of_phase) {
     bucket.lock.unlock();
     return;
   }

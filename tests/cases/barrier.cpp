@@ -1,5 +1,6 @@
 // Three are expected, two come and only they know the barrier.
 // expect: 2 meet [sync.Barrier.Wait] proven @wait
+// cause: nothing alive refers to what it waits on (in heap memory); 1 of 3 have not arrived
 #include <memory>
 
 #include "report.hpp"

@@ -3,7 +3,7 @@
 
 The head has lines `// expect: COUNT SITE [REASON] TIER`, or `// expect: nothing`. `@tag` at the end also asserts the line: that of the
 source which carries the comment `// here: tag`. A line `// cause: TEXT` asserts that the cause of some group contains TEXT; in it N stands
-for a number and @tag for that line of the source. `// go: required` or `allowed` is for comparison.py. A line `// blind: TEXT` says why the program cannot go on without a verdict. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
+for a number and @tag for that line of the source; `// no cause: TEXT`, that no group's does. `// go: required` or `allowed` is for comparison.py. A line `// blind: TEXT` says why the program cannot go on without a verdict. Anything else on stdout, a status other than 0, a crash, a time-out, or a line of
 stray's on stderr is a failure. Status 77 is passed through: skipped, and stdout says why.
 """
 import argparse
@@ -48,19 +48,19 @@ def expected(source):
 
 
 def expected_causes(source):
-    """[(text as written, pattern)]"""
+    """[(text as written, pattern, is it wanted?)]"""
     text = source.read_text().splitlines()
     tags = {m[1]: str(n) for n, line in enumerate(text, 1) if (m := re.search(r"// here: (\w+)", line))}
     causes = []
     for line in text:
-        if not (m := re.match(r"// cause: (.*)", line)):
+        if not (m := re.match(r"// (no )?cause: (.*)", line)):
             continue
-        pattern = re.sub(r"\bN\b", r"\\d+", re.escape(m[1].strip()))
-        for tag in re.findall(r"@(\w+)", m[1]):
+        pattern = re.sub(r"\bN\b", r"\\d+", re.escape(m[2].strip()))
+        for tag in re.findall(r"@(\w+)", m[2]):
             if tag not in tags:
                 sys.exit(f"{source}: no line carries the comment `// here: {tag}`")
             pattern = re.sub(rf"@{tag}\b", lambda _: rf"\S*{re.escape(source.name)}:{tags[tag]}\b", pattern)
-        causes.append((m[1].strip(), pattern))
+        causes.append((m[2].strip(), pattern, m[1] is None))
     return causes
 
 
@@ -93,8 +93,9 @@ def judge(done, want, causes):
     lines = (after if bar else done.stdout).splitlines()
     said = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
     got, wrong = parse([line for line in lines if not line.startswith("cause: ")], "unexpected output")
-    missing = [text for text, pattern in causes if not any(re.search(pattern, cause) for cause in said)]
-    wrong += [f"no cause contains: {text}" for text in missing] + ([f"cause: {cause}" for cause in said] if missing else [])
+    missing = [("no" if wanted else "a") + f" cause contains: {text}" for text, pattern, wanted in causes
+               if any(re.search(pattern, cause) for cause in said) != wanted]
+    wrong += missing + ([f"cause: {cause}" for cause in said] if missing else [])
     tagged = {what for what, line in want if line}
     merged = collections.Counter()
     for (what, line), count in got.items():

@@ -1,6 +1,8 @@
 // Two readers of a global want to write: the first waits for itself and the other, the other for the first.
 // expect: 1 first [sync.RWMutex.Lock] cycle @upgrade
 // expect: 1 second [sync.RWMutex.Lock] cycle @behind
+// cause: it holds the lock (m) itself for reading
+// no cause: (m+8)
 #include "report.hpp"
 
 stray::shared_mutex m;

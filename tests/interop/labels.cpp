@@ -1,5 +1,5 @@
 // Leaks under labels: inherited, nested, replaced, of a goroutine's goroutine, restored at the end. The line `// labels: KEY=VALUE ...` of a wait
-// is what a profile must say of it; labels.py compares.
+// is what a profile must say of it; labels.py compares. A goroutine's name is a label, too.
 #include <iostream>
 #include <string>
 
@@ -16,6 +16,12 @@ namespace {
 }
 [[gnu::noinline]] void audit() {
   stray::make_chan<int>().recv();  // labels: route=/sell step=a\ "quoted"\ one tenant=acme
+}
+[[gnu::noinline]] void accept() {
+  stray::make_chan<int>().recv();  // labels: name=acceptor
+}
+[[gnu::noinline]] void accepted() {
+  stray::make_chan<int>().recv();  // labels: step=read
 }
 [[gnu::noinline]] void outside() {
   stray::make_chan<int>().recv();  // labels:
@@ -36,7 +42,11 @@ int main() {
     return 42;
   });
   stray::go(outside);
-  stray::testing::until_parked(5);
+  stray::go({.name = "acceptor"}, [] {
+    stray::pprof::labels({{"step", "read"}}, [] { stray::go(accepted); });  // without the name
+    accept();
+  });
+  stray::testing::until_parked(7);
   std::cout << "ready " << answer << std::endl;
   std::string line;
   while (std::getline(std::cin, line)) {

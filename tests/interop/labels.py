@@ -24,7 +24,7 @@ def quoted(text):
 def test():
     find_go()
     expected = marks()
-    same(len(expected), 4, "marks")
+    same(len(expected), 6, "marks")
     with Program("labels", STRAY_PPROF="127.0.0.1:0") as labels:
         port = labels.port()
         labels.line("^ready 42$")
@@ -39,7 +39,8 @@ def test():
             same({line: found.get(line) for line in want}, want, f"{profile}?debug=1")
             url = f"http://127.0.0.1:{port}/debug/pprof/{profile}"
             tags = pprof("-tags", url)
-            for key, value, count in (("tenant", "acme", 4), ("route", "/buy", 1), ("route", "/sell", 3), ("step", 'a "quoted" one', 1)):
+            for key, value, count in (("tenant", "acme", 4), ("route", "/buy", 1), ("route", "/sell", 3), ("step", 'a "quoted" one', 1),
+                                      ("name", "acceptor", 1)):
                 has(tags, rf"^ {key}: Total ", f"-tags of {profile}")
                 has(tags, rf"^ +{count} \([^)]*\): {re.escape(value)}$", f"-tags of {profile}")
             has(pprof("-top", "-tagfocus=route=/sell", "-nodefraction=0", url), r"^Showing nodes accounting for 3, ", "-tagfocus")

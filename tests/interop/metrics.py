@@ -64,6 +64,7 @@ def text():
         answer = get(port, "/metrics")
         same(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8", "type")
         before = read(answer.text)
+        same("stray_goroutines_leaked" in before, before["stray_leak_runs_total"][None] != 0, "leaked ones are counted once somebody has looked")
         quiet = read(get(port, "/metrics").text)
         same(quiet["stray_leak_runs_total"], before["stray_leak_runs_total"], "a scrape runs no detection")
         now = read(get(port, "/metrics?detect=1").text)

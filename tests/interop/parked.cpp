@@ -44,7 +44,7 @@ namespace shop {
 
 [[gnu::noinline]] void open(const stray::chan<int>& orders, const stray::chan<int>& other) {
   stray::go(serve, orders);
-  stray::go(take_from_shelf);
+  stray::go({.name = "stocktaker"}, take_from_shelf);
   stray::go(choose, orders, other);
   stray::go(wait_for_night);
   stray::go(listen);

@@ -3,8 +3,10 @@
 // expect: 1 LocalInterceptableTransport::run::lambda [chan send] proven @event
 // expect: 1 Stopper::stop_all [sync.WaitGroup.Wait] proven @stop
 // go: allowed
-// cause: they wait for each other: goroutine N at @stop [sync.WaitGroup.Wait] -> goroutine N at @event [chan send] -> goroutine N
-// cause: they wait for each other: goroutine N at @event [chan send] -> goroutine N at @stop [sync.WaitGroup.Wait] -> goroutine N
+// cause: nobody alive can receive
+// cause: ; a root leak: 1 other is leaked because of it
+// cause: it waits for goroutine N, leaked at @event [chan send]
+// no cause: they wait for each other
 #include <functional>
 #include <memory>
 #include <mutex>

@@ -4,7 +4,7 @@
 // expect: 1 RoundClient::release [chan receive] proven @next
 // expect: 1 do_rounds [sync.WaitGroup.Wait] proven @all
 // go: allowed
-// cause: they wait for each other: goroutine N at @next [chan receive] -> goroutine N at @lock [sync.Mutex.Lock] -> goroutine N
+// cause: they wait for each other: goroutine N at @next [chan receive] -> (one of several) goroutine N at @lock [sync.Mutex.Lock] -> goroutine N
 // cause: it waits for goroutine N, leaked at @lock [sync.Mutex.Lock]
 #include <array>
 #include <memory>

@@ -5,7 +5,7 @@
 // expect: 1 RemoteLock::url_unlock [sync.RWMutex.RLock] cycle @map
 // go: allowed
 // cause: they wait for each other: goroutine N at @url [sync.Mutex.Lock] -> goroutine N at @map [sync.RWMutex.RLock] -> goroutine N
-// cause: it waits for goroutine N, leaked at
+// cause: it waits for goroutine N at @url [sync.Mutex.Lock] and goroutine N at @map [sync.RWMutex.RLock], leaked too
 #include <map>
 #include <memory>
 #include <mutex>

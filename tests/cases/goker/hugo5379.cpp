@@ -6,7 +6,7 @@
 // go: allowed
 // cause: it holds the lock (in heap memory) itself: locked twice; a root leak:
 // cause: is being run by goroutine N, which is itself leaked; goroutine N is blocked at @content [sync.Mutex.Lock]
-// cause: it waits for goroutine N, leaked at @plain [sync.Once.Do]; the root leak is goroutine N at @content [sync.Mutex.Lock]
+// cause: it waits for goroutine N and goroutine N at @plain [sync.Once.Do], leaked too; the root leak is goroutine N at @content [sync.Mutex.Lock]
 #include <memory>
 #include <mutex>
 

@@ -2,7 +2,7 @@
 // nobody: no one else receives.
 // expect: 2 Agent::run_wait [chan send] proven @status
 // go: allowed
-// cause: nothing alive holds a handle that could wake it
+// cause: nobody alive can receive
 #include <memory>
 #include <mutex>
 #include <set>

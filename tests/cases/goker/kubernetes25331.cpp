@@ -1,7 +1,7 @@
 // A watch that has an error cancels its own context, then sends the error as its result. Nobody receives results any more.
 // expect: 1 WatchChan::run [chan send] proven @result
 // go: required
-// cause: nothing alive holds a handle that could wake it
+// cause: nobody alive can receive
 #include <memory>
 
 #include "report.hpp"

@@ -1,7 +1,7 @@
 // A watcher sends the first events before it looks whether it has been stopped. Who started it stopped it at once and takes no event.
 // expect: 1 CacheWatcher::send_watch_cache_event [chan send] proven @event
 // go: required
-// cause: nothing alive holds a handle that could wake it
+// cause: nobody alive can receive
 #include <memory>
 #include <mutex>
 #include <vector>

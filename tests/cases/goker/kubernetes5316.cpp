@@ -1,7 +1,7 @@
 // A request waits for its function's answer, and goes when it takes too long. The function answers later, and nobody is left to listen.
 // expect: 1 finish_request::lambda [chan send] proven @error
 // go: required
-// cause: nothing alive holds a handle that could wake it
+// cause: nobody alive can receive
 #include <functional>
 #include <string>
 

@@ -1,7 +1,7 @@
 // A monitor starts a probe and is stopped before the probe has a result: it goes, and nobody takes the result.
 // expect: 1 monitor::lambda [chan send] proven @result
 // go: allowed
-// cause: nothing alive holds a handle that could wake it
+// cause: nobody alive can receive
 #include "report.hpp"
 
 void monitor(const stray::recv_chan<bool>& stop, const stray::recv_chan<void>& gate) {

@@ -4,7 +4,7 @@
 // expect: 1 Breaker::concurrent_request::lambda::lambda [sync.Mutex.Lock] proven @lock
 // expect: 1 unlock [chan receive] proven @accepted
 // go: allowed
-// cause: is held by goroutine N, which is itself leaked; goroutine N is blocked at @accepted [chan receive]
+// cause: is held by goroutine N, which is itself leaked; they wait for each other: goroutine N at @lock [sync.Mutex.Lock] -> goroutine N at @accepted [chan receive] -> goroutine N at @active [chan send] -> goroutine N
 // cause: goroutine N at @accepted [chan receive] -> goroutine N at @active [chan send]
 #include <functional>
 #include <memory>
