@@ -108,6 +108,11 @@ report until_total(std::size_t n) {
   }
 }
 
+// On a busy machine a second detection may run out of its time, and decide nothing: then nobody is reclaimed, and it is asked again.
+void reclaim_all(const report& r) {
+  for (std::size_t n = 0; n < r.total();) n += stray::leak::reclaim(r, {.wait = 1min}).count(reclaim_outcome::reclaimed);
+}
+
 void all_over() {
   while (stray::num_goroutine() != 0) std::this_thread::yield();
 }
@@ -148,8 +153,7 @@ TEST(identity, a_record_counts_its_waits_on) {
 TEST(identity, who_gets_the_record_of_a_reclaimed_one_is_not_leaked) {
   for (int round = 0; round < 60; round++) {
     leak(20);
-    reclaim_report gone = stray::leak::reclaim(until_total(20), {.wait = 1min});
-    ASSERT_EQ(gone.count(reclaim_outcome::reclaimed), 20u) << gone;
+    reclaim_all(until_total(20));
     owner healthy(1 + static_cast<std::size_t>(round) % 20);
     report r = stray::leak::find();
     for (std::uint64_t id : ids_of(r)) EXPECT_EQ(healthy.ids.count(id), 0u) << r;
@@ -167,7 +171,7 @@ TEST(identity, a_report_means_nobody_else_when_its_goroutines_are_gone) {
     report kept = until_total(20);
     std::set<rt::task*> records;
     for (std::uint64_t id : ids_of(kept)) records.insert(record_of(id));
-    ASSERT_EQ(stray::leak::reclaim(kept, {.wait = 1min}).count(reclaim_outcome::reclaimed), 20u);
+    reclaim_all(kept);
     owner healthy(20);
     for (std::uint64_t id : healthy.ids) again += records.count(record_of(id));
     reclaim_report r = stray::leak::reclaim(kept);
