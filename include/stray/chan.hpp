@@ -108,7 +108,7 @@ bool try_send_move(chan_core* core, T&& value) {
 }
 // Blocks; `empty` stays so when the channel is closed.
 template <class T>
-void recv_to(chan_core* core, std::optional<T>& empty) {
+[[gnu::always_inline]] inline void recv_to(chan_core* core, std::optional<T>& empty) {
   element_slot<T> slot;
   if (!chan_recv(core, slot.raw())) return;
   slot.filled();

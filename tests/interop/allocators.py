@@ -110,6 +110,8 @@ def test(subject):
         return
     env = {"LD_PRELOAD": find_library(OTHERS[subject])}
     for name in names()[::3]:
+        if "\n// blind: " in (ROOT / "tests/cases" / f"{name}.cpp").read_text():
+            continue  # it goes on when it has found its leak
         expected = leaks(report("case", name, {}))
         for line in leaks(report("case", name, env)):
             check(line in expected, f"case_{name} says {line!r}, which is not among {expected}")

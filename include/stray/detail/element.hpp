@@ -64,7 +64,8 @@ template <>
 inline constexpr element_ops ops_of<void> = {0, 1, nullptr, nullptr};
 
 // Zeroes the bytes of an object that has ended: what they pointed to must not look held. The compiler may not leave it out.
-inline void wipe(void* at, std::size_t size) noexcept {
+[[gnu::always_inline]] inline void wipe(void* at, std::size_t size) noexcept {
+  if (size > 64) asm("" : "+r"(size));  // libc's memset: g++ would make `rep stos` of it, 13 ns for 256 bytes
   std::memset(at, 0, size);
   asm volatile("" : : "r"(at) : "memory");
 }
