@@ -202,6 +202,23 @@ TEST(throwing_moves, leave_a_move_only_value_alone_when_nothing_is_sent) {
   EXPECT_THROW(ch.send(std::move(mine)), panic);
   EXPECT_EQ(mine.value, 4) << "send on a closed channel";
 }
+// A case that stays can be used again, and what threw has been destroyed once.
+TEST(throwing_moves, end_the_value_in_a_case_that_stays) {
+  const int before = throwing::live;
+  auto ch = make_chan<throwing>(1);
+  std::vector<select_case> cases;
+  int got = 0;
+  cases.push_back(on_recv(ch, [&](std::optional<throwing> v) { got = v->value; }));
+  ch.send(throwing(1));
+  throwing::fuse = 0;
+  EXPECT_THROW(select(std::span<select_case>(cases)), std::runtime_error);
+  throwing::fuse = -1;
+  EXPECT_EQ(throwing::live, before);
+  ch.send(throwing(2));
+  EXPECT_EQ(select(std::span<select_case>(cases)), 0u);
+  EXPECT_EQ(got, 2);
+  EXPECT_EQ(throwing::live, before);
+}
 TEST(throwing_moves, leave_nothing_behind) { EXPECT_EQ(throwing::live, 0); }
 
 TEST(element, may_be_move_only) {

@@ -97,14 +97,17 @@ class element_slot {
     wipe(bytes_, sizeof bytes_);
     full_ = false;
   }
-  // May throw if T's move does: then the value is consumed, and destroyed with the slot.
+  // May throw if T's move does: the value is consumed then, too.
   void take_to(std::optional<T>& empty) {
+    struct emptied {
+      element_slot& slot;
+      ~emptied() { slot.reset(); }
+    } guard{*this};
     if constexpr (carrier<T>::boxed) {
       empty.emplace(std::move(**get()));
     } else {
       empty.emplace(std::move(*get()));
     }
-    reset();
   }
 
  private:
