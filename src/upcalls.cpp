@@ -1,7 +1,6 @@
 // The top floor: what low floors call upwards, and the start of the endpoint by STRAY_PPROF.
 #include "base/upcalls.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -11,7 +10,7 @@
 #include <stray/pprof.hpp>
 #include "base/check.h"
 #include "base/first_failure.h"
-#include "base/syscalls.h"
+#include "base/write_all.h"
 #include "leak/findings.h"
 #include "leak/watch.h"
 #include "profile/formats.h"
@@ -30,12 +29,7 @@ void dump_goroutines(int fd) noexcept {
     std::vector<profile::stack_entry> stacks = leak::all_stacks(nullptr, false, true);
     std::string text;
     std::thread([&] { text = profile::write_stacks(stacks); }).join();  // a goroutine's stack has no room for libdw
-    for (std::size_t at = 0; at < text.size();) {
-      long n = base::sys::write(fd, text.data() + at, std::min<std::size_t>(text.size() - at, 64 << 10));
-      base::report_grows();
-      if (n <= 0) break;
-      at += static_cast<std::size_t>(n);
-    }
+    base::write_all(fd, text, base::report_grows);
   } catch (const std::exception& e) {
     base::say("stray: the goroutines cannot be dumped: %s", e.what());
   }
@@ -44,8 +38,8 @@ void dump_goroutines(int fd) noexcept {
 void runtime_started() noexcept {
   leak::start_detector();
   leak::restart_watch();
-  serve::take_over_servers();
-  resume_dumps();
+  serve::http_server::take_over_all();
+  serve::resume_dumps();
 }
 
 void runtime_forked() noexcept {
@@ -68,7 +62,7 @@ namespace {
 
 // STRAY_PPROF=host:port serves without a change of code; it and STRAY_DUMP_SIGNAL are the only things of ours that start before main.
 [[gnu::constructor]] void serve_by_environment() noexcept {
-  dump_by_environment();
+  serve::dump_by_environment();
   const char* address = std::getenv("STRAY_PPROF");
   if (address == nullptr || *address == '\0') return;
   try {

@@ -105,6 +105,21 @@ struct frame {
   }
 };
 
+// Of saved registers: `saved` has pc, rbp, rbx and r12 to r15, which a call keeps.
+template <class Saved>
+frame frame_of(const Saved& saved, std::uintptr_t sp) noexcept {
+  frame f;
+  f.set(return_address, saved.pc);
+  f.set(rsp, sp);
+  f.set(rbp, saved.rbp);
+  f.set(rbx, saved.rbx);
+  f.set(r12, saved.r12);
+  f.set(r13, saved.r13);
+  f.set(r14, saved.r14);
+  f.set(r15, saved.r15);
+  return f;
+}
+
 // Memory that may be read: [lo, hi) lies at lo + shift.
 struct window {
   std::uintptr_t lo = 0, hi = 0;

@@ -388,18 +388,9 @@ class left_frames {
            n.elsewhere == 0;
   }
   bool leads_home(const node& n, base::range slot) noexcept {
-    namespace cfi = base::cfi;
     if (n.stack.size() < sizeof(runtime::saved_frame)) return false;
     const auto& saved = *reinterpret_cast<const runtime::saved_frame*>(n.stack.lo);
-    cfi::frame f;
-    f.set(cfi::r15, saved.r15);
-    f.set(cfi::r14, saved.r14);
-    f.set(cfi::r13, saved.r13);
-    f.set(cfi::r12, saved.r12);
-    f.set(cfi::rbx, saved.rbx);
-    f.set(cfi::rbp, saved.rbp);
-    f.set(cfi::return_address, saved.pc);
-    f.set(cfi::rsp, n.stack.lo + sizeof saved);
+    const base::cfi::frame f = base::cfi::frame_of(saved, n.stack.lo + sizeof saved);
     return walker_.leads_home(f, slot, {slot, in_.who->entry});
   }
   bool count(base::range below, grounds reason) noexcept {

@@ -1,5 +1,6 @@
 #include "profile/names.h"
 
+#include <filesystem>
 #include <gtest/gtest.h>
 
 #include "profile/symbolize.h"
@@ -182,4 +183,19 @@ TEST(names, invoke_helpers) {
   EXPECT_FALSE(bare("operator()", "/src/app/main.cpp"));
   EXPECT_FALSE(helper("app::invoke"));
   EXPECT_FALSE(helper("std::vector<int>::push_back"));
+}
+
+TEST(names, every_public_header_is_known_as_ours) {
+  namespace fs = std::filesystem;
+  const fs::path include = fs::path(__FILE__).parent_path() / "../../include/stray";
+  std::size_t headers = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(include)) {
+    if (entry.path().extension() != ".hpp") continue;
+    headers++;
+    source_line line;
+    line.function = "operator()";
+    line.file = "/usr/include/stray/" + entry.path().lexically_relative(include).string();
+    EXPECT_TRUE(is_runtime(line)) << line.file << " is missing in shown_lines.cpp";
+  }
+  EXPECT_GE(headers, 29u);
 }

@@ -25,7 +25,7 @@ namespace {
 bool is_qualified(std::string_view name) { return without_template_arguments(name).find("::") != std::string::npos; }
 
 bool is_our_header(std::string_view file) {
-  static constexpr std::array<std::string_view, 28> headers = {"barrier.hpp",
+  static constexpr std::array<std::string_view, 29> headers = {"barrier.hpp",
                                                                "chan.hpp",
                                                                "condition_variable.hpp",
                                                                "context.hpp",
@@ -49,6 +49,7 @@ bool is_our_header(std::string_view file) {
                                                                "detail/exceptions.hpp",
                                                                "detail/handle.hpp",
                                                                "detail/keep_frame.hpp",
+                                                               "detail/library_mode.hpp",
                                                                "detail/own_record.hpp",
                                                                "detail/wait_id.hpp",
                                                                "testing/control.hpp",

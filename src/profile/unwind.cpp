@@ -72,15 +72,7 @@ rule_table& table() { return *table_pointer(); }
 
 std::size_t walk(const registers& regs, const cfi::window& memory, std::uintptr_t* pcs, std::size_t max) noexcept {
   if (max == 0) return 0;
-  cfi::frame f;
-  f.set(cfi::return_address, regs.pc);
-  f.set(cfi::rsp, regs.sp);
-  f.set(cfi::rbp, regs.rbp);
-  f.set(cfi::rbx, regs.rbx);
-  f.set(cfi::r12, regs.r12);
-  f.set(cfi::r13, regs.r13);
-  f.set(cfi::r14, regs.r14);
-  f.set(cfi::r15, regs.r15);
+  cfi::frame f = cfi::frame_of(regs, regs.sp);
   try {
     return table().walk(f, true, memory, pcs, max);
   } catch (...) {  // no memory: the innermost address is better than none

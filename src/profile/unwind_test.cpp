@@ -13,6 +13,7 @@
 #include <unwind.h>
 #include <vector>
 
+#include "base/wild_stack.h"
 #include "profile/cfi.h"
 
 namespace unwind_fixture {
@@ -156,47 +157,28 @@ TEST(unwind, stops_at_an_undefined_return_address) {
 }
 
 TEST(unwind, garbage_never_faults) {
-  std::mt19937_64 random(20261124);
-  constexpr std::size_t size = 8192;
-  auto* page = static_cast<char*>(mmap(nullptr, size * 3, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  auto lo = reinterpret_cast<std::uintptr_t>(page) + size, hi = lo + size;
-  ASSERT_EQ(mprotect(page + size, size, PROT_READ | PROT_WRITE), 0);
-  // Words that lead somewhere: code of every module, stack addresses, and noise.
+  // Code of every module.
   void* real[32];
   int n_real = backtrace(real, 32);
   std::vector<std::uintptr_t> code;
   for (int i = 0; i < n_real; ++i) code.push_back(reinterpret_cast<std::uintptr_t>(real[i]));
   code.push_back(reinterpret_cast<std::uintptr_t>(&malloc));
   code.push_back(reinterpret_cast<std::uintptr_t>(&unwind_test_entry));
-  auto word = [&]() -> std::uintptr_t {
-    switch (random() % 6) {
-      case 0:
-        return lo + random() % size;
-      case 1:
-        return lo + (random() % size & ~7ULL);
-      case 2:
-        return random();
-      case 3:
-        return random() % 3;
-      default:
-        return code[random() % code.size()] + random() % 100000 - 50000;
-    }
-  };
+  stray::base::wild_stack wild(20261124, std::move(code));
+  auto word = [&] { return wild.word(); };
   std::size_t frames = 0;
   for (int round = 0; round < 20000; ++round) {
-    if (round % 50 == 0)
-      for (std::size_t i = 0; i < size; i += 8) *reinterpret_cast<std::uintptr_t*>(lo + i) = word();
+    if (round % 50 == 0) wild.fill();
     registers r{word(), word(), word(), word(), word(), word(), word(), word()};
-    if (round % 2 == 0) r.sp = lo + (random() % size & ~7ULL);
+    if (round % 2 == 0) r.sp = wild.slot();
     std::uintptr_t pcs[100];
-    std::size_t n = unwind(r, {lo, hi}, pcs, 100);
+    std::size_t n = unwind(r, {wild.lo, wild.hi}, pcs, 100);
     ASSERT_GE(n, 1U);
     ASSERT_LE(n, 100U);
     EXPECT_EQ(pcs[0], r.pc);
     frames += n;
   }
   EXPECT_GT(frames, 21000U);  // some of it did walk
-  munmap(page, size * 3);
 }
 
 namespace {

@@ -18,10 +18,10 @@
 #include "base/check.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
-#include "base/syscalls.h"
+#include "base/write_all.h"
 #include "runtime/start.h"
 
-namespace stray {
+namespace stray::serve {
 
 namespace {
 
@@ -55,21 +55,13 @@ int number_of(std::string_view name) noexcept {
   return number > 0 && number <= SIGRTMAX ? number : 0;
 }
 
-void write_all(std::string_view text) noexcept {
-  while (!text.empty()) {
-    long n = base::sys::write(2, text.data(), text.size());
-    if (n <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-}
-
 void dump() noexcept {
   try {
     std::ostringstream out;
     out << "stray: " << num_goroutine() << " goroutines\n\n";
     pprof::write("goroutine", out, 2);
     out << '\n' << leak::find({.min_tier = leak::tier::likely});
-    write_all(std::move(out).str());
+    base::write_all(STDERR_FILENO, std::move(out).str(), [] {});
   } catch (const std::exception& e) {
     base::say("stray: the goroutines cannot be dumped: %s", e.what());
   }
@@ -125,4 +117,4 @@ void dump_by_environment() noexcept {
   sigaction(number, &action, nullptr);
 }
 
-}  // namespace stray
+}  // namespace stray::serve

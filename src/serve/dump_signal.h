@@ -5,11 +5,11 @@
 // 3. Calls that the signal interrupts go on (SA_RESTART), but for those that never do (signal(7)).
 #pragma once
 
-namespace stray {
+namespace stray::serve {
 
 // Says on stderr what is wrong with the setting; then nothing is installed.
 void dump_by_environment() noexcept;
 // In the child of a fork, whose runtime has started: the thread is made again.
 void resume_dumps() noexcept;
 
-}  // namespace stray
+}  // namespace stray::serve

@@ -168,7 +168,7 @@ class http_server::impl : public base::zeroed {
     bool stopping = false;
     pthread_t threads[1 + request_threads]{};
     int started = 0;
-    crew* of_parent = nullptr;
+    crew* of_parent = nullptr;  // never read: what still leads to it for those who look for lost blocks
 
     waiting_client& waiting(unsigned i) noexcept { return ring[(first + i) % most_waiting]; }  // the i-th of those that wait
     void start(void* (*body)(void*), void* arg) {
@@ -329,7 +329,6 @@ class http_server::impl : public base::zeroed {
   static inline constinit impl* all = nullptr;
 };
 
-void take_over_servers() noexcept { http_server::take_over_all(); }
 void http_server::take_over_all() noexcept { impl::take_over_all(); }
 
 http_server::http_server(std::string_view address, handler answer)

@@ -38,14 +38,11 @@ class http_server {
   http_server& operator=(const http_server&) = delete;
 
   int port() const noexcept;
-  static void take_over_all() noexcept;  // take_over_servers
+  static void take_over_all() noexcept;  // by the runtime when it has started: see 7
 
  private:
   class impl;
   std::unique_ptr<impl> impl_;
 };
-
-// By the runtime when it has started: see 6.
-void take_over_servers() noexcept;
 
 }  // namespace stray::serve

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/syscalls.h"
+#include "base/wild_stack.h"
 #include "trace/test_support.h"
 
 namespace stray::trace {
@@ -142,42 +143,23 @@ TEST_F(frames_here, makecontexts_end_is_not_home) {
 }
 
 TEST_F(frames_here, garbage_never_faults_and_is_never_home) {
-  std::mt19937_64 random(20261130);
-  constexpr std::size_t size = 8192;
-  auto* page = static_cast<char*>(mmap(nullptr, size * 3, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  ASSERT_EQ(mprotect(page + size, size, PROT_READ | PROT_WRITE), 0);
-  const auto lo = reinterpret_cast<std::uintptr_t>(page) + size, hi = lo + size;
   ASSERT_TRUE(in.map.read(memory));
   std::vector<std::uintptr_t> code{reinterpret_cast<std::uintptr_t>(&std::malloc), reinterpret_cast<std::uintptr_t>(&on_frame)};
   for (const mapping& m : in.map.all()) {
     if (m.executable) code.push_back(m.lo + (m.hi - m.lo) / 2);
   }
-  auto word = [&]() -> std::uintptr_t {
-    switch (random() % 6) {
-      case 0:
-        return lo + random() % size;
-      case 1:
-        return lo + (random() % size & ~7ULL);
-      case 2:
-        return random();
-      case 3:
-        return random() % 3;
-      default:
-        return code[random() % code.size()] + random() % 100000 - 50000;
-    }
-  };
+  base::wild_stack wild(20261130, std::move(code));
+  auto word = [&] { return wild.word(); };
   frame_walker w(in);
   for (int round = 0; round < 20000; round++) {
-    if (round % 50 == 0)
-      for (std::uintptr_t at = lo; at < hi; at += 8) *reinterpret_cast<std::uintptr_t*>(at) = word();
+    if (round % 50 == 0) wild.fill();
     cfi::frame f;
     for (unsigned i = 0; i < cfi::register_count; i++) f.set(i, word());
-    if (round % 2 == 0) f.set(cfi::rsp, lo + (random() % size & ~7ULL));
-    EXPECT_FALSE(w.leads_home(f, {lo, hi}, {{hi - 1, hi}, {}}));  // at no multiple of 8
-    w.leads_home(f, {lo, hi}, {{lo, hi}, {}});
+    if (round % 2 == 0) f.set(cfi::rsp, wild.slot());
+    EXPECT_FALSE(w.leads_home(f, {wild.lo, wild.hi}, {{wild.hi - 1, wild.hi}, {}}));  // at no multiple of 8
+    w.leads_home(f, {wild.lo, wild.hi}, {{wild.lo, wild.hi}, {}});
     w.leads_home(f, {word(), word()}, {{word(), word()}, {}});
   }
-  munmap(page, size * 3);
 }
 
 // Tables with flipped bytes, between two pages that cannot be read.

@@ -11,30 +11,7 @@
 #endif
 
 #include "scene.hpp"
-
-extern "C" void left_frames_jump(void** save, void* to);
-asm(R"(
-  .text
-  .globl left_frames_jump
-  .type left_frames_jump, @function
-left_frames_jump:  // no call frame information: nobody can follow it
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-  .size left_frames_jump, .-left_frames_jump
-)");
+#include "tests/stack_switch.hpp"
 
 namespace {
 
@@ -80,13 +57,13 @@ void by_makecontext(char* stack) {
 void* saved[2];
 void hand_main() {
   on_the_fiber();
-  left_frames_jump(&saved[1], saved[0]);
+  stack_switch(&saved[1], saved[0]);
 }
 void by_hand(char* stack) {
   auto** top = reinterpret_cast<void**>(stack + room) - 10;
   std::memset(top, 0, 80);
   top[6] = reinterpret_cast<void*>(&hand_main);
-  left_frames_jump(&saved[0], top);
+  stack_switch(&saved[0], top);
 }
 #if STRAY_TEST_FCONTEXT
 void by_fcontext(char* stack) {

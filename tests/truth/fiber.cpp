@@ -9,26 +9,6 @@
 
 asm(R"(
 .text
-.globl truth_switch
-.type truth_switch,@function
-truth_switch:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-.size truth_switch,.-truth_switch
-
 .type truth_fiber_entry,@function
 truth_fiber_entry:
   .cfi_startproc
@@ -69,7 +49,7 @@ struct run {
 void run_own(void* arg) {
   run* r = static_cast<run*>(arg);
   r->body(r->arg);
-  truth_switch(&r->dead, r->caller);
+  stack_switch(&r->dead, r->caller);
 }
 
 struct swap_run {
@@ -105,7 +85,7 @@ constexpr std::size_t run_at = fiber_stack_size - 256, swap_run_at = fiber_stack
 }
 [[gnu::noinline]] void enter(std::uintptr_t masked) {
   char* stack = reinterpret_cast<char*>(masked ^ key);
-  return truth_switch(&reinterpret_cast<run*>(stack + run_at)->caller, first_sp(stack));
+  return stack_switch(&reinterpret_cast<run*>(stack + run_at)->caller, first_sp(stack));
 }
 [[gnu::noinline]] void enter_swapped(std::uintptr_t masked) {
   auto* r = reinterpret_cast<swap_run*>((masked ^ key) + swap_run_at);

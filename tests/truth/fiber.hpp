@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-extern "C" void truth_switch(void** save, void* to);  // callee-saved registers go onto the stack that is left
+#include "tests/stack_switch.hpp"
 
 namespace truth {
 
@@ -16,7 +16,7 @@ void* take_stack(memory m);
 void give_stack(memory m, void* lo) noexcept;
 inline constexpr std::size_t fiber_stack_size = 64 << 10;
 
-// What truth_switch may be given: calls body(arg) on that stack, which must never return.
+// What stack_switch may be given: calls body(arg) on that stack, which must never return.
 void* fiber_begin(void* stack_lo, void (*body)(void*), void* arg);
 
 // Runs body(arg) on a new stack until it returns; the caller may be a goroutine, and body may block. swap: by swapcontext.

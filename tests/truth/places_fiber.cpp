@@ -24,18 +24,18 @@ struct in_suspended : place {
   static void body(void* arg) {
     auto* c = static_cast<control*>(arg);
     void* volatile mine = std::exchange(c->cell, nullptr);
-    truth_switch(&c->fiber, c->caller);
+    stack_switch(&c->fiber, c->caller);
     c->cell = mine;
     mine = nullptr;
-    truth_switch(&c->fiber, c->caller);
+    stack_switch(&c->fiber, c->caller);
   }
   void put(void* p) override {
     stack = take_stack(M);
     c->cell = p;
-    truth_switch(&c->caller, fiber_begin(stack, body, c.get()));
+    stack_switch(&c->caller, fiber_begin(stack, body, c.get()));
   }
   void* take() override {
-    truth_switch(&c->caller, c->fiber);
+    stack_switch(&c->caller, c->fiber);
     give_stack(M, std::exchange(stack, nullptr));
     return std::exchange(c->cell, nullptr);
   }
