@@ -61,6 +61,7 @@ std::string doubt_text(const finding& f) {
     case grounds::orphan:
     case grounds::unaligned:
     case grounds::left_frames:
+    case grounds::saved_context:
       return f.place.substr(0, f.place.find(", at "));
     case grounds::out_of_sight:
       return "what cannot be read: " + f.place;
@@ -87,6 +88,8 @@ const char* doubt_name(grounds reason) noexcept {
       return "unaligned word";
     case grounds::left_frames:
       return "left frames";
+    case grounds::saved_context:
+      return "saved context";
     case grounds::out_of_sight:
       return "out of sight";
     default:
@@ -252,6 +255,7 @@ std::string causes::why_text(const finding& f) const {
     case grounds::orphan:
     case grounds::unaligned:
     case grounds::left_frames:
+    case grounds::saved_context:
       return "would be proven but for " + f.place + primitive(f);
     case grounds::out_of_sight:
       return "would be proven, but a pointer to it may lie where none can be read: " + f.place + primitive(f);

@@ -177,6 +177,8 @@ std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* 
            "a frame of "
            "it?), at " +
            hex(at);
+  if (reason == grounds::saved_context)
+    return "a word in a context that setjmp or getcontext has saved, or in the frames to which it may return, at " + hex(at);
   if (reason == grounds::out_of_sight && doubts != nullptr && at < doubts->used) return doubts->list[at].line;
   return {};
 }

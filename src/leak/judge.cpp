@@ -2,13 +2,12 @@
 
 #include "leak/blame.h"
 #include "leak/handle_words.h"
+#include "leak/left_frames.h"
 #include "leak/look_first.h"
 #include "leak/path.h"
-#include "runtime/context.h"
 #include "runtime/worker.h"
 #include "trace/doubts.h"
 #include "trace/fault_guard.h"
-#include "trace/frames.h"
 #include "trace/image.h"
 #include "trace/mark.h"
 
@@ -349,71 +348,6 @@ bool any_new(const judge_request& r) noexcept {
   return false;
 }
 
-// What lies below the stack pointer counts where the frames above it do not lead to the outermost one: trace/frames.h. Of all that is live now
-// and was not looked at before. True if there was such a stack.
-class left_frames {
- public:
-  left_frames(judge_request& r, trace::image& image, marker& m) noexcept : r_(r), in_(image), m_(m), walker_(image) {
-    off_ = image.is_off(trace::root::left_frames) || image.looked != 0;  // of who was only looked at no registers are known
-    walked_ = off_ ? nullptr : r.memory->array<bool>(r.graph.nodes.size + image.standings.size());
-  }
-
-  bool search(grounds reason) noexcept {
-    if (walked_ == nullptr) return false;
-    bool any = false;
-    wait_graph& g = r_.graph;
-    for (std::size_t i = 0; i < g.nodes.size; i++) {
-      prefetch_stack_ahead(g.nodes, i, g.nodes.size);
-      const node& n = g.nodes[i];
-      if (walked_[i] || !has_own_frames(n)) continue;
-      walked_[i] = true;
-      const base::range slot = g.slot_of(n.stack.lo).where;
-      if (!leads_home(n, slot)) any = count({slot.lo, n.stack.lo}, reason) || any;
-    }
-    bool* walked = walked_ + g.nodes.size;
-    for (const trace::standing& s : in_.standings) {
-      bool& done = *walked++;
-      if (done || (s.how == trace::root_span::strength::parked && !m_.is_entered(s.tid))) continue;
-      done = true;
-      if (!walker_.leads_home(s)) any = count(s.below, reason) || any;
-    }
-    return any;
-  }
-  const trace::list<base::range>& found() const noexcept { return found_; }
-
- private:
-  // Its saved registers lie in its own stack, and its stack counts from there on.
-  static bool has_own_frames(const node& n) noexcept {
-    return n.what != node::none && n.entered && !n.is_thread && n.stack.size() != 0 && !n.on_cpu && !n.interrupted &&
-           n.elsewhere == 0;
-  }
-  bool leads_home(const node& n, base::range slot) noexcept {
-    if (n.stack.size() < sizeof(runtime::saved_frame)) return false;
-    const auto& saved = *reinterpret_cast<const runtime::saved_frame*>(n.stack.lo);
-    const base::cfi::frame f = base::cfi::frame_of(saved, n.stack.lo + sizeof saved);
-    return walker_.leads_home(f, slot, {slot, in_.who->entry});
-  }
-  bool count(base::range below, grounds reason) noexcept {
-    stage left{&r_, reason, state.pending.size()};
-    if (!opened_) in_.pages.open();
-    opened_ = true;
-    for (base::range run; in_.pages.next(below.lo, below.hi, false, run);) {  // guard pages may be no mappings of their own
-      run = {run.lo, run.hi < below.hi ? run.hi : below.hi};
-      m_.mark_words(run, after, &left);
-      found_.push(*r_.memory, run);
-    }
-    return true;
-  }
-
-  judge_request& r_;
-  trace::image& in_;
-  marker& m_;
-  trace::frame_walker walker_;
-  bool off_, opened_ = false;
-  bool* walked_;
-  trace::list<base::range> found_;
-};
-
 // Pointers at any offset. Of blocks the marker knows which are live; of stacks and closures we do.
 bool search_unaligned(judge_request& r, marker& m, const trace::list<base::range>& left) noexcept {
   wait_graph& g = r.graph;
@@ -447,7 +381,7 @@ void suspect_what_is_out_of_sight(judge_request& r, trace::image& image, marker&
   }
   m.drain();
   after(&hidden, 0);
-  left.search(grounds::out_of_sight);
+  left.search(after, &hidden);
 }
 
 }  // namespace
@@ -506,12 +440,16 @@ void judge(void* arg, trace::image& image) noexcept {
     m.mark_orphans(after_block, &orphans);
   }
 
-  left_frames left(r, image, m);
+  left_frames left(r.graph, image, m);
   if (any_new(r)) {
+    stage frames{&r, grounds::left_frames, state.pending.size()}, contexts{&r, grounds::saved_context, 0};
+    left.begin();
     do {
-      left.search(grounds::left_frames);
+      frames.seen = state.pending.size();
+      left.search(after, &frames);
       if (!search_unaligned(r, m, left.found())) return;
-    } while (left.search(grounds::left_frames));  // of whom the last search has made live
+      contexts.seen = state.pending.size();
+    } while (left.follow_contexts(after, &contexts) || left.search(after, &frames));  // of whom the last search has made live
   }
   const bool too_many = image.doubts != nullptr && image.doubts->full;
   const bool unsafe = (too_many || image.unstopped != 0 || image.blind + trace::faults_met() != 0) && image.looked == 0;

@@ -50,6 +50,7 @@ enum class grounds : std::uint8_t {
   unaligned,      // likely: a word at no multiple of 8 bytes, or in two halves
   out_of_sight,   // likely: a place that may hold pointers and cannot be read; `at` is its number among the doubts
   left_frames,    // likely: a word below a stack pointer whose frames do not lead to the beginning of their stack
+  saved_context,  // likely: a word that setjmp or getcontext has saved, or below the stack pointer from where that one points
   outlier,        // suspected: by its age only (suspects.h); never in a verdict
 };
 

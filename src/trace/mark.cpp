@@ -294,6 +294,12 @@ void marker::mark_words(range words, void (*after)(void*, std::uintptr_t), void*
   }
 }
 
+void marker::mark_address(std::uintptr_t address, std::uintptr_t at, void (*after)(void*, std::uintptr_t), void* arg) noexcept {
+  if (!meet(address, at)) return;
+  run<mark>();
+  after(arg, at);
+}
+
 bool marker::is_entered(int tid) const noexcept {
   for (const parked_stack& p : parked_) {
     if (p.tid == tid && p.pushed[mark]) return true;

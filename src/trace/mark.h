@@ -13,7 +13,7 @@
 //    time, 35 without.
 // 9. A word that points near its own block is looked up at once, the others wait in the queue: locality decides word by word.
 // 10. Pointers lie as whole words at any offset (packed messages, struct epoll_event, immediates in code). All passes but the last read aligned
-//    words only; mark_unaligned searches what is live at the others, for what is not live yet.
+//    words only; mark_unaligned searches what is live at the others, for what is not live yet. It also tells saved contexts (saved_contexts.h).
 // Figures (tracing.md 4): two-stage prefetch, 32 candidates waiting for their bitmap line and 16 blocks for their contents: 36 M blocks/s
 // on a random graph of 20 M blocks; a plain loop 5.6. A one-stage queue: a quarter of the speed.
 // Pure; runs in the snapshot, one thread.
@@ -24,6 +24,7 @@
 
 #include "base/arch.h"
 #include "trace/image.h"
+#include "trace/saved_contexts.h"
 #include "trace/trail.h"
 
 namespace stray::trace {
@@ -45,6 +46,12 @@ class marker {
   // Each unaligned word, and each pair of halves, in what is live that leads to what is not: followed, drained, then after(arg, where it lay).
   // live: the client's own spans that are.
   void mark_unaligned(slice<const range> live, void (*after)(void* arg, std::uintptr_t at), void* arg) noexcept;
+
+  // The search at all offsets looks for saved contexts as well; dead as in saved_contexts::begin. found() is of the last search.
+  void look_for_contexts(slice<const range> dead) noexcept { contexts_.begin(in_, dead); }
+  const list<saved_contexts::context>& contexts() const noexcept { return contexts_.found(); }
+  // An address that counts as a word at `at`: if it leads to what is not live it is followed, drained, then after(arg, at).
+  void mark_address(std::uintptr_t address, std::uintptr_t at, void (*after)(void* arg, std::uintptr_t at), void* arg) noexcept;
 
   // Words that count as in a live span, one after the other: each that leads to what is not live is followed, drained, then after(arg, at).
   void mark_words(range words, void (*after)(void* arg, std::uintptr_t at), void* arg) noexcept;
@@ -166,6 +173,7 @@ class marker {
   trail* trail_;
   std::uint64_t step_ = 0;
   targets wanted_;
+  saved_contexts contexts_;
   bool search_all_ = false;        // run() searches what it marks at all offsets
   bool search_by_itself_ = false;  // not from within run()
   void (*after_unaligned_)(void*, std::uintptr_t) = nullptr;

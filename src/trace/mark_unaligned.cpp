@@ -60,6 +60,11 @@ void marker::meet_halves(std::uintptr_t bytes, std::uintptr_t at, std::uintptr_t
 // [bytes, bytes + n): what lay at `at`.
 void marker::search(std::uintptr_t at, std::uintptr_t bytes, std::size_t n) noexcept {
   const std::uintptr_t lo = (bytes + 7) & ~std::uintptr_t{7}, hi = bytes + n, shift = at - bytes;
+  auto context = [&](std::uintptr_t p) {
+    const std::uint64_t word = load_any(p);
+    if (contexts_.may_be_mangled(word)) contexts_.look_at_mangled(p + shift, p, lo, hi);
+    if (contexts_.may_be_dead(word)) contexts_.look_at_plain(p + shift, p, lo, hi);
+  };
   auto one = [&](std::uintptr_t p) {
     if ((p & 7) == 4) meet_halves(p + 4, p + 4 + shift, lo, hi);
     met_at(load_any(p), p + shift);
@@ -77,12 +82,18 @@ void marker::search(std::uintptr_t at, std::uintptr_t bytes, std::size_t n) noex
       __m128i fits = _mm_cmpeq_epi8(five, top[0]);
       for (unsigned i = 1; i < targets::room; i++) fits = _mm_or_si128(fits, _mm_cmpeq_epi8(five, top[i]));
       fits = _mm_and_si128(fits, _mm_cmpeq_epi8(_mm_or_si128(six, seven), zero));
-      unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(fits)) & 0xfefe;  // offsets 0 and 8 are aligned
+      const auto fit = static_cast<unsigned>(_mm_movemask_epi8(fits));
+      if ((fit & 0x0101) != 0 || contexts_.any_mangled(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))) {
+        context(p);
+        context(p + 8);
+      }
+      unsigned mask = fit & 0xfefe;  // offsets 0 and 8 are aligned
       for (; mask != 0; mask &= mask - 1) one(p + static_cast<unsigned>(__builtin_ctz(mask)));
     }
   }
   std::uint64_t now = p + 8 <= hi ? load_any(p) : 0;
   for (; p + 16 <= hi; p += 8) {
+    context(p);
     const std::uint64_t next = load_any(p + 8);
     if ((now | next) != 0) {
       for (unsigned k = 1; k < 8; k++) {
@@ -154,6 +165,8 @@ void marker::search_registers() noexcept {
 void marker::mark_unaligned(slice<const range> live, void (*after)(void*, std::uintptr_t), void* arg) noexcept {
   if (in_.is_off(root::unaligned)) return;
   wanted_ = {};
+  contexts_.forget();
+  for (const range& dead : contexts_.dead()) wanted_.add(dead.lo, dead.hi);
   wanted_.add(interest_lo_, interest_lo_ + interest_size_);
   for (const parked_stack& p : parked_) wanted_.add(p.lo, p.hi);
   blocks_.each_unmarked([&](std::uintptr_t user) { wanted_.add(user, block_table::end_of(user)); });

@@ -79,28 +79,13 @@ void by_fcontext(char* stack) {
 void by_fcontext(char* stack) { by_hand(stack); }
 #endif
 
-// Contexts keep registers.
-[[gnu::noinline]] void scrub_registers() {
-  asm volatile(
-      "xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi; xor %%r8d,%%r8d;"
-      "xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d"
-      :
-      :
-      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
-}
-void scrub() {
-  clear_dead_stack();
-  scrub_registers();
-}
-[[gnu::noinline]] void take_into(holder* volatile& kept) { kept = slot.exchange(nullptr); }
-
 // The holder's address lies in this frame only, and its array is the fiber's stack.
 [[gnu::noinline]] void keep_and_enter(by how) {
   while (slot == nullptr) {
     if (what == does::stray_sleep) stray::yield();
   }
   holder* volatile kept;
-  take_into(kept);
+  take_into(slot, kept);
   alignas(16) char stack[room];
   scrub();
   (how == by::makecontext ? by_makecontext : how == by::hand ? by_hand : by_fcontext)(stack);
@@ -121,7 +106,7 @@ TEST_P(array_fiber, makes_likely_of_who_waits_for_what_it_has_left) {
   if (where == on::thread) t = std::thread(keep_and_enter, how);
   if (where == on::goroutine) stray::go([how = how] { keep_and_enter(how); });
   expect_likely(
-      root::left_frames,
+      bit(root::left_frames) | (how == by::makecontext ? bit(root::saved_contexts) : 0),  // swapcontext has saved one
       [](holder* h) {
         slot = h;
         while (phase != 1) usleep(100);
