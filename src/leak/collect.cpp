@@ -10,6 +10,7 @@
 #include "base/sync_shim.h"
 #include "leak/cause.h"
 #include "leak/findings.h"
+#include "leak/in_system_call.h"
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
@@ -57,7 +58,7 @@ bool inspect(task* t, wait_id w) {
 }
 
 // One entry of a task that exists, and the wait that it is in; false: it ended or is none of those shown.
-bool describe(task* t, const task* self, profile::stack_entry& e, wait_id& wait) {
+bool describe(task* t, const task* self, const system_calls& calls, profile::stack_entry& e, wait_id& wait) {
   std::uint64_t word = t->word.load();
   wait = t->wait(word);
   state now = runtime::word::state_of(word);
@@ -84,7 +85,12 @@ bool describe(task* t, const task* self, profile::stack_entry& e, wait_id& wait)
   }
   if (t->is_thread) return false;
   bool runs = is_at_work(now);
-  e.state = runs ? "running" : "runnable";
+  if (auto asleep = calls.find(t); runs && asleep != calls.end() && asleep->second.during == wait) {
+    e.state = asleep->second.state();
+    e.pcs = asleep->second.pcs;
+    if (!e.pcs.empty()) return true;
+  }
+  if (e.state.empty()) e.state = runs ? "running" : "runnable";
   e.no_stack = runs ? "goroutine running on other thread; stack unavailable" : "goroutine about to run; stack unavailable";
   return true;
 }
@@ -99,6 +105,7 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
     }
   }
   std::vector<profile::stack_entry> first, rest;
+  const system_calls calls = goroutines_in_system_calls();
   const task* self = f == nullptr ? runtime::current_task_or_null() : nullptr;
   if (self != nullptr && self->is_thread && !own_thread) self = nullptr;
   base::slab<task>& all = runtime::tasks();
@@ -106,7 +113,7 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
     profile::stack_entry e;
     wait_id wait;
     base::report_grows();
-    if (!describe(all.at(i), self, e, wait)) continue;
+    if (!describe(all.at(i), self, calls, e, wait)) continue;
     bool is_leaked = !e.pcs.empty() && leaked.count(wait) != 0;
     if (is_leaked) e.state += " (leaked)";
     if (only_leaked && !is_leaked) continue;

@@ -5,6 +5,7 @@
 // 3. Lock order: lock_, then the dynamic linker's lock; nothing of ours unwinds inside dl_iterate_phdr.
 #include "profile/unwind.h"
 
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <pthread.h>
@@ -35,6 +36,8 @@ class rule_table {
       const cfi::rule* rule = find(exact ? pc : pc - 1);
       if (rule == nullptr || n == max) break;
       exact = rule->signal_frame;
+      if (cfi::step(*rule, f, memory)) continue;
+      if (rule->cfa_is_expression || f.knows(rule->cfa_register) || !set_by_call(*rule, f, memory)) break;
       if (!cfi::step(*rule, f, memory)) break;
     }
     return n;
@@ -49,6 +52,23 @@ class rule_table {
 
  private:
   static constexpr std::size_t limit = 1U << 20;
+
+  // The CFA lies behind the return address, to which a call of this function leads.
+  bool set_by_call(const cfi::rule& r, cfi::frame& f, const cfi::window& memory) {
+    constexpr std::uintptr_t largest_frame = 64 << 10, call_bytes = 5;
+    const std::uintptr_t from = f.value[cfi::rsp];
+    for (std::uintptr_t at = from, back = 0; at - from < largest_frame && memory.read(at, back); at += 8) {
+      if (back < base::page_size || find(back - 1) == nullptr) continue;  // no code of a module
+      unsigned char call[call_bytes];
+      std::memcpy(call, reinterpret_cast<const void*>(back - call_bytes), sizeof call);
+      std::int32_t distance = 0;
+      std::memcpy(&distance, call + 1, sizeof distance);
+      if (call[0] != 0xe8 || back + static_cast<std::uintptr_t>(std::int64_t{distance}) != r.start) continue;
+      f.set(r.cfa_register, at + 8 - static_cast<std::uintptr_t>(std::int64_t{r.cfa_offset}));
+      return true;
+    }
+    return false;
+  }
 
   const cfi::rule* find(std::uintptr_t pc) {
     auto known = rules_.find(pc);
@@ -70,13 +90,12 @@ rule_table*& table_pointer() {
 }
 rule_table& table() { return *table_pointer(); }
 
-std::size_t walk(const registers& regs, const cfi::window& memory, std::uintptr_t* pcs, std::size_t max) noexcept {
+std::size_t walk(const cfi::frame& f, const cfi::window& memory, std::uintptr_t* pcs, std::size_t max) noexcept {
   if (max == 0) return 0;
-  cfi::frame f = cfi::frame_of(regs, regs.sp);
   try {
     return table().walk(f, true, memory, pcs, max);
   } catch (...) {  // no memory: the innermost address is better than none
-    pcs[0] = regs.pc;
+    pcs[0] = f.value[cfi::return_address];
     return 1;
   }
 }
@@ -105,7 +124,15 @@ void forget_rules() {
 
 std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max,
                    std::intptr_t image_shift) noexcept {
-  return walk(regs, {stack.lo, stack.hi, image_shift}, pcs, max);
+  return walk(cfi::frame_of(regs, regs.sp), {stack.lo, stack.hi, image_shift}, pcs, max);
+}
+
+std::size_t unwind_asleep(std::uintptr_t pc, std::uintptr_t sp, stack_bounds stack, std::uintptr_t* pcs,
+                          std::size_t max) noexcept {
+  cfi::frame f;
+  f.set(cfi::return_address, pc);
+  f.set(cfi::rsp, sp);
+  return walk(f, {stack.lo, stack.hi}, pcs, max);
 }
 
 [[gnu::noinline]] std::size_t unwind_here(std::uintptr_t* pcs, std::size_t max, stack_bounds stack) noexcept {
@@ -133,7 +160,7 @@ std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pc
   }
   constexpr std::size_t most = 256;
   std::uintptr_t found[most + 1];
-  std::size_t n = walk(regs, {regs.sp, stack.hi, 0}, found, max < most ? max + 1 : most + 1);
+  std::size_t n = walk(cfi::frame_of(regs, regs.sp), {regs.sp, stack.hi, 0}, found, max < most ? max + 1 : most + 1);
   for (std::size_t i = 1; i < n; ++i) pcs[i - 1] = found[i];
   return n == 0 ? 0 : n - 1;
 }

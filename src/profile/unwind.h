@@ -22,6 +22,10 @@ struct stack_bounds {
 // image_shift: the bytes of [stack.lo, stack.hi) lie at address + image_shift (a copy of another process's stack).
 std::size_t unwind(const registers& regs, stack_bounds stack, std::uintptr_t* pcs, std::size_t max,
                    std::intptr_t image_shift = 0) noexcept;
+// As unwind, of who sleeps in the kernel: only pc and sp are known. Where a frame is described by a register that nobody below has saved, its
+// return address is the first word behind a direct call of its function; if there is none the walk ends.
+std::size_t unwind_asleep(std::uintptr_t pc, std::uintptr_t sp, stack_bounds stack, std::uintptr_t* pcs,
+                          std::size_t max) noexcept;
 // In the child of a fork, as forget_symbols.
 void forget_rules();
 
