@@ -71,15 +71,17 @@ std::uint64_t number_in(const char* file, const char* name, char* buffer) noexce
 }
 
 template <class F>
-void each_entry(int folder, F f) noexcept {  // f(int) answers whether it wants more
+bool each_entry(int folder, F f) noexcept {  // f(int) answers whether it wants more; false: there is no listing
   alignas(8) char buffer[8192];
-  for (long n; (n = sys::call(SYS_getdents64, folder, sys::arg(buffer), sizeof buffer)) > 0;) {
+  long n;
+  while ((n = sys::call(SYS_getdents64, folder, sys::arg(buffer), sizeof buffer)) > 0) {
     for (long at = 0; at < n;) {
       const char* name = buffer + at + 19;
       at += *reinterpret_cast<const std::uint16_t*>(buffer + at + 16);
-      if (*name != '.' && !f(static_cast<int>(take_dec(name)))) return;
+      if (*name != '.' && !f(static_cast<int>(take_dec(name)))) return true;
     }
   }
+  return n == 0;
 }
 
 // All that take() will ask.
@@ -100,6 +102,62 @@ bool ask_all(void* arg) noexcept {
   sys::call(SYS_poll, sys::arg(&nothing), 1, 0);
   return true;
 }
+
+// Under a filter, which may answer anything: are objects of our own seen as what they are? One that cannot be made says nothing.
+class canaries {
+ public:
+  bool told(const int* copy) noexcept { return of_pipe(copy) && of_socket() && of_epoll(copy); }
+
+ private:
+  struct pair {
+    int fd[2] = {-1, -1};
+    ~pair() {
+      for (int one : fd) {
+        if (one >= 0) sys::close(one);
+      }
+    }
+  };
+  static constexpr char word[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  static bool is_word(const char* text) noexcept {
+    for (std::size_t i = 0; i < sizeof word; i++) {
+      if (text[i] != word[i]) return false;
+    }
+    return true;
+  }
+  static bool write(int fd) noexcept { return sys::call(SYS_write, fd, sys::arg(word), sizeof word) == sizeof word; }
+
+  static bool of_pipe(const int* copy) noexcept {
+    pair p;
+    char text[sizeof word] = {};
+    if (copy[0] < 0 || sys::call(SYS_pipe2, sys::arg(p.fd), O_CLOEXEC | O_NONBLOCK) != 0 || !write(p.fd[1])) return true;
+    const long mode = sys::call(SYS_fcntl, p.fd[0], F_GETFL), writes = sys::call(SYS_fcntl, p.fd[1], F_GETFL);
+    return sys::call(SYS_fcntl, p.fd[0], F_GETPIPE_SZ) > 0 && mode >= 0 && (mode & O_ACCMODE) == O_RDONLY && writes >= 0 &&
+           (writes & O_ACCMODE) == O_WRONLY && waiting(p.fd[0]) == sizeof word &&
+           duplicate(p.fd[0], copy[1], sizeof word) == sizeof word && sys::read(copy[0], text, sizeof text) == sizeof text &&
+           is_word(text);
+  }
+  static bool of_socket() noexcept {
+    pair s;
+    int value = -1;
+    char text[sizeof word] = {};
+    if (sys::call(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sys::arg(s.fd)) != 0 ||
+        !write(s.fd[1]))
+      return true;
+    pollfd p{s.fd[0], POLLIN, 0};
+    return sys::call(SYS_fcntl, s.fd[0], F_GETPIPE_SZ) == -EBADF && get_option(s.fd[0], SO_DOMAIN, value) == 0 &&
+           value == AF_UNIX && get_option(s.fd[0], SO_ACCEPTCONN, value) == 0 && value == 0 &&
+           get_option(s.fd[0], SO_TYPE, value) == 0 && value == SOCK_STREAM && waiting(s.fd[0]) == sizeof word &&
+           peek(s.fd[0], text, sizeof text) == sizeof text && is_word(text) && sys::call(SYS_poll, sys::arg(&p), 1, 0) == 1;
+  }
+  static bool of_epoll(const int* copy) noexcept {
+    pair e;
+    int value = 0;
+    e.fd[0] = static_cast<int>(sys::call(SYS_epoll_create1, O_CLOEXEC));
+    if (e.fd[0] < 0 || copy[0] < 0) return true;
+    return sys::call(SYS_fcntl, e.fd[0], F_GETPIPE_SZ) == -EBADF && get_option(e.fd[0], SO_DOMAIN, value) == -ENOTSOCK &&
+           forget(e.fd[0], copy[0]) == -ENOENT && forget(copy[1], copy[0]) == -EINVAL;
+  }
+};
 
 }  // namespace
 
@@ -135,9 +193,12 @@ struct kernel_words::run {
   }
   static constexpr const char* too_much = "4 MiB were read from pipes, sockets and epoll entries";
 
+  static constexpr const char* refused = "a system call was refused";
+
   void pipe(int fd, long size) noexcept {
-    long bytes = waiting(fd);
-    if (bytes <= 0 || (sys::call(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_WRONLY) return;
+    const long bytes = waiting(fd), flags = sys::call(SYS_fcntl, fd, F_GETFL);
+    if (bytes < 0 || flags < 0) return not_read("pipe", fd, refused);
+    if (bytes == 0 || (flags & O_ACCMODE) == O_WRONLY) return;
     if (self.pipe_[0] < 0) return not_read("pipe", fd, "no descriptor is free");
     if (static_cast<std::size_t>(bytes) > left()) return not_read("pipe", fd, too_much);
     if (size > sys::call(SYS_fcntl, self.pipe_[1], F_GETPIPE_SZ)) sys::call(SYS_fcntl, self.pipe_[1], F_SETPIPE_SZ, size);
@@ -157,9 +218,10 @@ struct kernel_words::run {
 
   void unix_socket(int fd) noexcept {
     int value = 0, offset = -1;
-    if (get_option(fd, SO_ACCEPTCONN, value) == 0 && value != 0) {
+    if (get_option(fd, SO_ACCEPTCONN, value) != 0) return not_read("unix socket", fd, refused);
+    if (value != 0) {
       pollfd p{fd, POLLIN, 0};
-      if (sys::call(SYS_poll, sys::arg(&p), 1, 0) == 1)
+      if (sys::call(SYS_poll, sys::arg(&p), 1, 0) != 0)
         not_read("unix socket", fd, "what was sent on a connection not yet accepted");
       return;
     }
@@ -169,7 +231,8 @@ struct kernel_words::run {
     long n = 0;
     if (offset < 0) {
       n = peek(fd, next(), left());
-      if (n < 0) return;
+      if (n == -EAGAIN || n == -ENOTCONN || n == -EINVAL || n == -ECONNRESET) return;  // nothing to read
+      if (n < 0) return not_read("unix socket", fd, refused);
       if (counted && n == waiting(fd)) return keep(static_cast<std::size_t>(n), root::sockets);
     }
     // Message by message: only an offset for peeking leads behind the first one.
@@ -191,10 +254,12 @@ struct kernel_words::run {
   }
 
   bool is_epoll(int fd) noexcept {
-    if (self.pipe_[0] >= 0) return forget(fd, self.pipe_[0]) == -ENOENT;
+    const long answer = self.pipe_[0] >= 0 ? forget(fd, self.pipe_[0]) : -EBADF;
+    if (answer == -ENOENT || answer == -EINVAL) return answer == -ENOENT;
     char target[32];
     proc_name name("/proc/thread-self/fd/", fd);
     long length = sys::call(SYS_readlink, sys::arg(name.path), sys::arg(target), sizeof target - 1);
+    if (length < 0) not_read("what may be an epoll", fd, refused);
     target[length < 0 ? 0 : length] = 0;
     return starts_with(target, "anon_inode:[eventpoll]");
   }
@@ -229,14 +294,19 @@ struct kernel_words::run {
   void descriptor(int fd) noexcept {
     if (fd == folder || fd == self.pipe_[0] || fd == self.pipe_[1]) return;
     int domain = 0;
-    if (long size = sys::call(SYS_fcntl, fd, F_GETPIPE_SZ); size > 0) {
+    const long size = sys::call(SYS_fcntl, fd, F_GETPIPE_SZ);
+    if (size > 0) {
       if (!is_off(root::pipes)) pipe(fd, size);
       return;
     }
-    long refused = get_option(fd, SO_DOMAIN, domain);
-    if (refused == 0) {
+    if (size != -EBADF) return not_read("what may be a pipe", fd, refused);  // so says the kernel of all that is none
+    const long answer = get_option(fd, SO_DOMAIN, domain);
+    if (answer == 0) {
       if (domain == AF_UNIX && !is_off(root::sockets)) unix_socket(fd);
-    } else if (refused == -ENOTSOCK && is_epoll(fd)) {
+    } else if (answer != -ENOTSOCK) {
+      if (answer != -EBADF)
+        not_read("what may be a socket", fd, refused);  // else there is no such descriptor, or it is a mere name
+    } else if (is_epoll(fd)) {
       if (!is_off(root::epoll)) epoll(fd);
     } else {
       other(fd);
@@ -272,13 +342,14 @@ struct kernel_words::run {
       return;
     }
     folder = sys::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    each_entry(folder, [&](int fd) {
+    const bool listed = each_entry(folder, [&](int fd) {
       descriptor(fd);
       return in_time(fd);
     });
-    if (folder >= 0) return sys::close(folder);
+    if (folder >= 0) sys::close(folder);
+    if (listed) return;
     self.blind_++;
-    notes.add() << "pipes, sockets and epoll entries were not read: /proc/self/fd cannot be opened";
+    notes.add() << "pipes, sockets and epoll entries were not read: /proc/self/fd cannot be read";
   }
 
   // A kernel without CONFIG_CHECKPOINT_RESTORE has no such file, and then nobody can say whether there are timers.
@@ -325,11 +396,15 @@ void kernel_words::look(bump& memory) noexcept {
   each_entry(folder, [&](int) { return ++open_ != 0; });
   if (folder >= 0) sys::close(folder);
   static std::uint64_t tried = 0;  // with so many filters
-  static bool survived = true;
+  static bool survived = true, told = true;
   std::uint64_t filters = seccomp_filters();
-  if (filters != tried) survived = filters == 0 || survives(ask_all, pipe_);
+  if (filters != tried) {
+    survived = filters == 0 || survives(ask_all, pipe_);
+    told = filters == 0 || !survived || canaries().told(pipe_);
+  }
   tried = filters;
   if (!survived) why_not_ = "a seccomp filter kills for it";
+  if (!told) why_not_ = "a seccomp filter does not let them be told from others";
 }
 
 void kernel_words::take(bump& memory, const memory_map& map, unsigned off, list<saved_span>& out, note_log& notes,

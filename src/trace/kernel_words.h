@@ -9,7 +9,8 @@
 // 4. At most 20 ms for descriptors, 20 for epoll entries, and 4 MiB. What lies beyond is blind, with a note.
 // 5. A message may begin at any byte: readers of `saved_span` take every offset of pipes and sockets as the start of a word.
 // 6. Other descriptors: written_files.h.
-// 7. Under a seccomp filter the calls are first tried in a process of their own: a filter may kill.
+// 7. Under a seccomp filter the calls are first tried in a process of their own: a filter may kill. And it may answer with any error: so objects
+//    of our own are asked first, and where they are not seen as what they are nothing is proven.
 // Not seen: message queues, sockets that are not unix ones, descriptors on their way in a message (their pipes are in no table), a table of
 // descriptors that a thread has to itself, what another process holds. ORPHAN is what remains there.
 // Runs in the parent: look() before the stop, take() in the pause.

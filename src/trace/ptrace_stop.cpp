@@ -97,8 +97,8 @@ bool try_hold(helper& h, std::size_t i) noexcept {
   slot& x = *h.who[i];
   int status = 0;
   long r = sys::call(SYS_wait4, x.tid.load(), sys::arg(&status), wait_all | WNOHANG, 0);
-  if (r == 0 || r == -EINTR) return false;
-  if (r < 0 || !WIFSTOPPED(status)) {  // it has ended
+  if (r == 0 || (r < 0 && r != -ECHILD)) return false;  // it is given up in the end
+  if (r < 0 || !WIFSTOPPED(status)) {                   // it has ended
     h.seized[i] = false;
     x.move(held_back, gone);
     return true;

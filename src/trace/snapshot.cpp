@@ -90,7 +90,7 @@ bool wait_child(long pid, const snapshot_request& request, std::int64_t time_lim
     bool done = page.done.load() != 0 || killed;
     long r = sys::call(SYS_wait4, pid, sys::arg(&status), wait_all | (done ? 0 : WNOHANG), 0);
     if (r == -EINTR) continue;
-    if (r == pid || r < 0) break;  // r < 0: somebody else's wait(__WALL) took it
+    if (r == pid || (r < 0 && (done || sys::call(SYS_kill, pid, 0) == -ESRCH))) break;  // somebody else's wait(__WALL) took it
     short_of_memory =
         short_of_memory || (needed != 0 && room_in_groups(request.group_list, request.group_mount, needed) < needed);
     if (short_of_memory || base::now_ns() > deadline) {
@@ -119,6 +119,9 @@ bool wait_child(long pid, const snapshot_request& request, std::int64_t time_lim
   if (page.failed == failed_maps) why << "/proc/self/maps cannot be read";
   return page.failed == 0;
 }
+
+// A child that nobody can wait for might still write its answer when the next one does.
+bool may_wait() noexcept { return sys::call(SYS_wait4, sys::getpid(), 0, wait_all | WNOHANG, 0) == -ECHILD; }
 
 constexpr const char* thread_ran = "a thread that was only looked at has run";
 
@@ -262,7 +265,9 @@ snapshot_outcome take_snapshot(const snapshot_request& request) noexcept {
   const std::uint64_t needed = room_before_clone(used);
   const std::uint64_t room = room_in_groups(request.group_list, request.group_mount, needed);
   open_files files = look_at_open_files();
-  if (room < needed) {
+  if (!may_wait()) {
+    refuse(out, "wait4 is refused: a seccomp filter forbids it; allow wait4 for this service");
+  } else if (room < needed) {
     text why(out.why, sizeof out.why);
     why << "the control group's memory limit leaves ";
     why.dec(room / mib) << " MiB, and a snapshot may take ";

@@ -53,7 +53,11 @@ written_files::verdict written_files::look(int fd, const memory_map& map, bump& 
                                            doubt_log& doubts, std::size_t& bytes) noexcept {
   long length = sys::call(SYS_readlink, sys::arg(proc_name("/proc/thread-self/fd/", fd).path), sys::arg(buffer),
                           static_cast<long>(room - 1));
-  if (length <= 0) return verdict::nothing;
+  if (length <= 0) {
+    text line = doubts.add();
+    named(line, "a file whose name cannot be read", fd);
+    return verdict::nothing;
+  }
   buffer[length] = 0;
   if (starts_with(buffer, "anon_inode:[io_uring]")) {
     uring(fd, buffer, room, doubts);
@@ -77,7 +81,11 @@ written_files::verdict written_files::look(int fd, const memory_map& map, bump& 
   const bool memfd = starts_with(buffer, "/memfd:"), deleted = ends_with(buffer, " (deleted)");
   if (starts_with(buffer, "/dev/") && !starts_with(buffer, "/dev/shm/")) return verdict::nothing;
   const long flags = sys::call(SYS_fcntl, fd, F_GETFL);
-  if (flags < 0) return verdict::nothing;
+  if (flags < 0) {
+    text line = doubts.add();
+    named(line, "a file whose mode cannot be read", fd);
+    return verdict::nothing;
+  }
   const bool readable = (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY;
   const bool writable = (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_RDONLY;
   if (!writable && !memfd && !deleted) return verdict::nothing;
