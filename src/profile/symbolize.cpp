@@ -131,7 +131,7 @@ class symbols {
     const char* name =
         module == nullptr ? nullptr : dwfl_module_addrinfo(module, address, &offset, &symbol, nullptr, nullptr, nullptr);
     if (name == nullptr || offset >= symbol.st_size || GELF_ST_TYPE(symbol.st_info) != STT_OBJECT) return {};
-    std::string text = demangle(name);
+    std::string text = limited(demangle(name));
     if (offset != 0) text += "+" + std::to_string(offset);
     return text;
   }
@@ -185,8 +185,7 @@ class symbols {
         physical.system_name = named.system_name;
       }
     }
-    for (auto& line : lines)
-      if (line.function.empty()) line.function = "{unnamed}";
+    for (auto& line : lines) line.function = line.function.empty() ? "{unnamed}" : limited(line.function);
     return lines;
   }
 
