@@ -162,6 +162,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     r.groups_.push_back(std::move(g));
   }
   sort_by_count(r.groups_);
+  for (std::string& note : profile::symbol_notes()) r.notes_.push_back(std::move(note));  // now that all have been looked up
   return r;
 }
 
