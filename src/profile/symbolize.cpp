@@ -79,7 +79,8 @@ int find_debuginfo(Dwfl_Module* module, void**, const char* name, Dwarf_Addr, co
     if (fd >= 0) *found = strdup(path.c_str());
     if (fd >= 0) return fd;
     if (!why.empty())
-      add_note(path + " is not the debug information of " + (name != nullptr ? name : file) + ": " + why + "; it is not used");
+      add_note(base::format("{} is not the debug information of {}: {}; it is not used", path,
+                            name != nullptr ? name : "its module", why));
   }
   return -1;
 }
