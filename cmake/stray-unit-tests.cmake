@@ -41,6 +41,12 @@ foreach(folder IN LISTS STRAY_FOLDERS)
   endforeach()
 endforeach()
 
+if(TARGET stray_cli)
+  file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*_test.cpp)
+  stray_gtest(unit_cli unit 120 ${tests})
+  target_link_libraries(unit_cli PRIVATE stray_cli stray::stray)
+endif()
+
 # Each root once more over the map's blocks.
 if(STRAY_SANITIZE)
   set_property(GLOBAL APPEND_STRING PROPERTY STRAY_SKIPPED "skipped unit_malloc_map: the sanitizer's malloc is the program's\n")

@@ -9,13 +9,18 @@
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <sys/stat.h>
 #include <vector>
+
+#include "cli/profile.h"
+#include "cli/watchdog.h"
 
 namespace stray::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
+using clock = std::chrono::steady_clock;
 
 struct endpoint {
   std::string origin;  // http://host:port
@@ -26,23 +31,47 @@ bool is_pid(const std::string& text) {
   return !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == text.npos;
 }
 
-std::string get(const endpoint& at, const std::string& path, std::chrono::seconds limit) {
+std::string whole_seconds(clock::duration time) {
+  return fmt::format("{} s", std::chrono::ceil<std::chrono::seconds>(time).count());
+}
+
+// One request, which ends by then. Redirects are not followed: whoever answers there was not asked for.
+std::string get(const endpoint& at, const std::string& path, clock::time_point end) {
+  auto fail = [&](const std::string& why) { throw std::runtime_error(fmt::format("{}{}: {}", at.origin, path, why)); };
+  clock::duration limit = end - clock::now();
+  if (limit <= clock::duration::zero()) fail("no time is left for it");
   httplib::Client client(at.origin);
-  client.set_connection_timeout(std::min(limit, std::chrono::seconds(5)));
-  client.set_read_timeout(limit);
-  client.set_follow_location(true);
-  httplib::Result result = client.Get(path);
-  if (!result) {
-    bool nobody = result.error() == httplib::Error::Connection;
-    throw std::runtime_error(
-        fmt::format("{}{}: {}", at.origin, path, nobody ? "nobody answers there" : httplib::to_string(result.error())));
-  }
+  client.set_connection_timeout(std::min<clock::duration>(limit, std::chrono::seconds(5)));
+  client.set_read_timeout(std::chrono::ceil<std::chrono::seconds>(limit));
+  client.set_follow_location(false);
+  // The library keeps any number of headers, in twenty times the memory. What has come is more than what it has read.
+  constexpr std::size_t most_headers = std::size_t{8} << 20;
+  watchdog dog(end, most_headers);
+  client.set_socket_options([&](int socket) { dog.watch(socket); });
+  std::string body;
+  bool begun = false, too_large = false;
+  auto begin = [&](const httplib::Response&) {
+    dog.expect(most_bytes + most_headers);
+    return begun = true;
+  };
+  httplib::Result result = client.Get(path, begin, [&](const char* bytes, std::size_t size) {
+    too_large = body.size() + size > most_bytes;
+    if (!too_large) body.append(bytes, size);
+    return !too_large;
+  });
+  if (dog.flooded() && !begun) fail(fmt::format("its headers are larger than {} MB", most_headers >> 20));
+  if (too_large || dog.flooded()) fail(fmt::format("its answer is larger than {} MB", most_bytes >> 20));
+  if (dog.late()) fail("no whole answer within " + whole_seconds(limit));
+  if (!result) fail(result.error() == httplib::Error::Connection ? "nobody answers there" : httplib::to_string(result.error()));
+  if (result->status >= 300 && result->status < 400)
+    throw std::runtime_error(fmt::format("{}{} answers {}: it leads to {}, which is not followed", at.origin, path,
+                                         result->status, result->get_header_value("Location").substr(0, 200)));
   if (result->status != 200) {
-    std::string text = result->body.substr(0, 200);
+    std::string text = body.substr(0, 200);
     while (!text.empty() && text.back() == '\n') text.pop_back();
     throw std::runtime_error(fmt::format("{}{} answers {}: {}", at.origin, path, result->status, text));
   }
-  return result->body;
+  return body;
 }
 
 // Ports on which the process listens.
@@ -69,12 +98,26 @@ std::vector<int> ports_of(const std::string& pid) {
   return ports;
 }
 
-endpoint of_process(const std::string& pid, std::chrono::seconds limit) {
+// In a network of its own (a container) it has ports of its own: on the same ones of ours somebody else may listen.
+void check_network(const std::string& pid) {
+  struct stat own {
+  }, its{};
+  if (stat("/proc/self/ns/net", &own) != 0 || stat(("/proc/" + pid + "/ns/net").c_str(), &its) != 0) return;
+  if (own.st_ino != its.st_ino || own.st_dev != its.st_dev)
+    throw std::runtime_error(
+        fmt::format("process {0} is in another network namespace, so its ports are not those of this machine; ask there "
+                    "(nsenter --net --target {0} stray top {0}), or give the HOST:PORT by which it is reached",
+                    pid));
+}
+
+endpoint of_process(const std::string& pid, clock::time_point end) {
+  check_network(pid);
   std::vector<int> ports = ports_of(pid);
   for (int port : ports) {
     endpoint at{fmt::format("http://localhost:{}", port), ""};
     try {
-      if (get(at, "/debug/pprof/", std::min(limit, std::chrono::seconds(2))).find("goroutineleak") != std::string::npos)
+      if (get(at, "/debug/pprof/", std::min(end, clock::now() + std::chrono::seconds(2))).find("goroutineleak") !=
+          std::string::npos)
         return at;
     } catch (const std::exception&) {  // another server's port
     }
@@ -92,23 +135,33 @@ endpoint of_url(std::string target) {
   return at;
 }
 
+std::string contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes;
+  char buffer[16384];
+  while (in.read(buffer, sizeof buffer), in.gcount() > 0) {
+    bytes.append(buffer, static_cast<std::size_t>(in.gcount()));
+    if (bytes.size() > most_bytes) throw std::runtime_error(fmt::format("it is larger than {} MB", most_bytes >> 20));
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string fetch_profile(const std::string& target, std::chrono::seconds limit) {
-  if (!is_pid(target) && fs::is_regular_file(target)) {
-    std::ifstream in(target, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
+  clock::time_point end = clock::now() + limit;
+  if (!is_pid(target) && fs::is_regular_file(target)) return contents(target);
   if (!is_pid(target) && target.find(':') == target.npos)
     throw std::runtime_error("it is no file, and neither a PID, HOST:PORT nor an address");
-  endpoint at = is_pid(target) ? of_process(target, limit) : of_url(target);
+  endpoint at = is_pid(target) ? of_process(target, end) : of_url(target);
   bool whole = at.path.find("goroutineleak") != at.path.npos;
-  return get(at, whole ? at.path : "/debug/pprof/goroutineleak", limit);
+  return get(at, whole ? at.path : "/debug/pprof/goroutineleak", end);
 }
 
 std::string fetch_why(const std::string& target, const std::string& id, std::chrono::seconds limit) {
-  endpoint at = is_pid(target) ? of_process(target, limit) : of_url(target);
-  return get(at, "/debug/stray/why?id=" + id, limit);
+  clock::time_point end = clock::now() + limit;
+  endpoint at = is_pid(target) ? of_process(target, end) : of_url(target);
+  return get(at, "/debug/stray/why?id=" + id, end);
 }
 
 }  // namespace stray::cli

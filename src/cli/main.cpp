@@ -17,6 +17,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "base/printable.h"
 #include "cli/completion.h"
 #include "cli/fetch.h"
 #include "cli/print.h"
@@ -46,7 +47,7 @@ struct arguments {
 const std::map<std::string, order> orders{
     {"count", order::count}, {"age", order::age}, {"bytes", order::bytes}, {"growth", order::growth}};
 
-void say(const std::string& text) { std::cerr << "stray: " << text << std::endl; }
+void say(const std::string& text) { std::cerr << "stray: " << base::printable(text) << std::endl; }
 
 style style_of(const arguments& a) {
   style s;
@@ -166,7 +167,7 @@ int diff(const arguments& a) {
 
 int why(const arguments& a) {
   try {
-    std::cout << fetch_why(a.targets[0], a.id, a.limit()) << std::flush;
+    std::cout << base::printable_lines(fetch_why(a.targets[0], a.id, a.limit())) << std::flush;
     return 0;
   } catch (const std::exception& e) {
     say(a.targets[0] + ": " + e.what());
@@ -185,7 +186,7 @@ int watch(const arguments& a) {
     if (round > 0) {
       std::int64_t leaks = 0;
       for (const profile& p : known)
-        for (const leak& l : p.leaks) leaks += l.count;
+        for (const leak& l : p.leaks) leaks = sum(leaks, l.count);
       wait_for(std::chrono::seconds(a.interval), [&](auto left) {
         show_progress(fmt::format("watching {} target{}, {} leaked goroutines known, next look in {} s", a.targets.size(),
                                   a.targets.size() == 1 ? "" : "s", leaks, left.count()));
@@ -249,7 +250,7 @@ int run(int argc, char** argv) {
       if (a.targets.empty()) a.targets = {"localhost:6060"};
       throw CLI::RuntimeError(f(a));
     });
-    c->add_option("--timeout", a.timeout, "seconds to wait for each target")->capture_default_str()->check(CLI::Range(1, 3600));
+    c->add_option("--timeout", a.timeout, "seconds for each target, in all")->capture_default_str()->check(CLI::Range(1, 3600));
     return c;
   };
   auto with_output = [&](CLI::App* c, bool sarif) {

@@ -4,23 +4,37 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
+
 namespace stray::cli {
 
 namespace {
 
-using nlohmann::ordered_json;
+using base::as_word, base::printable, nlohmann::ordered_json;
 
 std::string painted(std::string_view text, const char* colour, const style& s) {
   return s.colour ? fmt::format("\033[{}m{}\033[0m", colour, text) : std::string(text);
 }
 constexpr const char *red = "31", *bold = "1", *dim = "2";
 
-std::string place(const frame& f) { return f.file.empty() ? "" : fmt::format("{}:{}", f.file, f.line); }
+std::string place(const frame& f) { return f.file.empty() ? "" : fmt::format("{}:{}", printable(f.file), f.line); }
 
 ordered_json of_frame(const frame& f) { return {{"function", f.function}, {"file", f.file}, {"line", f.line}}; }
 
-// Bytes of a label or a name that are no UTF-8 are replaced.
-std::string dump(const ordered_json& j) { return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"; }
+// ASCII only: also DEL, C1 and what turns text around is escaped, for JSON may be read on a terminal. Bytes of a label or a name that are no UTF-8
+// are replaced.
+std::string dump(const ordered_json& j) { return j.dump(2, ' ', true, ordered_json::error_handler_t::replace) + "\n"; }
+
+// A URI of a file; a path that is not whole stays a relative one.
+std::string uri_of(std::string_view path) {
+  std::string uri = path.starts_with("/") ? "file://" : "";
+  for (char c : path) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 std::string_view("/-._~").find(c) != std::string_view::npos;
+    uri += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return uri;
+}
 
 // FNV-1a: the same in every run of every build.
 std::string fingerprint(std::string_view text) {
@@ -31,7 +45,7 @@ std::string fingerprint(std::string_view text) {
 
 std::int64_t total(const std::vector<site>& sites) {
   std::int64_t n = 0;
-  for (const site& s : sites) n += s.count;
+  for (const site& s : sites) n = sum(n, s.count);
   return n;
 }
 
@@ -71,6 +85,8 @@ std::string table(const std::vector<site>& sites, std::size_t most, const style&
     row.push_back(one.reason.empty() ? "-" : one.reason);
     row.push_back(place(one.at).empty() ? one.at.function : one.at.function + "  " + place(one.at));
   }
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = printable(cell);
   std::vector<std::size_t> widths(rows[0].size());
   for (const auto& row : rows)
     for (std::size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], row[i].size());
@@ -92,36 +108,37 @@ std::string table(const std::vector<site>& sites, std::size_t most, const style&
 }
 
 std::string one_line(const site& one, const style& s) {
-  std::string text = painted(fmt::format("{:+}", one.growth), red, s) + fmt::format(" {}", one.at.function);
-  if (!one.reason.empty()) text += fmt::format(" [{}]", one.reason);
+  std::string text = painted(fmt::format("{:+}", one.growth), red, s) + fmt::format(" {}", printable(one.at.function));
+  if (!one.reason.empty()) text += fmt::format(" [{}]", printable(one.reason));
   if (!place(one.at).empty()) text += "  " + place(one.at);
   if (s.targets > 1) {
     text += "  in";
-    for (const std::string& t : one.targets) text += " " + t;
+    for (const std::string& t : one.targets) text += " " + printable(t);
   }
   return text;
 }
 
 std::string details(const site& one, const style& s) {
   std::string out =
-      painted(fmt::format("{} goroutine{} at {}", one.count, one.count == 1 ? "" : "s", one.at.function), bold, s) + "\n";
+      painted(fmt::format("{} goroutine{} at {}", one.count, one.count == 1 ? "" : "s", printable(one.at.function)), bold, s) +
+      "\n";
   for (const leak* l : one.leaks) {
-    out += fmt::format("\n{} x {}", l->count, l->reason.empty() ? "blocked" : l->reason);
-    if (!l->tier.empty()) out += ", " + l->tier;
+    out += fmt::format("\n{} x {}", l->count, l->reason.empty() ? "blocked" : printable(l->reason));
+    if (!l->tier.empty()) out += ", " + printable(l->tier);
     if (l->blocked_since != 0) out += fmt::format(", blocked for {}", age_text(l->blocked_since, s.now));
     if (l->bytes != 0) out += fmt::format(", keeps {}", size_text(l->bytes));
-    out += fmt::format(", in {}\n", l->target);
+    out += fmt::format(", in {}\n", printable(l->target));
     auto first = std::find(l->stack.begin(), l->stack.end(), l->site());  // what is before is the runtime's
     for (; first != l->stack.end(); ++first) {
       const frame& f = *first;
-      out += fmt::format("    {}\n", f.function);
+      out += fmt::format("    {}\n", printable(f.function));
       if (!f.file.empty()) out += painted(fmt::format("        {}", place(f)), dim, s) + "\n";
     }
-    if (!l->created_by.empty()) out += fmt::format("    created by {}\n", l->created_by);
-    if (!l->cause.empty()) out += fmt::format("    why: {}\n", l->cause);
+    if (!l->created_by.empty()) out += fmt::format("    created by {}\n", printable(l->created_by));
+    if (!l->cause.empty()) out += fmt::format("    why: {}\n", printable(l->cause));
     if (!l->labels.empty()) {
       out += "    labels:";
-      for (const auto& [key, value] : l->labels) out += fmt::format(" {}={}", key, value);
+      for (const auto& [key, value] : l->labels) out += fmt::format(" {}={}", as_word(key), as_word(value));
       out += "\n";
     }
   }
@@ -164,8 +181,7 @@ std::string sarif(const std::vector<site>& sites, const std::string& version) {
   auto location = [](const frame& f) {
     ordered_json l;
     if (!f.file.empty()) {
-      bool whole = f.file.starts_with("/");
-      l["physicalLocation"] = {{"artifactLocation", {{"uri", whole ? "file://" + f.file : f.file}}},
+      l["physicalLocation"] = {{"artifactLocation", {{"uri", uri_of(f.file)}}},
                                {"region", {{"startLine", std::max<std::int64_t>(f.line, 1)}}}};
     }
     l["logicalLocations"] = ordered_json::array({{{"fullyQualifiedName", f.function}, {"kind", "function"}}});
@@ -176,6 +192,7 @@ std::string sarif(const std::vector<site>& sites, const std::string& version) {
     std::string text = fmt::format("{} goroutine{} can never wake again in {} [{}]", s.count, s.count == 1 ? "" : "s",
                                    s.at.function, s.reason);
     if (!first.cause.empty()) text += ": " + first.cause;
+    text = printable(text);
     ordered_json frames = ordered_json::array();
     for (const frame& f : first.stack) frames.push_back({{"location", location(f)}});
     results.push_back({{"ruleId", "goroutine-leak"},

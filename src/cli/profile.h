@@ -1,6 +1,10 @@
 // What a process says of its leaks: profile.proto, from stray or from Go.
+//
+// 1. The bytes may be anybody's: whatever they are, reading them takes a few hundred MB and seconds at most, or ends with a clear text.
+// 2. What is read may be added and printed without care: counts, bytes and times lie in 0 ... 2^53, the range that JSON has.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +37,9 @@ struct profile {
   std::vector<leak> leaks;
   std::vector<std::string> notes;  // why it may be incomplete
 };
+
+// Of an answer or a file, and of a profile once it is unpacked.
+constexpr std::size_t most_bytes = std::size_t{64} << 20;
 
 // Gzipped or plain. Throws std::runtime_error that says what is wrong with the bytes.
 profile read_profile(std::string_view bytes, const std::string& target);

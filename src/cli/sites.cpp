@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <limits>
 #include <map>
 
 namespace stray::cli {
@@ -23,8 +24,8 @@ std::map<std::string, site> merge(const std::vector<profile>& profiles) {
       if (s.leaks.empty()) s.at = at;
       s.reason = l.reason;
       s.tier = l.tier;
-      s.count += l.count;
-      s.bytes += l.bytes;
+      s.count = sum(s.count, l.count);
+      s.bytes = sum(s.bytes, l.bytes);
       if (l.blocked_since != 0 && (s.blocked_since == 0 || l.blocked_since < s.blocked_since))
         s.blocked_since = l.blocked_since;
       s.targets.insert(p.target);
@@ -51,6 +52,11 @@ bool before(const site& a, const site& b, order by) {
 }
 
 }  // namespace
+
+std::int64_t sum(std::int64_t a, std::int64_t b) {
+  std::int64_t both = 0;
+  return __builtin_add_overflow(a, b, &both) ? std::numeric_limits<std::int64_t>::max() : both;
+}
 
 std::string site::key() const { return key_of(at, reason, tier); }
 

@@ -22,6 +22,9 @@ struct site {
   std::string key() const;
 };
 
+// The sum of two counts, or the greatest one.
+std::int64_t sum(std::int64_t a, std::int64_t b);
+
 enum class order { count, age, bytes, growth };
 
 // Merged over all profiles, in this order; what is in `base` counts as growth. Points into `now`.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <stray/leak.hpp>
+#include "base/printable.h"
 #include "leak/judge.h"
 #include "profile/sample.h"
 
@@ -113,11 +114,12 @@ void free_extra_roots() noexcept;
 
 std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "3.4 s", "56 s", "78 min"
 std::string size_text(std::size_t bytes);
-// "key=value key=value"
+// "key=value key=value", of words (base::as_word): a value cannot look like another pair, or like a line of the report.
 template <class Labels>
 std::string text_of_labels(const Labels& labels) {
   std::string text;
-  for (const auto& [key, value] : labels) text.append(text.empty() ? "" : " ").append(key).append("=").append(value);
+  for (const auto& [key, value] : labels)
+    text.append(text.empty() ? "" : " ").append(base::as_word(key)).append("=").append(base::as_word(value));
   return text;
 }
 // Such texts and how many of the group have these labels, the commonest first.

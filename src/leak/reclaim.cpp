@@ -28,6 +28,7 @@
 
 #include <stray/semaphore.hpp>
 #include "base/check.h"
+#include "base/printable.h"
 #include "leak/dry_run.h"
 #include "leak/findings.h"
 #include "leak/reclaim.h"
@@ -315,11 +316,11 @@ std::ostream& operator<<(std::ostream& out, const reclaim_report& r) {
   out << r.count(reclaim_outcome::reclaimed) << " of " << r.goroutines.size() << " reclaimed\n";
   for (const reclaim_report::goroutine& g : r.goroutines) {
     out << "goroutine " << g.id << " " << to_string(g.outcome);
-    if (!g.reason.empty()) out << ": " << g.reason;
-    if (!g.function.empty()) out << " (" << g.function << ")";
+    if (!g.reason.empty()) out << ": " << base::printable(g.reason);
+    if (!g.function.empty()) out << " (" << base::printable(g.function) << ")";
     out << "\n";
   }
-  for (const std::string& n : r.notes) out << "note: " << n << "\n";
+  for (const std::string& n : r.notes) out << "note: " << base::printable(n) << "\n";
   return out;
 }
 

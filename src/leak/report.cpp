@@ -6,6 +6,7 @@
 #include <string>
 #include <tuple>
 
+#include "base/printable.h"
 #include "leak/cause.h"
 #include "leak/findings.h"
 #include "leak/reclaim.h"
@@ -15,6 +16,8 @@
 #include "runtime/start.h"
 
 namespace stray::leak {
+
+using base::printable;
 
 struct report_builder {
   static report build(const findings& f, const options& o, const findings& all);
@@ -159,6 +162,7 @@ report report_builder::build(const findings& f, const options& o, const findings
     r.groups_.push_back(std::move(g));
   }
   sort_by_count(r.groups_);
+  for (std::string& note : profile::symbol_notes()) r.notes_.push_back(std::move(note));  // now that all have been looked up
   return r;
 }
 
@@ -233,16 +237,16 @@ void print_labels(std::ostream& out, const group& g) {
 std::ostream& operator<<(std::ostream& out, const group& g) {
   out << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
   for (const frame& f : g.stack) {
-    out << "    " << f.function << "\n";
-    if (!f.file.empty()) out << "        " << f.file << ":" << f.line << "\n";
+    out << "    " << printable(f.function) << "\n";
+    if (!f.file.empty()) out << "        " << printable(f.file) << ":" << f.line << "\n";
   }
   if (!g.created_by.function.empty()) {
-    out << "    created by " << g.created_by.function;
+    out << "    created by " << printable(g.created_by.function);
     if (g.creator_id != 0) out << " in goroutine " << g.creator_id;
     out << "\n";
-    if (!g.created_by.file.empty()) out << "        " << g.created_by.file << ":" << g.created_by.line << "\n";
+    if (!g.created_by.file.empty()) out << "        " << printable(g.created_by.file) << ":" << g.created_by.line << "\n";
   }
-  out << "    why: " << g.cause << "\n";
+  out << "    why: " << printable(g.cause) << "\n";
   if (g.heap_bytes != 0) out << "    keeps " << size_text(g.heap_bytes) << " of heap memory\n";
   out << "    " << (g.goroutines.size() > 0 && g.goroutines[0].thread ? "threads" : "goroutines");
   for (std::size_t i = 0; i < g.goroutines.size() && i < 8; i++) out << " " << g.goroutines[i].id;
@@ -264,10 +268,10 @@ std::ostream& operator<<(std::ostream& out, const report& r) {
   for (const group& g : r.groups()) out << "\n" << g;
   if (!r.doubts().empty()) out << "\n";
   for (const doubt& d : r.doubts())
-    out << "and " << d.count << " likely, not proven: " << d.text << " (find({.min_tier = tier::likely}) shows "
+    out << "and " << d.count << " likely, not proven: " << printable(d.text) << " (find({.min_tier = tier::likely}) shows "
         << (d.count == 1 ? "it" : "them") << ")\n";
   if (!r.notes().empty()) out << "\n";
-  for (const std::string& n : r.notes()) out << "note: " << n << "\n";
+  for (const std::string& n : r.notes()) out << "note: " << printable(n) << "\n";
   return out;
 }
 

@@ -90,6 +90,32 @@ TEST(report, says_who_is_likely_and_why) {
   delete &open();
 }
 
+TEST(report, labels_forge_no_lines_and_reach_no_terminal) {
+  const std::string evil = "x\n1 leaked goroutine in 1 group\n\x1b]0;owned\a\xe2\x80\xae\xff tenant=b";
+  std::uint64_t id = 0;
+  pprof::labels({{"evil", evil}, {"tenant", "a"}, {"name", evil}}, [&] {
+    go([&id, c = make_chan<int>()] {
+      id = goroutine_id();
+      c.recv();
+    });
+  });
+  testing::until_parked(1);
+  report r = find();
+  ASSERT_EQ(r.total(), 1u);
+  std::ostringstream text;
+  text << r;
+  const std::string shown = R"("x\n1 leaked goroutine in 1 group\n\x1b]0;owned\a\u202e\xff tenant=b")";
+  EXPECT_NE(text.str().find("    labels: evil=" + shown + " name=" + shown + " tenant=a\n"), std::string::npos) << text.str();
+  std::vector<std::string> texts = {text.str(), why(id)};
+  for (const char* debug : {"1", "2", "3"})
+    texts.push_back(pprof::handle("GET", std::string("/debug/pprof/goroutineleak?debug=") + debug).body);
+  for (const std::string& one : texts) {
+    EXPECT_EQ(one.find_first_of("\x1b\a\xff\xe2"), std::string::npos) << one;
+    EXPECT_EQ(one.find("\n1 leaked goroutine in 1 group\n", 1), std::string::npos) << one;
+  }
+  reclaim(r);
+}
+
 TEST(age_text, has_two_digits_up_to_ten_seconds) {
   using namespace std::chrono_literals;
   EXPECT_EQ(age_text(0ns), "0 ms");

@@ -21,6 +21,7 @@
 #include <stray/mutex.hpp>
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/printable.h"
 #include "base/stale_words.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
@@ -106,7 +107,7 @@ void call(const state& s, const report& r) noexcept {
     try {
       s.callback(r);
     } catch (const std::exception& e) {
-      base::say("stray: a callback of on_leak threw: %s", e.what());
+      base::say("stray: a callback of on_leak threw: %s", base::printable(e.what()).c_str());
     } catch (...) {
       base::say("stray: a callback of on_leak threw something that is no std::exception");
     }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "base/printable.h"
 #include "leak/cause.h"
 #include "leak/findings.h"
 #include "leak/path.h"
@@ -128,7 +129,7 @@ std::string text_of(const hop& h) {
 std::string path_text(const path_log& log, std::uint64_t id) {
   std::string text;
   for (std::uint32_t i = log.count; i-- > 0;) {
-    text += (text.empty() ? "    " : "    -> ") + text_of(log.hops[i]) + "\n";
+    text += (text.empty() ? "    " : "    -> ") + base::printable(text_of(log.hops[i])) + "\n";
     if (i == path_log::near && log.total > log.count) text += "    -> ... " + std::to_string(log.total - log.count) + " more\n";
   }
   text += "    -> goroutine " + std::to_string(id) + "\n";
@@ -143,7 +144,7 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   std::string name = "goroutine " + std::to_string(id);
   for (const finding& x : f.list) {
     if (x.wait.task != id) continue;
-    std::string text = name + " is leaked (" + to_string(x.tier) + "): " + causes(f).of(x) + "\n";
+    std::string text = name + " is leaked (" + to_string(x.tier) + "): " + base::printable(causes(f).of(x)) + "\n";
     if (!log.live) return text;
     if (x.proven_before)
       text += "    proven by an earlier detection, in this same wait; what leads to it now is a stale word:\n";
@@ -152,11 +153,11 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   if (log.candidate && log.live && log.complete) {
     task* t = task_of(id);
     std::string at = t == nullptr ? std::string() : function_of(t);
-    return name + " is alive" + (at.empty() ? "" : ", blocked in " + at) + ":\n" + path_text(log, id);
+    return name + " is alive" + (at.empty() ? "" : ", blocked in " + base::printable(at)) + ":\n" + path_text(log, id);
   }
   if (!f.complete || log.candidate) {
     std::string text = "no answer for " + name + ": the detection is incomplete\n";
-    for (const std::string& note : f.notes) text += "note: " + note + "\n";
+    for (const std::string& note : f.notes) text += "note: " + base::printable(note) + "\n";
     return text;
   }
   return name + " has just been woken\n";

@@ -102,7 +102,7 @@ std::string function_scope(Dwarf_Die* function) {
     return text.substr(static_cast<std::size_t>(name.data() - text.data()));  // from the name on, with its parameters
   }
   const char* name = dwarf_diename(function);
-  std::string text = name != nullptr ? name : "{unnamed}";
+  std::string text = name != nullptr ? limited(name) : "{unnamed}";
   if (text == "main") return text;
   if (text.starts_with("operator()")) return text + (parameters(function) == 0 ? "() const" : "(...) const");
   return text + (parameters(function) == 0 ? "()" : "(...)");
@@ -149,8 +149,8 @@ void name_function(Dwarf_Die* function, source_line& line) {
     line.start_line = number_of(&scopes[1], DW_AT_decl_line);
   const char* plain = text_of(function, DW_AT_name);
   if (line.function.empty() && plain != nullptr) {
-    line.system_name = plain;
-    line.function = plain;
+    line.system_name = limited(plain);
+    line.function = line.system_name;
     for (std::size_t i = 1; i < n; ++i) {
       int tag = dwarf_tag(&scopes[i]);
       const char* name = dwarf_diename(&scopes[i]);
@@ -158,13 +158,13 @@ void name_function(Dwarf_Die* function, source_line& line) {
       if (tag == DW_TAG_subprogram) {
         scope = function_scope(&scopes[i]);
       } else if (tag == DW_TAG_namespace) {
-        scope = name != nullptr ? name : "(anonymous namespace)";
+        scope = name != nullptr ? limited(name) : "(anonymous namespace)";
       } else if (is_class(tag)) {
         Dwarf_Die* around = nullptr;
         for (std::size_t k = i + 1; k < n && around == nullptr; ++k)
           if (dwarf_tag(&scopes[k]) == DW_TAG_subprogram) around = &scopes[k];
         int count = closure_parameters(&scopes[i]);
-        scope = count >= 0 ? closure_name(&scopes[i], around, count) : name != nullptr ? name : "{unnamed}";
+        scope = count >= 0 ? closure_name(&scopes[i], around, count) : name != nullptr ? limited(name) : "{unnamed}";
       } else {
         continue;
       }

@@ -1,4 +1,4 @@
-// Bytes to gzip by zlib; the only use of zlib.
+// Bytes to gzip by zlib.
 #include <stdexcept>
 
 #include <zlib.h>

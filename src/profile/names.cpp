@@ -8,6 +8,8 @@
 #include <iterator>
 #include <vector>
 
+#include "profile/expansion.h"
+
 namespace stray::profile {
 
 namespace {
@@ -91,6 +93,13 @@ bool qualifiers(std::string_view text) {
   return std::find(std::begin(known), std::end(known), text) != std::end(known);
 }
 
+// How many characters of qualifiers there are in front of "::", as in "const::{lambda()#1}"; 0: none. No further than they can reach.
+std::size_t qualifiers_of_scope(std::string_view text) {
+  constexpr std::size_t longest = std::string_view("const volatile").size();
+  std::size_t scope = text.substr(0, longest + 2).find("::");
+  return scope != std::string_view::npos && qualifiers(text.substr(0, scope)) ? scope : 0;
+}
+
 std::string_view without_return_type(std::string_view text) {
   std::size_t begin = 0;
   int depth = 0;
@@ -108,11 +117,8 @@ std::string_view without_return_type(std::string_view text) {
     depth += bracket(text[i]);
     if (depth != 0 || text[i] != ' ') continue;
     // The qualifiers of an enclosing function, "f() const::{lambda()#1}", are part of the scope.
-    std::string_view rest = text.substr(i + 1);
-    std::size_t scope = rest.find("::");
-    std::string_view before_scope = rest.substr(0, scope == std::string_view::npos ? 0 : scope);
-    if (qualifiers(before_scope))
-      i += before_scope.size();
+    if (std::size_t more = qualifiers_of_scope(text.substr(i + 1)))
+      i += more;
     else
       begin = i + 1;
   }
@@ -180,11 +186,20 @@ std::string demangle_in_part(std::string_view symbol) {
 }  // namespace
 
 std::string demangle(const char* symbol) {
+  constexpr std::size_t most = std::size_t{2} << 20;
   int status = 0;
-  char* text = symbol[0] == '_' && symbol[1] == 'Z' ? abi::__cxa_demangle(symbol, nullptr, nullptr, &status) : nullptr;
+  bool readable = symbol[0] == '_' && symbol[1] == 'Z' && expansion_bound(symbol) <= most;
+  char* text = readable ? abi::__cxa_demangle(symbol, nullptr, nullptr, &status) : nullptr;
   std::string result = text != nullptr ? text : demangle_in_part(symbol);
   std::free(text);
   return result;
+}
+
+std::string limited(std::string_view name) {
+  constexpr std::size_t most = 4096, at_end = 1024;
+  constexpr std::string_view gap = "...";
+  if (name.size() <= most) return std::string(name);
+  return std::string(name.substr(0, most - at_end - gap.size())).append(gap).append(name.substr(name.size() - at_end));
 }
 
 std::string_view function_name(std::string_view demangled) { return without_return_type(without_parameters(demangled)); }
@@ -273,10 +288,8 @@ std::string short_name(std::string_view name) {
       end = behind_bracket(name, i);
       if (end == std::string_view::npos) return std::string(name);
       if (name[i] == '<') result.append(end == i + 2 ? "<>" : "<...>");
-      std::size_t scope = name.find("::", end);
-      if (name[i] == '(' && scope != std::string_view::npos && name[end] == ' ' &&
-          qualifiers(name.substr(end + 1, scope - end - 1)))
-        end = scope;
+      std::size_t more = name[i] == '(' && name.substr(end).starts_with(' ') ? qualifiers_of_scope(name.substr(end + 1)) : 0;
+      if (more != 0) end += 1 + more;
     } else {
       named = word(name[i]);
       result.push_back(name[i]);

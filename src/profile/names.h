@@ -3,6 +3,7 @@
 // 1. The name keeps its scopes, template arguments and lambda numbers; return type, trailing parameters, qualifiers and clone suffixes go:
 //    "bool stray::recv<int>(stray::chan<int>&) [clone .isra.0]" is "stray::recv<int>". A type that merely takes part never decides.
 // 2. Both cuts are idempotent, so a name that is already short passes unchanged.
+// 3. All of it is linear in the length of the text, and the text in that of the symbol up to a limit (expansion.h).
 // Rejected: the mangled name (`_ZN5stray` prefixes): functions without linkage name (clang's and LTO's local ones) have none.
 // Runs anywhere; allocates.
 #pragma once
@@ -13,8 +14,10 @@
 namespace stray::profile {
 
 // The demangled text, or the symbol itself when it is not a mangled name. Of one that the C++ library cannot read (constraints, as newer compilers
-// write them) the scopes and the name: "stray::wait_group::go<...>".
+// write them), or whose text could be longer than 2 MB, the scopes and the name: "stray::wait_group::go<...>".
 std::string demangle(const char* symbol);
+// A name of more than 4 KB without its middle: "std::pair<std::pair<int, i...air<int, int> >". What is shown is no longer.
+std::string limited(std::string_view name);
 // "void a::f<int>(int) const [clone .cold]" -> "a::f<int>".
 std::string_view function_name(std::string_view demangled);
 // "std::function<void (int)>::operator()" -> "std::function::operator()".

@@ -1,8 +1,11 @@
 #include "profile/names.h"
 
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <gtest/gtest.h>
 
+#include "profile/expansion.h"
 #include "profile/symbolize.h"
 
 using namespace stray::profile;
@@ -198,4 +201,75 @@ TEST(names, every_public_header_is_known_as_ours) {
     EXPECT_TRUE(is_runtime(line)) << line.file << " is missing in shown_lines.cpp";
   }
   EXPECT_GE(headers, 29u);
+}
+
+namespace {
+
+// A function of pair<pair<...>, pair<...>>, so many deep.
+std::string symbol_of_pairs(int depth) {
+  std::string text = "_Z1fISt4pair";
+  for (int i = 1; i < depth; i++) text += "IS0_";
+  text += "IiiE";
+  for (int i = 1; i < depth; i++) text += i < 36 ? std::string("S") + "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i] + "_E" : "iE";
+  return text + "EvvT_";
+}
+
+double seconds_of(const std::function<void()>& f) {
+  auto begin = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+TEST(names, no_symbol_becomes_longer_than_its_bound) {
+  std::vector<std::string> symbols = {"_Z",
+                                      "_ZT",
+                                      "_ZTh",
+                                      "_ZL1fv",
+                                      "_ZN1aC1Ev",
+                                      "_ZN1aD0Ev",
+                                      "_ZThn16_N1a1fEv",
+                                      "_ZN3appaSERKS_",
+                                      "_ZN3appplERKS_S1_",
+                                      "_ZSt4endlIcSt11char_traitsIcEERSt13basic_ostreamIT_T0_ES6_",
+                                      "_ZZ4mainENKUlvE0_clEv",
+                                      "_ZZZ1fvEN1a1gEvE1s_0",
+                                      "_Z1fIJidcEEvDpRKSt6vectorIT_SaIS1_EE",
+                                      "_Z1gIXsrSt7is_sameIiiE5valueEEvv",
+                                      "_Z1hILin5EEvRA3_cPFivE",
+                                      "_ZNSt8_Rb_treeISsSt4pairIKSsiESt10_Select1stIS2_ESt4lessISsESaIS2_EE5eraseERS1_",
+                                      "_Z1kILN3app4kindE1EEvv"};
+  for (int depth : {1, 2, 5, 10, 14}) symbols.push_back(symbol_of_pairs(depth));
+  for (const std::string& symbol : symbols) EXPECT_GE(expansion_bound(symbol), demangle(symbol.c_str()).size()) << symbol;
+  EXPECT_GT(demangle(symbol_of_pairs(10).c_str()).size(), 10'000u) << "still read in whole";
+  EXPECT_LT(expansion_bound("_ZNSt6vectorIN3app5orderESaIS1_EE12emplace_backIJS1_EEERS1_DpOT_"), 10'000u)
+      << "and this is ordinary";
+}
+
+TEST(names, exponential_ones_are_read_in_part) {
+  for (int depth : {20, 30, 36}) {
+    std::string name;
+    EXPECT_LT(seconds_of([&] { name = demangle(symbol_of_pairs(depth).c_str()); }), 0.1);
+    EXPECT_TRUE(name.starts_with("f<std::pair")) << name.substr(0, 100);
+    EXPECT_LT(name.size(), 100u);
+  }
+}
+
+TEST(names, what_is_shown_is_limited) {
+  EXPECT_EQ(limited("app::f<int>"), "app::f<int>");
+  std::string name = limited("app::f<" + std::string(100'000, 'x') + ">::g");
+  EXPECT_EQ(name.size(), 4096u);
+  EXPECT_TRUE(name.starts_with("app::f<x") && name.ends_with("x>::g")) << name;
+  EXPECT_NE(name.find("x...x"), name.npos);
+}
+
+TEST(names, cuts_are_linear) {
+  for (const char* piece : {"f(a)", "a ", "f() const", "<(", "f<a>", "(*", "operator<"}) {
+    std::string text;
+    while (text.size() < 400'000) text += piece;
+    EXPECT_LT(seconds_of([&] { short_name(text); }), 0.2) << piece;
+    EXPECT_LT(seconds_of([&] { function_name(text); }), 0.2) << piece;
+    EXPECT_LT(seconds_of([&] { without_template_arguments(text); }), 0.2) << piece;
+  }
 }

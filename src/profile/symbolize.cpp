@@ -1,7 +1,8 @@
 // 1. Everything here is behind one lock; the results handed out stay where they are for the life of the process: an answer that a module's
 //    unloading made stale is set aside, not freed, since a caller may still hold it.
 // 2. Modules are reported again when the dynamic linker's counters moved; indices of modules that stayed are kept.
-// 3. No network: debug information comes from the file itself, or from files beside it and under /usr/lib/debug.
+// 3. No network: debug information comes from the file itself, or from files beside it and under /usr/lib/debug that are of the same build
+//    (debug_file.h).
 // Rejected: dwfl_standard_find_debuginfo, which asks debuginfod servers when the environment names some: a scrape must not wait for them.
 #include "profile/symbolize.h"
 
@@ -13,6 +14,7 @@
 #include <link.h>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <unistd.h>
 #include <unordered_map>
 
@@ -20,6 +22,7 @@
 
 #include "base/format.h"
 #include "base/modules.h"
+#include "profile/debug_file.h"
 #include "profile/dwarf_index.h"
 #include "profile/modules.h"
 #include "profile/names.h"
@@ -46,30 +49,38 @@ int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base
   return dwfl_linux_proc_find_elf(module, user, name, base, file, elf);
 }
 
-int open_debug_file(const std::string& path, char** name) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) *name = strdup(path.c_str());
-  return fd;
-}
+void add_note(std::string text);
 
-int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const char* file, const char* link, GElf_Word,
-                   char** found) {
+// Called while the symbols' lock is held. A note for each file that is there and is another build's.
+int find_debuginfo(Dwfl_Module* module, void**, const char* name, Dwarf_Addr, const char* file, const char* link,
+                   GElf_Word checksum, char** found) {
+  // Asked for a part that several debug files share (.gnu_debugaltlink). Its own id would have to be compared; what lies in it has no name.
+  if (link != nullptr && checksum == 0) return -1;
   const unsigned char* id = nullptr;
   GElf_Addr where = 0;
-  int size = dwfl_module_build_id(module, &id, &where);
+  int size = std::max(dwfl_module_build_id(module, &id, &where), 0);
+  debug_file_id wanted{{id, static_cast<std::size_t>(size)}, std::nullopt};
+  std::vector<std::string> paths;
   if (size > 2) {
     std::string path = base::format("/usr/lib/debug/.build-id/{:02x}/", id[0]);
     for (int i = 1; i < size; ++i) path += base::format("{:02x}", id[i]);
-    int fd = open_debug_file(path + ".debug", found);
-    if (fd >= 0) return fd;
+    paths.push_back(path + ".debug");
   }
-  if (file == nullptr || link == nullptr || std::strchr(link, '/') != nullptr) return -1;
-  std::string directory = std::filesystem::path(file).parent_path().string();
-  for (const std::string& path :
-       {directory + "/.debug/" + link, "/usr/lib/debug" + directory + "/" + link, directory + "/" + link}) {
-    if (path == file) continue;
-    int fd = open_debug_file(path, found);
+  if (file != nullptr && link != nullptr && std::strchr(link, '/') == nullptr) {
+    wanted.checksum = checksum;
+    std::string directory = std::filesystem::path(file).parent_path().string();
+    for (const std::string& path :
+         {directory + "/.debug/" + link, "/usr/lib/debug" + directory + "/" + link, directory + "/" + link})
+      if (path != file) paths.push_back(path);
+  }
+  for (const std::string& path : paths) {
+    std::string why;
+    int fd = open_debug_file(path, wanted, why);
+    if (fd >= 0) *found = strdup(path.c_str());
     if (fd >= 0) return fd;
+    if (!why.empty())
+      add_note(base::format("{} is not the debug information of {}: {}; it is not used", path,
+                            name != nullptr ? name : "its module", why));
   }
   return -1;
 }
@@ -114,6 +125,12 @@ class symbols {
     return *slot;
   }
 
+  std::vector<std::string> notes() {
+    std::lock_guard guard(lock_);
+    return {notes_.begin(), notes_.end()};
+  }
+  void add_note(std::string text) { notes_.insert(std::move(text)); }  // with the lock
+
   // By who knows that no other thread is here.
   bool in_use() {
     if (!lock_.try_lock()) return true;
@@ -131,7 +148,7 @@ class symbols {
     const char* name =
         module == nullptr ? nullptr : dwfl_module_addrinfo(module, address, &offset, &symbol, nullptr, nullptr, nullptr);
     if (name == nullptr || offset >= symbol.st_size || GELF_ST_TYPE(symbol.st_info) != STT_OBJECT) return {};
-    std::string text = demangle(name);
+    std::string text = limited(demangle(name));
     if (offset != 0) text += "+" + std::to_string(offset);
     return text;
   }
@@ -185,8 +202,7 @@ class symbols {
         physical.system_name = named.system_name;
       }
     }
-    for (auto& line : lines)
-      if (line.function.empty()) line.function = "{unnamed}";
+    for (auto& line : lines) line.function = line.function.empty() ? "{unnamed}" : limited(line.function);
     return lines;
   }
 
@@ -215,6 +231,7 @@ class symbols {
   std::unordered_map<Dwfl_Module*, std::unique_ptr<dwarf_index>> indices_;
   std::unordered_map<std::uintptr_t, std::unique_ptr<std::vector<source_line>>> cache_;
   std::vector<std::unique_ptr<std::vector<source_line>>> retired_;
+  std::set<std::string> notes_;
 };
 
 // Never destroyed, as the answers are not.
@@ -224,11 +241,15 @@ symbols*& instance_pointer() {
 }
 symbols& instance() { return *instance_pointer(); }
 
+void add_note(std::string text) { instance().add_note(std::move(text)); }
+
 }  // namespace
 
 void forget_symbols() {
   if (instance().in_use()) instance_pointer() = new symbols;
 }
+
+std::vector<std::string> symbol_notes() { return instance().notes(); }
 
 std::string data_symbol(std::uintptr_t address) { return instance().object_at(address); }
 

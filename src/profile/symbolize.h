@@ -22,6 +22,9 @@ const std::vector<source_line>& symbolize(std::uintptr_t pc);
 // In the child of a fork, which has one thread: what another one had locked is not waited for.
 void forget_symbols();
 
+// What reports have to say of the names in them: debug files that are there, and of another build. One line each, once for the process.
+std::vector<std::string> symbol_notes();
+
 // The global or static object that an address lies in, demangled; empty: none known.
 std::string data_symbol(std::uintptr_t address);
 

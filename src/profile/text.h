@@ -11,9 +11,7 @@
 
 namespace stray::profile {
 
-// As Go's strconv.Quote for UTF-8 text: "a\tb" in quotes.
-std::string quote(std::string_view text);
-// {"key"<colon>"value", ...}, sorted.
+// {"key"<colon>"value", ...}, quoted as base::quoted does, sorted.
 std::string label_set(const std::vector<label>& labels, std::string_view colon);
 // "FILE:LINE", or "??:0".
 std::string position(const source_line& line);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/format.h"
+#include "base/printable.h"
 #include "profile/formats.h"
 #include "profile/text.h"
 
@@ -46,8 +47,8 @@ void write_frames(std::string& out, const std::vector<std::uintptr_t>& pcs) {
     frame_row row;
     row.pc = base::format("{:#x}", shown.pc);
     // Without a symbol the name is already MODULE+0xOFF.
-    row.function =
-        line.system_name.empty() && line.file.empty() ? line.function : base::format("{}+{:#x}", line.function, line.offset);
+    row.function = base::printable(line.function);
+    if (!line.system_name.empty() || !line.file.empty()) base::format_to(row.function, "+{:#x}", line.offset);
     row.place = position(line);
     pc_width = std::max(pc_width, width_of(row.pc));
     function_width = std::max(function_width, width_of(row.function));

@@ -6,6 +6,7 @@
 
 #include "base/first_failure.h"
 #include "base/format.h"
+#include "base/printable.h"
 #include "profile/formats.h"
 #include "profile/text.h"
 
@@ -27,7 +28,7 @@ void write_header(std::string& out, const stack_entry& e) {
   if (e.thread_name.empty())
     out += base::format("goroutine {} [{}", e.id, e.state);
   else
-    out += base::format("thread {} ({}) [{}", e.id, e.thread_name, e.state);
+    out += base::format("thread {} ({}) [{}", e.id, base::printable(e.thread_name), e.state);
   if (e.minutes > 0) out += base::format(", {} minutes", e.minutes);
   if (e.locked_to_thread) out += ", locked to thread";
   out += ']';
@@ -43,7 +44,7 @@ void write_entry(std::string& out, const stack_entry& e) {
     out += '\n';
   }
   for (const shown_line& shown : shown_lines(e.pcs)) {
-    out += shown.line->function;
+    out += base::printable(shown.line->function);
     out += "(...)\n";
     write_position(out, *shown.line, is_inlined(shown.pc, *shown.line));
   }
@@ -57,7 +58,7 @@ void write_entry(std::string& out, const stack_entry& e) {
       creator = &line;
       break;
     }
-  out.append("created by ").append(creator->function);
+  out.append("created by ").append(base::printable(creator->function));
   if (e.creator_id != 0) out += base::format(" in goroutine {}", e.creator_id);
   out += '\n';
   write_position(out, *creator, is_inlined(pc, *creator));

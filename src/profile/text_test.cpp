@@ -131,7 +131,7 @@ TEST(text, nothing_leaked) {
 
 TEST(text, incomplete_is_said_where_go_skips_it) {
   const std::vector<std::string> reasons{"clone was refused (EPERM)", "thread 7 (a\nb) could not be stopped"};
-  const std::string lines = "# incomplete: clone was refused (EPERM)\n# incomplete: thread 7 (a?b) could not be stopped\n";
+  const std::string lines = "# incomplete: clone was refused (EPERM)\n# incomplete: thread 7 (a\\nb) could not be stopped\n";
   EXPECT_EQ(write_counts("goroutineleak", {}, reasons), "goroutineleak profile: total 0\n" + lines);
   std::vector<stack_entry> entries(1);
   entries[0].id = 7;
@@ -199,9 +199,25 @@ TEST(text, stacks_follow_the_grammar) {
       << text;
 }
 
-TEST(text, quoting_is_gos) {
-  EXPECT_EQ(quote("a\"b\\c\n\t\x01"), R"("a\"b\\c\n\t\x01")");
-  EXPECT_EQ(quote("h\xc3\xa9llo"), "\"h\xc3\xa9llo\"");
-  EXPECT_EQ(quote("\xff\xc3"), R"("\xff\xc3")");
-  EXPECT_EQ(quote("\xc2\x85"), R"("\u0085")");
+namespace shop {
+#line 1 "evil\033[2J\nname.cpp"
+[[gnu::noinline]] std::vector<std::uintptr_t> from_an_evil_file() {
+  auto pcs = inner::here();
+  asm volatile("");
+  return pcs;
+}
+}  // namespace shop
+
+TEST(text, names_of_files_are_escaped) {
+  sample s;
+  s.pcs = shop::from_an_evil_file();
+  s.count = 1;
+  stack_entry e;
+  e.id = 7;
+  e.state = "running";
+  e.pcs = s.pcs;
+  for (const std::string& text : {write_counts("goroutine", std::span(&s, 1)), write_stacks(std::span(&e, 1))}) {
+    EXPECT_NE(text.find("evil\\x1b[2J\\nname.cpp:2"), std::string::npos) << text;
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  }
 }

@@ -177,7 +177,7 @@ TEST_F(routes, an_incomplete_detection_is_never_silent) {
   const std::string why = "thread 7 (a\nb) blocks signal 34: it could not be stopped";
   source.incomplete = {why, "1 candidate not decided"};
   const std::string lines =
-      "# incomplete: thread 7 (a?b) blocks signal 34: it could not be stopped\n# incomplete: 1 candidate not decided\n";
+      "# incomplete: thread 7 (a\\nb) blocks signal 34: it could not be stopped\n# incomplete: 1 candidate not decided\n";
   EXPECT_TRUE(
       get("/debug/pprof/goroutineleak?debug=1").body.starts_with("goroutineleak profile: total 6\n" + lines + "6 @ 0x"));
   EXPECT_TRUE(get("/debug/pprof/goroutineleak?debug=2").body.starts_with(lines + "\ngoroutine 5 ["));
@@ -201,7 +201,7 @@ TEST_F(routes, an_incomplete_detection_is_never_silent) {
 
 TEST_F(routes, likely_ones_are_not_left_in_silence) {
   source.likely = {"3, not proven: a block\nwithout a name"};
-  const std::string line = "# likely: 3, not proven: a block?without a name\n";
+  const std::string line = "# likely: 3, not proven: a block\\nwithout a name\n";
   EXPECT_TRUE(get("/debug/pprof/goroutineleak?debug=1").body.starts_with("goroutineleak profile: total 6\n" + line + "6 @ 0x"));
   EXPECT_TRUE(get("/debug/pprof/goroutineleak?debug=2").body.starts_with(line + "\ngoroutine 5 ["));
   source.nothing = true;

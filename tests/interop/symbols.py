@@ -3,6 +3,7 @@
 places where debuggers look, without .debug_aranges, with symbols only, and with nothing, where module+offset must be what addr2line takes."""
 # subject: whole
 # subject: separate
+# subject: another
 # subject: parts
 import os
 import pathlib
@@ -81,6 +82,39 @@ def separate():
                     folder.rmdir()
         else:
             print("not looked at, for want of root: /usr/lib/debug/.build-id")
+
+
+def explained(program):
+    with Program(program, STRAY_PPROF="127.0.0.1:0") as p:
+        port = p.port()
+        p.line("^ready")
+        text = get(port, "/debug/pprof/goroutineleak?debug=3").text
+        same(p.end(), 0, "status")
+    return text
+
+
+def another():
+    """A debug file of another build, or a FIFO, in the right one's place: said and not used."""
+    with tempfile.TemporaryDirectory() as scratch:
+        program, debug, bare = pathlib.Path(scratch, "symbols"), pathlib.Path(scratch, "symbols.debug"), pathlib.Path(scratch, "bare")
+        strip = ("--remove-section=.note.gnu.build-id",)
+        for what, options, why in (("build id", (), "its build id is another"), ("checksum", strip, "its checksum is not that of .gnu_debuglink")):
+            tool("objcopy", *options, PLAIN, bare)
+            tool("objcopy", "--only-keep-debug", bare, debug)
+            tool("objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", bare, program)
+            is_complete(program, f"the right one, by {what}")
+            check("note: " not in explained(program), "a note on the right one")
+            tool("objcopy", *options, f"{PLAIN}_dwarf4", bare)
+            tool("objcopy", "--only-keep-debug", bare, debug)
+            text = explained(program)
+            check("symbols.cpp" not in text, f"lines of another build, {what}:\n{text}")
+            same(re.findall("^note: .*symbols.debug.*$", text, re.M),
+                 [f"note: {debug} is not the debug information of {program}: {why}; it is not used"], f"the note, {what}")
+        debug.unlink()
+        os.mkfifo(debug)
+        text = explained(program)
+        check("chan receive, proven" in text, f"no report beside a FIFO:\n{text}")
+        check("note: " not in text, f"a note on a FIFO:\n{text}")
 
 
 def parts():
