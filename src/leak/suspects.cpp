@@ -87,7 +87,7 @@ bool suspect_filling(std::vector<finding>& group, const wait_site& site, std::in
 }  // namespace
 
 std::vector<finding> suspects(const findings& f, std::int64_t floor_ns) {
-  const wait_census& census = look_at_waits();
+  const wait_census& census = look_at_waits(std::min(floor_ns, usual_wait_ns));
   std::set<wait_id> listed;
   for (const finding& x : f.list) listed.insert(x.wait);
   std::map<wait_census::site_key, std::vector<finding>> groups;

@@ -118,6 +118,7 @@ TEST(suspected, is_a_site_that_fills_up_and_no_idle_pool) {
   for (int i = 0; i < 2; i++, parked++) go(shop::wait_for_answer, answers);
   testing::until_parked(parked);
   const options wanted{.min_tier = tier::suspected, .min_age = std::chrono::milliseconds(50)};
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
   EXPECT_EQ(find(wanted).total(), 0u) << "the first look";
   for (int i = 0; i < 5; i++, parked++) {
     go(shop::wait_for_answer, answers);

@@ -10,7 +10,7 @@
 namespace stray::leak {
 
 namespace {
-constexpr std::int64_t second_ns = 1'000'000'000, minute_ns = 60 * second_ns;
+constexpr std::int64_t minute_ns = 60'000'000'000;
 constexpr std::size_t most_sites = 10'000;  // with more, those where nobody waits are forgotten
 }  // namespace
 
@@ -18,7 +18,7 @@ void wait_census::begin(std::int64_t now_ns) {
   before_ns_ = std::exchange(now_ns_, now_ns);
   look_++;
   for (auto& [key, s] : sites_) {
-    s.count = s.over_a_second = s.over_a_minute = 0;
+    s.count = s.over_a_minute = 0;
     s.oldest_since_ns = 0;
   }
 }
@@ -34,7 +34,6 @@ void wait_census::count(const entry& e) {
   std::int64_t since = ~e.not_since_ns, age = now_ns_ - since;
   if (s.count == 0 || since < s.oldest_since_ns) s.oldest_since_ns = since;
   s.count++;
-  s.over_a_second += age >= second_ns ? 1 : 0;
   s.over_a_minute += age >= minute_ns ? 1 : 0;
 }
 
@@ -90,7 +89,7 @@ wait_census*& census_pointer() {  // it may outlive statics
   return census;
 }
 
-void look_at(wait_census& c, std::size_t record, runtime::task& t) {
+void look_at(wait_census& c, std::size_t record, runtime::task& t, std::int64_t begun_ns) {
   const std::uint64_t word = t.word.load();
   if (runtime::word::state_of(word) != runtime::state::waiting) return;
   const std::uint64_t seq = runtime::word::seq_of(word);
@@ -99,9 +98,11 @@ void look_at(wait_census& c, std::size_t record, runtime::task& t) {
   if (!runtime::await_inspection(&t, t.wait(word))) return;
   const bool counts = runtime::eligible(t.reason) && !t.is_main;
   const std::int64_t since = t.wait_since_ns;
+  const bool is_old = since <= begun_ns;
   wait_census::site_key site(t.reason, {});
-  if (counts) site.second = read_stack(t);
+  if (counts && is_old) site.second = read_stack(t);
   runtime::end_inspection(&t);
+  if (counts && !is_old) return;
   if (counts) {
     c.add(record, seq, since, std::move(site));
   } else {
@@ -111,11 +112,12 @@ void look_at(wait_census& c, std::size_t record, runtime::task& t) {
 
 }  // namespace
 
-const wait_census& look_at_waits() {
+const wait_census& look_at_waits(std::int64_t least_ns) {
   wait_census& c = *census_pointer();
-  c.begin(base::now_ns());
+  const std::int64_t now_ns = base::now_ns();
+  c.begin(now_ns);
   base::slab<runtime::task>& all = runtime::tasks();
-  for (std::size_t i = 1; i < all.used(); i++) look_at(c, i, *all.at(i));
+  for (std::size_t i = 1; i < all.used(); i++) look_at(c, i, *all.at(i), now_ns - least_ns);
   c.end();
   return c;
 }

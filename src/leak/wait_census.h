@@ -2,7 +2,8 @@
 // more. It proves nothing: who waits for work in an idle pool is counted like who waits for ever.
 //
 // 1. A site is a stack and a reason. Growth counts from the first look at it.
-// 2. The stack of a wait is read once: at later looks its number tells that it is the same wait (task.h 6).
+// 2. The stack of a wait is read once, and not before it has lasted for a second: at later looks its number tells that it is the same wait
+//    (task.h 6). So what a look costs goes with how many became old since the last one, not with how many wait.
 // 3. A wait that was counted and is over at the next look had been as old as that one saw it, at least: longest_ended_ns. Who has waited for no
 //    longer than `age_factor` times that (suspects.h) waits as others do that wake.
 // 4. Who is reported as leaked, the main thread, and who waits for a time are not counted.
@@ -25,7 +26,7 @@ struct wait_site {
   std::int64_t first_look_ns = 0;
   std::int64_t longest_ended_ns = 0;  // 0: nobody was seen to wake
   // At the last look.
-  std::size_t count = 0, over_a_second = 0, over_a_minute = 0;
+  std::size_t count = 0, over_a_minute = 0;
   std::int64_t oldest_since_ns = 0;
 
   // By how many those that have waited for over a minute are more than all that waited at the first look.
@@ -67,7 +68,8 @@ class wait_census {
   std::uint64_t look_ = 0;
 };
 
-// A look at all that wait now. Stops nobody. What it returns stands until the next look.
-const wait_census& look_at_waits();
+// A look at all that have waited for so long now. Stops nobody. What it returns stands until the next look.
+inline constexpr std::int64_t usual_wait_ns = 1'000'000'000;
+const wait_census& look_at_waits(std::int64_t least_ns = usual_wait_ns);
 
 }  // namespace stray::leak

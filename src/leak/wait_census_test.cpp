@@ -39,7 +39,6 @@ TEST(wait_census, counts_by_site_and_reads_a_stack_once) {
   EXPECT_EQ(c.find(key_of(9)), nullptr);
   const wait_site& s = *c.find(key_of(7));
   EXPECT_EQ(s.count, 3u);
-  EXPECT_EQ(s.over_a_second, 2u);
   EXPECT_EQ(s.over_a_minute, 1u);
   EXPECT_EQ(s.oldest_since_ns, 10 * second);
   EXPECT_EQ(c.find(key_of(8))->count, 1u);
