@@ -27,7 +27,8 @@ std::vector<std::string_view> split(std::string_view text, char at) {
 std::int64_t number(std::string_view text) {
   std::int64_t n = 0;
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (failure != std::errc() || end != text.data() + text.size()) throw std::runtime_error("it is no list of the longest waits");
+  if (failure != std::errc() || end != text.data() + text.size())
+    throw std::runtime_error("it is no list of the longest waits");
   return n;
 }
 
@@ -84,7 +85,8 @@ std::string longest_table(const std::vector<waiting_site>& sites, std::size_t mo
   for (std::size_t i = 0; i < sites.size() && i < most; i++) {
     const waiting_site& one = sites[i];
     std::vector<std::string>& row = rows.emplace_back();
-    row = {std::to_string(one.count), std::to_string(one.over_a_minute), one.growth == 0 ? "-" : fmt::format("{:+}", one.growth)};
+    row = {std::to_string(one.count), std::to_string(one.over_a_minute),
+           one.growth == 0 ? "-" : fmt::format("{:+}", one.growth)};
     if (s.targets > 1) row.push_back(fmt::format("{} of {}", one.targets.size(), s.targets));
     row.push_back(age_text(s.now - one.oldest_s, s.now));
     row.push_back(one.reason);

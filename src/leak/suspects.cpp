@@ -70,10 +70,11 @@ bool suspect_filling(std::vector<finding>& group, const wait_site& site, std::in
   const std::size_t more = stuck.size() - site.first_count;
   const std::string who = stuck.size() == group.size() ? "all " + std::to_string(stuck.size())
                                                        : std::to_string(stuck.size()) + " of " + std::to_string(group.size());
-  const std::string text =
-      who + " that wait at the same place have waited for over " + age(floor_ns) + ", the oldest for " + age(now_ns - oldest) +
-      ", " + std::to_string(more) + " more than at the first look " + age(now_ns - site.first_look_ns) + " ago, and " +
-      (site.longest_ended_ns == 0 ? "none was seen to wake" : "none was seen to wake after more than " + age(site.longest_ended_ns));
+  const std::string text = who + " that wait at the same place have waited for over " + age(floor_ns) + ", the oldest for " +
+                           age(now_ns - oldest) + ", " + std::to_string(more) + " more than at the first look " +
+                           age(now_ns - site.first_look_ns) + " ago, and " +
+                           (site.longest_ended_ns == 0 ? "none was seen to wake"
+                                                       : "none was seen to wake after more than " + age(site.longest_ended_ns));
   for (std::size_t i : stuck) {
     finding& x = group[i];
     x.tier = tier::suspected;

@@ -107,7 +107,6 @@ TEST(suspected, is_who_is_reachable_and_forgotten) {
   all_ended();
 }
 
-
 // Nothing can be proven of either: their channels are globals.
 TEST(suspected, is_a_site_that_fills_up_and_no_idle_pool) {
   if (num_goroutine() != 0) GTEST_SKIP() << "other tests have left leaks";
@@ -132,7 +131,8 @@ TEST(suspected, is_a_site_that_fills_up_and_no_idle_pool) {
   EXPECT_EQ(g.tier, tier::suspected);
   EXPECT_EQ(g.count, 7u);
   EXPECT_NE(g.stack[0].function.find("wait_for_answer"), std::string::npos) << r;
-  EXPECT_NE(g.cause.find("all 7 that wait at the same place have waited for over 50 ms, the oldest for "), std::string::npos) << g.cause;
+  EXPECT_NE(g.cause.find("all 7 that wait at the same place have waited for over 50 ms, the oldest for "), std::string::npos)
+      << g.cause;
   EXPECT_NE(g.cause.find(", 5 more than at the first look "), std::string::npos) << g.cause;
   EXPECT_NE(g.cause.find("none was seen to wake"), std::string::npos) << g.cause;
   EXPECT_EQ(find({.min_tier = tier::likely}).total(), 0u) << "no verdict";

@@ -8,7 +8,8 @@
 
 namespace stray::serve {
 
-inline constexpr std::size_t most_longest_series = 20, most_longest_rows = 20, most_longest_lines = 200;  // /metrics, page, this
+inline constexpr std::size_t most_longest_series = 20, most_longest_rows = 20,
+                             most_longest_lines = 200;  // /metrics, page, this
 
 // A line of names, then one for each row: count, over_a_minute, growth, oldest_s, reason, function, file, line; tabs between them.
 std::string write_longest(const std::vector<leak::longest_row>& rows);

@@ -95,7 +95,9 @@ TEST(metrics, who_has_been_blocked_longest) {
   r.over_a_minute = 7;
   r.oldest = 7205s;
   std::string text = serve::write_metrics(m);
-  EXPECT_TRUE(has(text, "stray_oldest_wait_seconds{site=\"shop::take<\\\"x\\\"> orders.cpp:41\",reason=\"chan receive\"} 7205.000")) << text;
+  EXPECT_TRUE(
+      has(text, "stray_oldest_wait_seconds{site=\"shop::take<\\\"x\\\"> orders.cpp:41\",reason=\"chan receive\"} 7205.000"))
+      << text;
   EXPECT_TRUE(has(text, "stray_waiting_goroutines{site=\"shop::take<\\\"x\\\"> orders.cpp:41\",reason=\"chan receive\"} 7"));
   EXPECT_EQ(text.find("stray_goroutines_leaked"), std::string::npos) << "it is no verdict";
 }

@@ -21,8 +21,8 @@ struct page_content {
   leak::history past;
   std::vector<profile::stack_entry> all;  // goroutines that exist
   std::vector<leak::longest_row> longest;
-  std::uint64_t asked = 0;                // `why=ID`; 0: nobody
-  std::string answer;                     // of leak::why
+  std::uint64_t asked = 0;  // `why=ID`; 0: nobody
+  std::string answer;       // of leak::why
 };
 
 // Wants more stack than a goroutine has (libdw).

@@ -91,7 +91,8 @@ TEST(page, who_has_been_blocked_longest_stands_apart) {
                       "<td class=\"mono\">shop::answer <span class=\"dim\">/src/a&lt;b&gt;.cpp:41</span></td>"),
             std::string::npos)
       << text;
-  EXPECT_NE(text.find("<td class=\"n\">8</td><td class=\"n\">8</td><td class=\"n\">-</td>"), std::string::npos) << "an idle pool";
+  EXPECT_NE(text.find("<td class=\"n\">8</td><td class=\"n\">8</td><td class=\"n\">-</td>"), std::string::npos)
+      << "an idle pool";
 }
 
 TEST(page, labels_are_counted_and_cut) {

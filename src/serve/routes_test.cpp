@@ -52,9 +52,7 @@ struct fake_collector : collector {
     if (detect) ++collections;
     return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt;
   }
-  std::optional<std::string> longest() override {
-    return with_extras ? std::optional<std::string>("count\n") : std::nullopt;
-  }
+  std::optional<std::string> longest() override { return with_extras ? std::optional<std::string>("count\n") : std::nullopt; }
   std::optional<std::string> why(std::uint64_t id) override {
     return with_extras ? std::optional<std::string>("of " + std::to_string(id) + "\n") : std::nullopt;
   }
