@@ -15,7 +15,8 @@ constexpr std::size_t most_sites = 10'000;  // with more, those where nobody wai
 }  // namespace
 
 void wait_census::begin(std::int64_t now_ns) {
-  before_ns_ = std::exchange(now_ns_, now_ns);
+  before_ns_ = now_ns_;
+  now_ns_ = now_ns;
   look_++;
   for (auto& [key, s] : sites_) {
     s.count = s.over_a_minute = 0;
@@ -31,7 +32,7 @@ wait_census::entry& wait_census::at(std::size_t record) {
 void wait_census::count(const entry& e) {
   if (e.site == nullptr) return;
   wait_site& s = *e.site;
-  std::int64_t since = ~e.not_since_ns, age = now_ns_ - since;
+  const std::int64_t since = e.since_ns, age = now_ns_ - since;
   if (s.count == 0 || since < s.oldest_since_ns) s.oldest_since_ns = since;
   s.count++;
   s.over_a_minute += age >= minute_ns ? 1 : 0;
@@ -39,7 +40,7 @@ void wait_census::count(const entry& e) {
 
 // The wait of an earlier look is over.
 void wait_census::finish(entry& e) {
-  if (e.site != nullptr) e.site->longest_ended_ns = std::max(e.site->longest_ended_ns, before_ns_ - ~e.not_since_ns);
+  if (e.site != nullptr) e.site->longest_ended_ns = std::max<std::int64_t>(e.site->longest_ended_ns, before_ns_ - e.since_ns);
   e.site = nullptr;
 }
 
@@ -56,7 +57,7 @@ void wait_census::add(std::size_t record, std::uint64_t seq, std::int64_t since_
   finish(e);
   auto [place, fresh] = sites_.try_emplace(std::move(site));
   if (fresh) place->second.first_look_ns = now_ns_;
-  e = {~seq, ~since_ns, &place->second, look_};
+  e = {~seq, since_ns, &place->second, look_};
   count(e);
 }
 

@@ -7,7 +7,7 @@
 // 3. A wait that was counted and is over at the next look had been as old as that one saw it, at least: longest_ended_ns. Who has waited for no
 //    longer than `age_factor` times that (suspects.h) waits as others do that wake.
 // 4. Who is reported as leaked, the main thread, and who waits for a time are not counted.
-// 5. Numbers of waits and times are kept as complements: none of them looks like an address (findings.h).
+// 5. Numbers of waits and times are kept as complements: none of them looks like an address. 32 bytes for each record of a task.
 // 6. The detector's thread only.
 #pragma once
 
@@ -20,14 +20,23 @@
 
 namespace stray::leak {
 
+class kept_ns {
+ public:
+  kept_ns(std::int64_t ns = 0) noexcept : not_ns_(~ns) {}
+  operator std::int64_t() const noexcept { return ~not_ns_; }
+
+ private:
+  std::int64_t not_ns_;
+};
+
 struct wait_site {
   // Since the first look at it.
   std::size_t first_count = 0;
-  std::int64_t first_look_ns = 0;
-  std::int64_t longest_ended_ns = 0;  // 0: nobody was seen to wake
+  kept_ns first_look_ns = 0;
+  kept_ns longest_ended_ns = 0;  // 0: nobody was seen to wake
   // At the last look.
   std::size_t count = 0, over_a_minute = 0;
-  std::int64_t oldest_since_ns = 0;
+  kept_ns oldest_since_ns = 0;
 
   // By how many those that have waited for over a minute are more than all that waited at the first look.
   std::size_t growth() const noexcept { return over_a_minute > first_count ? over_a_minute - first_count : 0; }
@@ -54,7 +63,7 @@ class wait_census {
  private:
   struct entry {
     std::uint64_t not_seq = 0;
-    std::int64_t not_since_ns = 0;
+    kept_ns since_ns;
     wait_site* site = nullptr;  // nullptr: not counted
     std::uint64_t look = 0;     // when it was seen last
   };
@@ -64,7 +73,7 @@ class wait_census {
 
   std::map<site_key, wait_site> sites_;
   std::vector<entry> entries_;  // by record
-  std::int64_t now_ns_ = 0, before_ns_ = 0;
+  kept_ns now_ns_, before_ns_;
   std::uint64_t look_ = 0;
 };
 
