@@ -135,6 +135,10 @@ TEST(suspected, is_a_site_that_fills_up_and_no_idle_pool) {
       << g.cause;
   EXPECT_NE(g.cause.find(", 5 more than at the first look "), std::string::npos) << g.cause;
   EXPECT_NE(g.cause.find("none was seen to wake"), std::string::npos) << g.cause;
+  std::ostringstream text;
+  text << r;
+  EXPECT_NE(text.str().find("\n7 suspected, no proof of anything:\n"), std::string::npos) << text.str();
+  EXPECT_EQ(text.str().find("leaked goroutine in"), std::string::npos) << text.str();
   EXPECT_EQ(find({.min_tier = tier::likely}).total(), 0u) << "no verdict";
   EXPECT_EQ(so_far().leaked(), 0u);
   std::ostringstream profile;
