@@ -50,6 +50,7 @@ void runtime_forked() noexcept {
   profile::forget_rules();
   leak::forget_detections();
   leak::forget_history();
+  leak::forget_waits();
   leak::free_extra_roots();
   leak::forget_watch();
 }

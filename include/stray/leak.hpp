@@ -26,8 +26,10 @@
 namespace stray::leak {
 
 // proven: nobody can wake it. cycle: proven, and a cycle of locks waiting for each other is the reason. likely: not proven only because of
-// memory that cannot be attributed; the cause names it. suspected: no proof of anything: reachable, but blocked for a minute (or min_age) and
-// 16 times longer than half of the four or more others at the same place. Only find() looks for these.
+// memory that cannot be attributed; the cause names it. suspected: no proof of anything: reachable, but blocked for a minute (or min_age), and
+// either 16 times longer than half of the four or more others at the same place, or at a place where they become more from look to look and
+// nobody was ever seen to wake after a sixteenth of that time. Only find() looks for these; the second kind needs an earlier look: of find()
+// for this tier, of /metrics, /debug/stray/ or `stray top --longest`.
 enum class tier { suspected, likely, cycle, proven };
 const char* to_string(tier t) noexcept;
 

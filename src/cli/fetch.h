@@ -13,5 +13,7 @@ namespace stray::cli {
 std::string fetch_profile(const std::string& target, std::chrono::seconds limit);
 // What /debug/stray/why answers for a goroutine. Not for files.
 std::string fetch_why(const std::string& target, const std::string& id, std::chrono::seconds limit);
+// What /debug/stray/longest answers. Not for files.
+std::string fetch_longest(const std::string& target, std::chrono::seconds limit);
 
 }  // namespace stray::cli

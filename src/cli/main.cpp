@@ -20,6 +20,7 @@
 #include "base/printable.h"
 #include "cli/completion.h"
 #include "cli/fetch.h"
+#include "cli/longest.h"
 #include "cli/print.h"
 #include "cli/profile.h"
 #include "cli/sites.h"
@@ -39,7 +40,7 @@ struct arguments {
   std::string sort = "count", colour = "auto", site, id, shell;
   std::size_t most = 20;
   int seconds = 0, interval = 10, timeout = 30, rounds = 0;
-  bool json = false, sarif = false, fail_on_leak = false, short_names = false;
+  bool json = false, sarif = false, fail_on_leak = false, short_names = false, longest = false;
 
   std::chrono::seconds limit() const { return std::chrono::seconds(timeout); }
 };
@@ -69,30 +70,37 @@ void shorten(profile& p) {
   }
 }
 
-// All targets at the same time: a slow one costs its own time only.
-fleet read_all(const arguments& a, const std::vector<std::string>& targets) {
-  std::vector<std::optional<profile>> read(targets.size());
+// All targets at the same time: a slow one costs its own time only. Who could not be read is said, and empty.
+template <class Read>
+auto ask_all(const std::vector<std::string>& targets, Read read) {
+  std::vector<std::optional<decltype(read(targets[0]))>> answers(targets.size());
   std::vector<std::string> errors(targets.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < targets.size(); i++)
     threads.emplace_back([&, i] {
       try {
-        read[i] = read_profile(fetch_profile(targets[i], a.limit()), targets[i]);
-        if (a.short_names) shorten(*read[i]);
+        answers[i] = read(targets[i]);
       } catch (const std::exception& e) {
         errors[i] = e.what();
       }
     });
   for (std::thread& t : threads) t.join();
+  for (std::size_t i = 0; i < targets.size(); i++)
+    if (!answers[i]) say(targets[i] + ": " + errors[i]);
+  return answers;
+}
+
+fleet read_all(const arguments& a, const std::vector<std::string>& targets) {
   fleet out;
-  for (std::size_t i = 0; i < targets.size(); i++) {
-    if (read[i]) {
-      for (const std::string& note : read[i]->notes) say(targets[i] + ": " + note);
-      out.profiles.push_back(*std::move(read[i]));
-    } else {
-      say(targets[i] + ": " + errors[i]);
-      out.whole = false;
-    }
+  for (std::optional<profile>& p : ask_all(targets, [&](const std::string& t) {
+         profile read = read_profile(fetch_profile(t, a.limit()), t);
+         if (a.short_names) shorten(read);
+         return read;
+       })) {
+    out.whole = out.whole && p;
+    if (!p) continue;
+    for (const std::string& note : p->notes) say(p->target + ": " + note);
+    out.profiles.push_back(*std::move(p));
   }
   return out;
 }
@@ -121,7 +129,22 @@ void show_progress(const std::string& text) {
   if (isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << text << std::flush;
 }
 
+// Of those that are not known to be leaked: the status says nothing of them.
+int longest(const arguments& a) {
+  std::vector<std::vector<waiting_site>> all;
+  bool whole = true;
+  for (auto& sites : ask_all(a.targets, [&](const std::string& t) { return read_longest(fetch_longest(t, a.limit()), t); })) {
+    whole = whole && sites;
+    if (sites) all.push_back(*std::move(sites));
+  }
+  if (all.empty()) return is_wrong;
+  std::vector<waiting_site> sites = merged(all);
+  std::cout << (a.json ? longest_json(sites) : longest_table(sites, a.most, style_of(a))) << std::flush;
+  return whole ? 0 : is_wrong;
+}
+
 int top(const arguments& a) {
+  if (a.longest) return longest(a);
   fleet base;
   if (a.seconds > 0) {
     base = read_all(a, a.targets);
@@ -235,6 +258,7 @@ int run(int argc, char** argv) {
       "  stray top                                      what localhost:6060 has leaked, the most first\n"
       "  stray top web1:6060 web2:6060 web3:6060        the same over a fleet, merged by line\n"
       "  stray top --seconds 60 --sort growth 4711      what grows in process 4711\n"
+      "  stray top --longest web1:6060                  who is stuck though nothing can be proven: what grows first\n"
       "  stray show --site orders.cpp:41                stacks and causes of one line\n"
       "  stray why 17 localhost:6060                    what keeps goroutine 17 alive\n"
       "  stray watch --interval 30 web1:6060            new leaks as they come\n"
@@ -269,11 +293,16 @@ int run(int argc, char** argv) {
   with_targets(top_command);
   with_output(top_command, true);
   with_most(top_command);
+  CLI::Option* longest_flag = top_command->add_flag(
+      "--longest", a.longest, "who has been blocked longest instead, and is not known to be leaked: no proof of anything");
+  for (const char* other : {"--sarif", "--fail-on-leak"}) longest_flag->excludes(top_command->get_option(other));
   top_command->add_option("--sort", a.sort, "by what")
       ->capture_default_str()
-      ->check(CLI::IsMember({"count", "age", "bytes", "growth"}));
+      ->check(CLI::IsMember({"count", "age", "bytes", "growth"}))
+      ->excludes(longest_flag);
   top_command->add_option("--seconds", a.seconds, "look twice, so many seconds apart, and show the growth")
-      ->check(CLI::Range(1, 86400));
+      ->check(CLI::Range(1, 86400))
+      ->excludes(longest_flag);
 
   CLI::App* show_command = add("show", "stacks and causes", show);
   with_targets(show_command);

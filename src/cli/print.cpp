@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
+#include "cli/longest.h"
 
 namespace stray::cli {
 
@@ -66,6 +67,28 @@ std::string size_text(std::int64_t bytes) {
   return fmt::format("{} MB", bytes / 1'000'000);
 }
 
+std::string aligned(std::vector<std::vector<std::string>> rows, std::size_t words, const style& s) {
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = printable(cell);
+  std::vector<std::size_t> widths(rows[0].size());
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], row[i].size());
+  std::string out;
+  std::size_t words_from = rows[0].size() - words;
+  for (std::size_t r = 0; r < rows.size(); r++) {
+    std::string line;
+    for (std::size_t i = 0; i < rows[r].size(); i++) {
+      const std::string& text = rows[r][i];
+      if (i + 1 == rows[r].size())
+        line += text;
+      else
+        line += i < words_from ? fmt::format("{:>{}}  ", text, widths[i]) : fmt::format("{:<{}}  ", text, widths[i]);
+    }
+    out += (r == 0 ? painted(line, bold, s) : line) + "\n";
+  }
+  return out;
+}
+
 std::string table(const std::vector<site>& sites, std::size_t most, const style& s) {
   if (sites.empty()) return "no leaked goroutines\n";
   std::vector<std::vector<std::string>> rows{{"COUNT"}};
@@ -85,24 +108,7 @@ std::string table(const std::vector<site>& sites, std::size_t most, const style&
     row.push_back(one.reason.empty() ? "-" : one.reason);
     row.push_back(place(one.at).empty() ? one.at.function : one.at.function + "  " + place(one.at));
   }
-  for (auto& row : rows)
-    for (std::string& cell : row) cell = printable(cell);
-  std::vector<std::size_t> widths(rows[0].size());
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], row[i].size());
-  std::string out;
-  std::size_t words_from = rows[0].size() - 3;  // to the left numbers, right-aligned
-  for (std::size_t r = 0; r < rows.size(); r++) {
-    std::string line;
-    for (std::size_t i = 0; i < rows[r].size(); i++) {
-      const std::string& text = rows[r][i];
-      if (i + 1 == rows[r].size())
-        line += text;
-      else
-        line += i < words_from ? fmt::format("{:>{}}  ", text, widths[i]) : fmt::format("{:<{}}  ", text, widths[i]);
-    }
-    out += (r == 0 ? painted(line, bold, s) : line) + "\n";
-  }
+  std::string out = aligned(std::move(rows), 3, s);
   if (shown < sites.size()) out += fmt::format("and {} more places (-n shows more)\n", sites.size() - shown);
   return out;
 }
@@ -173,6 +179,19 @@ std::string json(const std::vector<site>& sites, const std::vector<profile>& pro
     }
     out["sites"].push_back(std::move(one));
   }
+  return dump(out);
+}
+
+std::string longest_json(const std::vector<waiting_site>& sites) {
+  ordered_json out{{"sites", ordered_json::array()}};
+  for (const waiting_site& s : sites)
+    out["sites"].push_back({{"count", s.count},
+                            {"over_a_minute", s.over_a_minute},
+                            {"growth", s.growth},
+                            {"oldest_seconds", s.oldest_s},
+                            {"reason", s.reason},
+                            {"site", of_frame(s.at)},
+                            {"targets", s.targets}});
   return dump(out);
 }
 

@@ -16,6 +16,8 @@ struct style {
   std::int64_t now = 0;  // seconds of the Unix clock, for ages
 };
 
+// Columns under each other: the last `words` of them to the left, those before to the right; the first row is the head.
+std::string aligned(std::vector<std::vector<std::string>> rows, std::size_t words, const style& s);
 std::string table(const std::vector<site>& sites, std::size_t most, const style& s);
 std::string details(const site& one, const style& s);
 std::string json(const std::vector<site>& sites, const std::vector<profile>& profiles, const style& s);

@@ -266,6 +266,8 @@ std::string causes::why_text(const finding& f) const {
              primitive(f);
     case grounds::outlier:
       return "not leaked as far as can be seen, but far older than its peers: " + f.place + primitive(f);
+    case grounds::filling:
+      return "not leaked as far as can be seen, but they become more and do not wake: " + f.place + primitive(f);
     case grounds::not_stopped:
       return "would be proven, but a thread could not be stopped or memory could not be read (see the notes)";
   }

@@ -110,6 +110,7 @@ void start_detector() noexcept;
 // In the child of a fork, when the runtime starts afresh there: the detector is idle, and nothing was ever found. Each part where its data are.
 void forget_detections();
 void forget_history() noexcept;
+void forget_waits();
 void free_extra_roots() noexcept;
 
 std::string age_text(std::chrono::nanoseconds age);  // "12 ms", "3.4 s", "56 s", "78 min"

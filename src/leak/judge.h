@@ -52,9 +52,10 @@ enum class grounds : std::uint8_t {
   left_frames,    // likely: a word below a stack pointer whose frames do not lead to the beginning of their stack
   saved_context,  // likely: a word that setjmp or getcontext has saved, or below the stack pointer from where that one points
   outlier,        // suspected: by its age only (suspects.h); never in a verdict
+  filling,        // suspected: its site fills up (suspects.h); never in a verdict
 };
 
-inline constexpr std::size_t grounds_count = static_cast<std::size_t>(grounds::outlier) + 1;
+inline constexpr std::size_t grounds_count = static_cast<std::size_t>(grounds::filling) + 1;
 
 enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier
 

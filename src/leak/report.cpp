@@ -256,16 +256,35 @@ std::ostream& operator<<(std::ostream& out, const group& g) {
   return out;
 }
 
+namespace {
+
+void print_groups(std::ostream& out, const report& r, bool suspected) {
+  for (const group& g : r.groups())
+    if ((g.tier == tier::suspected) == suspected) out << "\n" << g;
+}
+
+}  // namespace
+
+// Who is suspected stands apart, and is not counted as leaked.
 std::ostream& operator<<(std::ostream& out, const report& r) {
-  if (r.total() == 0) {
+  std::size_t leaked = 0, groups = 0;
+  for (const group& g : r.groups()) {
+    leaked += g.tier == tier::suspected ? 0 : g.count;
+    groups += g.tier == tier::suspected ? 0 : 1;
+  }
+  if (leaked == 0) {
     out << (r.complete() && r.doubts().empty() ? "no leaked goroutines\n"
             : r.complete()                     ? "no leaked goroutines proven\n"
                                                : "no leaked goroutines proven, but the detection is incomplete\n");
   } else {
-    out << r.total() << (r.total() == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << r.groups().size()
-        << (r.groups().size() == 1 ? " group" : " groups") << (r.complete() ? "\n" : "; the detection is incomplete\n");
+    out << leaked << (leaked == 1 ? " leaked goroutine" : " leaked goroutines") << " in " << groups
+        << (groups == 1 ? " group" : " groups") << (r.complete() ? "\n" : "; the detection is incomplete\n");
   }
-  for (const group& g : r.groups()) out << "\n" << g;
+  print_groups(out, r, false);
+  if (leaked != r.total()) {
+    out << "\n" << r.total() - leaked << " suspected, no proof of anything:\n";
+    print_groups(out, r, true);
+  }
   if (!r.doubts().empty()) out << "\n";
   for (const doubt& d : r.doubts())
     out << "and " << d.count << " likely, not proven: " << printable(d.text) << " (find({.min_tier = tier::likely}) shows "

@@ -37,6 +37,10 @@ class writer {
     put("{}{{{}=\"{}\"}} {}\n", name, label, escaped(text), n);
   }
   template <class Number>
+  void value(std::string_view name, const leak::longest_row& row, Number n) {
+    put("{}{{site=\"{}\",reason=\"{}\"}} {}\n", name, escaped(row.site()), escaped(row.reason), n);
+  }
+  template <class Number>
   void single(std::string_view name, std::string_view type, Number n, std::string_view help) {
     family(name, type, help);
     value(name, n);
@@ -76,12 +80,23 @@ void leaked(writer& w, const leak::history& h) {
   }
 }
 
+void longest(writer& w, const std::vector<leak::longest_row>& rows) {
+  w.family("stray_oldest_wait_seconds", "gauge",
+           "How long the one has been blocked that waits longest there. No proof of anything: idle workers wait, too.");
+  for (const leak::longest_row& row : rows)
+    w.value("stray_oldest_wait_seconds", row, base::format("{:.3f}", std::chrono::duration<double>(row.oldest).count()));
+  w.family("stray_waiting_goroutines", "gauge",
+           "Goroutines and threads that have been blocked there for over a minute and are not known to be leaked.");
+  for (const leak::longest_row& row : rows) w.value("stray_waiting_goroutines", row, row.over_a_minute);
+}
+
 }  // namespace
 
 std::string write_metrics(const measures& m) {
   writer w;
   w.family("stray_goroutines", "gauge", "Goroutines that exist, by what they do or wait for.");
   for (const auto& [state, n] : m.goroutines) w.value("stray_goroutines", "state", state, n);
+  longest(w, m.longest);
   const leak::history& h = m.leaks;
   if (h.decided()) leaked(w, h);
   w.single("stray_leak_runs_total", "counter", h.runs, "Detections that ended.");

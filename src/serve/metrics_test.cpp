@@ -84,6 +84,24 @@ TEST(metrics, label_values_are_escaped) {
   EXPECT_TRUE(has(serve::write_metrics(m), "stray_goroutines{state=\"a\\\\b\\\"c\\nd\"} 1"));
 }
 
+TEST(metrics, who_has_been_blocked_longest) {
+  serve::measures m;
+  leak::longest_row& r = m.longest.emplace_back();
+  r.function = "shop::take<\"x\">";
+  r.file = "/src/orders.cpp";
+  r.line = 41;
+  r.reason = "chan receive";
+  r.count = 9;
+  r.over_a_minute = 7;
+  r.oldest = 7205s;
+  std::string text = serve::write_metrics(m);
+  EXPECT_TRUE(
+      has(text, "stray_oldest_wait_seconds{site=\"shop::take<\\\"x\\\"> orders.cpp:41\",reason=\"chan receive\"} 7205.000"))
+      << text;
+  EXPECT_TRUE(has(text, "stray_waiting_goroutines{site=\"shop::take<\\\"x\\\"> orders.cpp:41\",reason=\"chan receive\"} 7"));
+  EXPECT_EQ(text.find("stray_goroutines_leaked"), std::string::npos) << "it is no verdict";
+}
+
 TEST(history, an_undecided_detection_heals_no_leak) {
   leak::history h;
   h.add(found({leak::tier::proven}));

@@ -91,6 +91,7 @@ class page {
     trend();
     groups();
     graph();
+    longest();
     live();
     put("<h2>More</h2><p><a href=\"../pprof/\">profiles for go tool pprof</a> · <a href=\"../pprof/goroutineleak?debug=3\">the "
         "report as text</a> · "
@@ -278,6 +279,26 @@ class page {
         left_out == 0 ? "" : base::format(" {} not drawn.", plural(left_out, "further wait")));
     text_ += draw_waits(boxes, arrows);
     put("</div>\n");
+  }
+
+  void longest() {
+    put("<h2 id=\"longest\">Blocked longest</h2>\n");
+    if (c_.longest.empty()) {
+      put("<p class=\"dim\">Nobody else has waited for a second.</p>\n");
+      return;
+    }
+    put("<p class=\"dim\">No proof of anything: none of these is known to be leaked, and idle workers stand here, too. Look at "
+        "what grows: by how many those that have waited for over a minute are more than all that waited at the first look at "
+        "their place (by this page, /metrics, or <code>stray top --longest</code>).</p>\n"
+        "<div class=\"scroll\"><table><tr><th>count</th><th>over a minute</th><th>growth</th><th>oldest</th><th>state</th>"
+        "<th>where</th></tr>\n");
+    for (const leak::longest_row& r : c_.longest)
+      put("<tr><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td>"
+          "<td class=\"mono\">{} <span class=\"dim\">{}</span></td></tr>\n",
+          r.count, r.over_a_minute, r.growth == 0 ? std::string("-") : base::format("<b class=\"warn\">+{}</b>", r.growth),
+          leak::age_text(r.oldest), html(r.reason), html(shortened(r.function, 90)),
+          r.file.empty() ? std::string() : html(base::format("{}:{}", r.file, r.line)));
+    put("</table></div>\n");
   }
 
   void live() {

@@ -8,6 +8,7 @@
 
 #include "leak/findings.h"
 #include "leak/history.h"
+#include "leak/longest.h"
 #include "profile/sample.h"
 
 namespace stray::serve {
@@ -19,8 +20,9 @@ struct page_content {
   std::shared_ptr<const leak::findings> found;  // the same detection's: who waits for whom
   leak::history past;
   std::vector<profile::stack_entry> all;  // goroutines that exist
-  std::uint64_t asked = 0;                // `why=ID`; 0: nobody
-  std::string answer;                     // of leak::why
+  std::vector<leak::longest_row> longest;
+  std::uint64_t asked = 0;  // `why=ID`; 0: nobody
+  std::string answer;       // of leak::why
 };
 
 // Wants more stack than a goroutine has (libdw).

@@ -71,6 +71,30 @@ TEST(page, what_the_program_says_is_text) {
   EXPECT_NE(text.find("<title>a&lt;b&gt;&amp;&quot;c&quot;: leaked"), std::string::npos);
 }
 
+TEST(page, who_has_been_blocked_longest_stands_apart) {
+  content c;
+  EXPECT_NE(c.page().find("Nobody else has waited for a second"), std::string::npos);
+  leak::longest_row pool;
+  pool.function = "shop::work<int>";
+  pool.reason = "chan receive";
+  pool.count = pool.over_a_minute = 8;
+  pool.oldest = std::chrono::hours(2);
+  leak::longest_row stuck = pool;
+  stuck.function = "shop::answer";
+  stuck.file = "/src/a<b>.cpp";
+  stuck.line = 41;
+  stuck.growth = 30;
+  c.longest = {stuck, pool};
+  std::string text = c.page();
+  EXPECT_NE(text.find("No leaked goroutines"), std::string::npos) << "it is no verdict";
+  EXPECT_NE(text.find("<td class=\"n\"><b class=\"warn\">+30</b></td><td class=\"n\">120 min</td><td>chan receive</td>"
+                      "<td class=\"mono\">shop::answer <span class=\"dim\">/src/a&lt;b&gt;.cpp:41</span></td>"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("<td class=\"n\">8</td><td class=\"n\">8</td><td class=\"n\">-</td>"), std::string::npos)
+      << "an idle pool";
+}
+
 TEST(page, labels_are_counted_and_cut) {
   content c;
   for (std::uint64_t id = 1; id <= 20; id++) {

@@ -22,6 +22,7 @@
 #include "runtime/park.h"
 #include "runtime/start.h"
 #include "serve/http.h"
+#include "serve/longest.h"
 #include "serve/metrics.h"
 #include "serve/page.h"
 #include "serve/routes.h"
@@ -74,7 +75,22 @@ class live_collector final : public serve::collector {
   }
   std::optional<std::string> metrics(bool wanted) override {
     if (wanted) detect();
-    return serve::write_metrics({leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts()});
+    serve::measures m{leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts(), {}};
+    std::string text;
+    with_longest(serve::most_longest_series, m.longest, [&] {
+      text = serve::write_metrics(m);
+      m = {};
+    });
+    return text;
+  }
+  std::optional<std::string> longest() override {
+    std::vector<leak::longest_row> rows;
+    std::string text;
+    with_longest(serve::most_longest_lines, rows, [&] {
+      text = serve::write_longest(rows);
+      rows = {};
+    });
+    return text;
   }
   std::optional<std::string> why(std::uint64_t goroutine) override { return leak::why(goroutine); }
   std::optional<std::string> page(std::uint64_t why) override {
@@ -88,6 +104,7 @@ class live_collector final : public serve::collector {
     c.past = leak::so_far();
     std::string text;
     leak::on_detector([&] {
+      c.longest = leak::blocked_longest(serve::most_longest_rows);
       c.report = leak::make_report(*c.found, {.min_tier = leak::tier::likely});
       text = serve::write_page(c);
       c = {};
@@ -100,6 +117,15 @@ class live_collector final : public serve::collector {
   std::shared_ptr<const leak::findings> detect() { return leak::detect_since(std::exchange(sent_ns_, leak::asks_now)); }
   std::shared_ptr<const leak::findings> detect_for(std::string_view profile) {
     return profile == "goroutineleak" ? detect() : nullptr;
+  }
+  // Before anything was started nobody waits.
+  template <class Write>
+  static void with_longest(std::size_t most, std::vector<leak::longest_row>& rows, Write write) {
+    if (!runtime::started()) return write();
+    leak::on_detector([&] {
+      rows = leak::blocked_longest(most);
+      write();
+    });
   }
   template <class T>
   static void remark(const std::shared_ptr<const leak::findings>& found, profile::collection<T>& out) {

@@ -147,6 +147,10 @@ response dispatch(collector& source, std::string_view target, const wait_functio
     r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
     return r;
   }
+  if (*path == "/debug/stray/longest") {
+    auto text = source.longest();
+    return text ? answer(std::move(*text)) : not_found();
+  }
   if (*path == "/debug/stray/why") {
     std::int64_t id = query(raw_query).number("id");
     if (id <= 0) return error(400, "id must be the number of a goroutine: /debug/stray/why?id=5", false);

@@ -49,6 +49,8 @@ class collector {
   virtual std::optional<std::string> metrics(bool /*detect*/) { return std::nullopt; }
   // why: a goroutine's id to be explained on the page, 0: none.
   virtual std::optional<std::string> page(std::uint64_t /*why*/) { return std::nullopt; }
+  // /debug/stray/longest: who has been blocked longest (longest.h).
+  virtual std::optional<std::string> longest() { return std::nullopt; }
   // /debug/stray/why: what keeps the goroutine alive.
   virtual std::optional<std::string> why(std::uint64_t /*goroutine*/) { return std::nullopt; }
 };

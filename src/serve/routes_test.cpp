@@ -52,6 +52,7 @@ struct fake_collector : collector {
     if (detect) ++collections;
     return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt;
   }
+  std::optional<std::string> longest() override { return with_extras ? std::optional<std::string>("count\n") : std::nullopt; }
   std::optional<std::string> why(std::uint64_t id) override {
     return with_extras ? std::optional<std::string>("of " + std::to_string(id) + "\n") : std::nullopt;
   }
@@ -112,6 +113,7 @@ TEST_F(routes, table) {
       {"/debug/pprof/symbol", 200, text, "-", "num_symbols: 1\n"},
       {"/", 404, text, "-", "404 page not found\n"},
       {"/metrics", 404, text, "-", "404 page not found\n"},
+      {"/debug/stray/longest", 404, text, "-", "404 page not found\n"},
       {"/debug/stray/", 404, text, "-", "404 page not found\n"},
       {"", 404, text, "-", "404 page not found\n"},
   };
@@ -234,6 +236,8 @@ TEST_F(routes, extras_are_served_when_provided) {
   EXPECT_EQ(source.collections, 0) << "a scrape runs no detection";
   EXPECT_EQ(get("/metrics?detect=1").body, "stray_goroutines 1\n");
   EXPECT_EQ(source.collections, 1);
+  EXPECT_EQ(get("/debug/stray/longest").body, "count\n");
+  EXPECT_EQ(source.collections, 1) << "nor does who asks for the longest waits";
   EXPECT_EQ(get("/debug/stray/why?id=17").body, "of 17\n");
   for (const char* wrong : {"/debug/stray/why", "/debug/stray/why?id=0", "/debug/stray/why?id=-3", "/debug/stray/why?id=x"}) {
     EXPECT_EQ(get(wrong).status, 400) << wrong;

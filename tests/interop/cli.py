@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""The tool `stray` against processes that leak: top over a fleet, show, why, watch, diff, JSON, SARIF, exit statuses, its texts."""
+"""The tool `stray` against processes that leak: top over a fleet, who has been blocked longest, show, why, watch, diff, JSON, SARIF, exit statuses, its texts."""
 # subject: fleet
+# subject: longest
 # subject: watch
 # subject: files
 # subject: go
 # subject: errors
 # subject: texts
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -15,8 +17,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
-from program import BUILD, LIMIT_S, ROOT, Program, build_shapes, check, get, has, run, same
+from program import BUILD, LIMIT_S, ROOT, Program, build_shapes, check, get, has, run, same, until
 
 TOOL = BUILD / "bin/stray"
 SOURCE = ROOT / "tests/interop/cli.cpp"
@@ -91,6 +94,55 @@ def test_fleet():
         has(stray("show", "--short-names", members[2].at)[0], r"^1 goroutine at \(anonymous namespace\)::take_batch<\.\.\.>$", "it is short")
         for m in members:
             same(m.end(), 0, "status of a member")
+
+
+@contextlib.contextmanager
+def answering(text):
+    """HOST:PORT of a process that says so of its longest waits: growth takes minutes in a real one."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/debug/stray/longest" else 404)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_longest():
+    """Who waits though alive has a list of its own; who is leaked is not on it."""
+    with fleet((3, 0), (0, 0)) as members:
+        targets = [m.at for m in members]
+        stray("top", "--fail-on-leak", *targets, status=1)  # now they are known
+        line = rf"^ +2 +0 +- +2 of 2 +\d+ s +chan receive +main::{{lambda.*}}::operator\(\)  {SOURCE}:\d+$"
+        until(lambda: re.search(line, stray("top", "--longest", *targets)[0], re.M), "the goroutines that their mains keep alive have waited for a second")
+        out, _ = stray("top", "--longest", *targets)
+        same(re.split(r"  +", out.splitlines()[0].strip()), ["COUNT", "OVER A MINUTE", "GROWTH", "PROCESSES", "OLDEST", "REASON", "WHERE"], "head")
+        check("take_order" not in out, f"a leaked one: {out}")
+        has(out, "^no proof of anything", "what it says of itself")
+        same(len(out.splitlines()), 3, "lines")
+        data = json.loads(stray("top", "--longest", "--json", members[0].pid)[0])
+        same([(s["count"], s["growth"], s["reason"], s["targets"]) for s in data["sites"]], [(1, 0, "chan receive", [str(members[0].pid)])], "JSON")
+    head = "count\tover_a_minute\tgrowth\toldest_s\treason\tfunction\tfile\tline\n"
+    pool, stuck = "64\t64\t0\t90000\tchan receive\tshop::work\t/src/pool.cpp\t7\n", "37\t37\t30\t7205\tchan receive\tshop::take\t/src/orders.cpp\t41\n"
+    with answering(head + stuck + pool) as one, answering(head + pool) as other, answering("nonsense\n") as wrong, answering(head) as nobody:
+        out, _ = stray("top", "--longest", one, other)
+        has(out, r"^ +37 +37 +\+30 +1 of 2 +2 h +chan receive  shop::take  /src/orders\.cpp:41\n +128 +128 +- +2 of 2 +25 h +chan receive  shop::work  ",
+            "what grows before an idle pool that is older")
+        has(stray("top", "--longest", "-n", 1, one)[0], r"^and 1 more places", "rows at most")
+        same(stray("top", "--longest", nobody)[0], "nobody has waited for a second who is not known to be leaked\n", "nobody")
+        out, err = stray("top", "--longest", wrong, one, status=2)
+        has(err, rf"^stray: {wrong}: it is no list of the longest waits$", "what is no list")
+        has(out, "shop::take", "the others")
+    with tempfile.NamedTemporaryFile() as file:
+        has(stray("top", "--longest", file.name, status=2)[1], "a saved profile does not know", "a file")
+    for other in ("--sarif", "--fail-on-leak", "--sort=age", "--seconds=1"):
+        stray("top", "--longest", other, status=2)
 
 
 def test_watch():

@@ -19,7 +19,7 @@ import marks
 from program import LIMIT_S, ROOT, Program, check, get, run, same, skip, until
 
 CONTRIB = ROOT / "contrib/prometheus"
-SAMPLE = re.compile(r'^([a-z_]+)(?:\{([a-z_]+)="([^"]*)"\})? ([0-9.e+-]+)$')
+SAMPLE = re.compile(r'^([a-z_]+)(?:\{([a-z_]+)="([^"]*)"(?:,reason="([^"]*)")?\})? ([0-9.e+-]+)$')
 
 
 def read(text):
@@ -37,8 +37,9 @@ def read(text):
         family = re.sub(r"_(bucket|sum|count)$", "", match[1])
         check(types.get(family if types.get(family) == "histogram" else match[1]), f"no TYPE before {line}")
         samples = found.setdefault(match[1], {})
-        check(match[3] not in samples, f"twice: {line}")
-        samples[match[3]] = float(match[4])
+        key = (match[3], match[4]) if match[4] else match[3]
+        check(key not in samples, f"twice: {line}")
+        samples[key] = float(match[5])
     return found
 
 
@@ -55,6 +56,20 @@ def tool(name):
         if path and os.access(path, os.X_OK):
             return str(path)
     skip(f"no {name} in PATH or build/prometheus (./dev test fetches it)")
+
+
+def longest(port):
+    """Who is blocked though reachable has a series, and who is leaked has none."""
+    waits = marks.all_waits()
+    def places(tiers):
+        return {(f"{marks.SOURCE.name}:{w.line}", w.reason) for w in waits if (w.tier == "healthy") == tiers}
+    healthy, others = places(True) - places(False), places(False)
+    def seen():
+        found = read(get(port, "/metrics").text).get("stray_oldest_wait_seconds", {})
+        return {(site.split()[-1], reason) for site, reason in found}
+    until(lambda: healthy <= seen(), f"the longest waits have series for {healthy}, not only {seen()}")
+    same(seen() & others, set(), "leaked ones among the longest waits")
+    check(set(read(get(port, "/metrics").text)["stray_waiting_goroutines"].values()) == {0}, "nobody waits for a minute yet")
 
 
 def text():
@@ -82,6 +97,7 @@ def text():
         check(now["stray_goroutines"]["chan receive"] >= 5, f"goroutines by state: {now['stray_goroutines']}")
         listed = int(re.search(r"total (\d+)", get(port, "/debug/pprof/goroutine?debug=1").text)[1])
         check(sum(now["stray_goroutines"].values()) in (listed, listed - 1), "all states together are the goroutines (but for the thread in the list)")
+        longest(port)
         lint = subprocess.run([tool("promtool"), "check", "metrics"], input=answer.text, capture_output=True, text=True, timeout=LIMIT_S, check=False)
         same((lint.returncode, lint.stdout + lint.stderr), (0, ""), "promtool check metrics")
         same(leaks.end(), 0, "status")
@@ -132,6 +148,7 @@ def scraped():
 
             until(lambda: values("up", "job") == {"stray": 1.0}, "Prometheus scrapes")
             same(values("stray_goroutines_leaked", "tier"), leaked(), "leaked, in Prometheus")
+            until(lambda: values("stray_oldest_wait_seconds", "site"), "somebody has waited for a second")
             names = set(ask("/api/v1/label/__name__/values"))
             used = set()
             board = json.loads((ROOT / "contrib/grafana/stray.json").read_text())

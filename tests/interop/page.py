@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""/debug/stray/ of the program `leaks`: every leak is on it, nothing comes from outside, the tags close, and who is alive is explained."""
+"""/debug/stray/ of the program `leaks`: every leak is on it, nothing comes from outside, the tags close, who is alive is explained,
+and who is blocked longest though alive has a place apart."""
 import html.parser
 import re
 
 import marks
-from program import Program, check, get, has, run, same
+from program import Program, check, get, has, run, same, until
 
 VOID = {"meta", "input", "rect", "path", "polyline", "br"}
 
@@ -66,6 +67,11 @@ def test():
                 path = {"..": "/debug", "": ""}.get(link.split("/")[0], "/debug/stray/" + link.split("/")[0])
                 target = path + link[len(link.split("/")[0]):] if link.startswith(("..", "/")) else "/debug/stray/" + link
                 same(get(port, target.split("#")[0]).status, 200, link)
+        def longest():
+            return read(port, "/debug/stray/")[1].split("Blocked longest")[1].split("Goroutines that are alive")[0]
+
+        until(lambda: "shop::receive_in_use" in longest(), "who has waited for a second though alive stands on a list of its own")
+        check("shop::receive_order" not in longest(), "a leaked one is among the longest waits")
         alive = [link for link in page.links if link.startswith("?why=")]
         check(alive, "nobody alive can be asked for")
         healthy = next(w for w in waits if w.tier == "healthy")
