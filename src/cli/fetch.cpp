@@ -161,8 +161,9 @@ std::string fetch_profile(const std::string& target, std::chrono::seconds limit)
 std::string fetch_longest(const std::string& target, std::chrono::seconds limit) {
   if (!is_pid(target) && fs::is_regular_file(target))
     throw std::runtime_error("a saved profile does not know who has been blocked longest; ask the process");
-  endpoint at = is_pid(target) ? of_process(target, limit) : of_url(target);
-  return get(at, "/debug/stray/longest", limit);
+  clock::time_point end = clock::now() + limit;
+  endpoint at = is_pid(target) ? of_process(target, end) : of_url(target);
+  return get(at, "/debug/stray/longest", end);
 }
 
 std::string fetch_why(const std::string& target, const std::string& id, std::chrono::seconds limit) {
