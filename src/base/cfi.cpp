@@ -292,6 +292,7 @@ bool rule_at(std::uintptr_t at, range readable, std::uintptr_t header, std::uint
   if (!p.run(d.program, d.program_end, d.start, &initial)) return false;
   const row& now = p.now();
   out.start = d.start;
+  out.size = d.size;
   out.signal_frame = c.signal_frame;
   out.cfa_register = now.cfa_register;
   out.cfa_offset = now.cfa_offset;

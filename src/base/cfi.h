@@ -65,7 +65,7 @@ struct rule {
   std::int32_t cfa_offset = 0;           // or where the expression lies
   const unsigned char* code = nullptr;   // expressions lie behind it, the length (ULEB128) before each
   saved_register saved[register_count];  // all that are not `same`
-  std::uintptr_t start = 0;              // of the code that the entry describes
+  std::uintptr_t start = 0, size = 0;    // of the code that the entry describes
   // The function that an exception asks about the frame; 0: none. unreadable_personality: there is one, and its address cannot be told.
   std::uintptr_t personality = 0;
 

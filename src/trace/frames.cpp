@@ -4,6 +4,7 @@
 
 #include "base/arch.h"
 #include "trace/signal_frame.h"
+#include "trace/stack_switches.h"
 
 namespace stray::trace {
 
@@ -87,45 +88,16 @@ const frame_walker::module* frame_walker::module_of(std::uintptr_t pc) noexcept 
 
 // --- rules ----------------------------------------------------------------------------------------------------------------------------
 
-// What a function that begins with a frame pointer has below its CFA at each call: as far as its first instructions tell.
-std::uint32_t frame_walker::least_frame(std::uintptr_t start) const noexcept {
-  constexpr std::size_t most = 96, longest = 16;
-  if (!in_.map.readable(start, most + longest)) return 0;
-  const auto* p = reinterpret_cast<const unsigned char*>(start);
-  const unsigned char* end = p + most;
-  auto is = [&p](unsigned a, unsigned b, unsigned c, unsigned d) { return p[0] == a && p[1] == b && p[2] == c && p[3] == d; };
-  auto number = [](const unsigned char* at) {
-    return static_cast<std::int32_t>(load_any(reinterpret_cast<std::uintptr_t>(at)));
-  };
-  if (is(0xf3, 0x0f, 0x1e, 0xfa)) p += 4;     // endbr64
-  if (!is(0x55, 0x48, 0x89, 0xe5)) return 0;  // push rbp; mov rbp, rsp
-  p += 4;
-  std::int64_t bytes = 16;
-  while (p < end && bytes >= 0 && bytes < 1 << 30) {
-    if (p[0] == 0x53) {  // push rbx
-      p++, bytes += 8;
-    } else if (p[0] == 0x41 && p[1] >= 0x54 && p[1] <= 0x57) {  // push r12 to r15
-      p += 2, bytes += 8;
-    } else if (p[0] == 0x48 && p[1] == 0x83 && p[2] == 0xec) {  // sub rsp, byte
-      bytes += static_cast<signed char>(p[3]), p += 4;
-    } else if (p[0] == 0x48 && p[1] == 0x81 && p[2] == 0xec) {  // sub rsp, word
-      bytes += number(p + 3), p += 7;
-    } else if (is(0x48, 0x83, 0x0c, 0x24)) {  // or qword [rsp], 0: touches the page
-      p += 5;
-    } else if (is(0x4c, 0x8d, 0x9c, 0x24) && number(p + 4) < 0 && p[8] == 0x48 && p[9] == 0x81 && p[10] == 0xec) {
-      // lea r11, [rsp - n]; a loop with sub, or, cmp, jne goes down to there
-      bytes -= number(p + 4), p += 8 + 7 + 5 + 3 + 2;
-    } else {
-      break;
-    }
-  }
-  return bytes > 0 ? static_cast<std::uint32_t>(bytes) : 0;
+bool frame_walker::may_switch(const cfi::rule& r) const noexcept {
+  constexpr std::size_t largest = 1 << 20;
+  if (r.size > largest || !in_.map.readable(r.start, r.size)) return true;
+  return may_switch_stacks(reinterpret_cast<const unsigned char*>(r.start), r.size);
 }
 
 void frame_walker::fill(entry& e, std::uintptr_t at) noexcept {
   e.at = at;
   e.kind = entry::unknown;
-  e.least = 0;
+  e.may_switch = false;
   if (e.full == nullptr) e.full = in_.memory->array<cfi::rule>(1);
   const module* m = module_of(at);
   if (e.full == nullptr || m == nullptr || !cfi::find_rule(m->in, at, *e.full)) return;
@@ -139,6 +111,7 @@ void frame_walker::fill(entry& e, std::uintptr_t at) noexcept {
     e.kind = entry::handler;
     return;
   }
+  e.may_switch = may_switch(r);
   const bool saved = rbp.kind == cfi::how::at_cfa && rbp.n != 0;
   e.by_rbp = r.cfa_register == cfi::rbp;
   e.kind = entry::other;
@@ -148,7 +121,6 @@ void frame_walker::fill(entry& e, std::uintptr_t at) noexcept {
   e.kind = entry::plain;
   e.cfa = r.cfa_offset;
   e.rbp_at = saved ? rbp.n : 0;
-  e.least = e.by_rbp ? least_frame(r.start) : 0;
 }
 
 const frame_walker::entry* frame_walker::find(std::uintptr_t at) noexcept {
@@ -163,14 +135,13 @@ const frame_walker::entry* frame_walker::find(std::uintptr_t at) noexcept {
 
 frame_walker::walked frame_walker::by_two(const cfi::frame& f, const cfi::window& stack, const outermost& home) noexcept {
   std::uintptr_t sp = f.value[cfi::rsp], rbp = f.value[cfi::rbp], at = f.value[cfi::return_address];
-  for (bool calls = false;; calls = true) {
+  for (;;) {
     const entry* e = find(at);
-    if (e == nullptr || e->kind == entry::unknown) return walked::lost;
+    if (e == nullptr || e->kind == entry::unknown || e->may_switch) return walked::lost;
     if (e->kind == entry::end) return home.is(sp, at) ? walked::home : walked::lost;
     if (e->kind != entry::plain) return walked::needs_all;
     const std::uintptr_t cfa = (e->by_rbp ? rbp : sp) + static_cast<std::uintptr_t>(std::intptr_t{e->cfa});
     if (cfa < sp + 8 || cfa > stack.hi || (cfa & 7) != 0) return walked::lost;
-    if (calls && cfa - sp < e->least) return walked::lost;
     if (e->rbp_at != 0 && !stack.read(cfa + static_cast<std::uintptr_t>(std::intptr_t{e->rbp_at}), rbp)) return walked::lost;
     at = load(cfa - 8) - 1;
     sp = cfa;
@@ -182,12 +153,10 @@ bool frame_walker::by_all(const cfi::frame& first, const cfi::window& stack, con
   f.copy(first);
   for (bool exact = true;;) {
     const entry* e = find(f.value[cfi::return_address] - (exact ? 0 : 1));
-    if (e == nullptr || e->kind == entry::unknown) return false;
+    if (e == nullptr || e->kind == entry::unknown || e->may_switch) return false;
     if (e->kind == entry::end) return home.is(f.value[cfi::rsp], e->at);
-    const std::uintptr_t sp = f.value[cfi::rsp], least = exact ? 0 : e->least;
     exact = e->kind == entry::handler;
     if (exact ? !through_our_handler(f, stack) : !cfi::step(*e->full, f, stack)) return false;
-    if (f.value[cfi::rsp] - sp < least) return false;
   }
 }
 

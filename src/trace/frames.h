@@ -10,8 +10,9 @@
 // 3. Modules are found by the child's own memory map and their program headers, tables are read inside readable segments, stacks inside
 //    their mapping: whatever the bytes are, no read goes astray, and each step goes up.
 // 4. One rule a pc, in a direct-mapped table. Most need the stack and the frame pointer only.
-// 5. A switch that is inlined into the function that holds the array leaves a chain without a gap if that function has a frame pointer. So the
-//    beginning of such a function is decoded: who it calls begins below all of its frame.
+// 5. A switch that is inlined into the function that holds the array may leave a chain without a gap: what that function keeps below the array is
+//    not seen then. So nobody is at home with a frame of a function that sets its stack pointer to anything but its frame or a constant distance
+//    from where it was (stack_switches.h).
 // 6. Who was stopped again before it had left the handler of the last stop is followed through our own frame (signal_frame.h). Handlers of
 //    the program are roots.cpp's: it counts all of their stack.
 // 7. Not told: frames left behind by longjmp (picoro). Told without need: a thread in the few instructions in which libgcc takes over the
@@ -44,7 +45,7 @@ class frame_walker {
     std::int32_t cfa = 0, rbp_at = 0;  // plain: CFA = base + cfa; rbp is at CFA + rbp_at, 0: not saved
     kind_type kind = empty;
     bool by_rbp = false;
-    std::uint32_t least = 0;  // bytes of the frame when it calls somebody; 0: unknown
+    bool may_switch = false;  // its function, to another stack
   };
   struct module {
     range text;
@@ -58,7 +59,7 @@ class frame_walker {
   bool window_of(std::uintptr_t sp, range stack, base::cfi::window& out) noexcept;
   const entry* find(std::uintptr_t at) noexcept;
   void fill(entry& e, std::uintptr_t at) noexcept;
-  std::uint32_t least_frame(std::uintptr_t start) const noexcept;
+  bool may_switch(const base::cfi::rule& r) const noexcept;
   const module* module_of(std::uintptr_t pc) noexcept;
   const mapping* first_of(const mapping& m) const noexcept;
   bool read_module(const mapping& text, std::uintptr_t pc, module& out) const noexcept;

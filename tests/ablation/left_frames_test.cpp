@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 constexpr std::string_view said = "a word below the stack pointer of a stack whose frames cannot be followed";
 constexpr std::size_t room = 24 << 10;
 
-enum class by { makecontext, hand, fcontext };
+enum class by { makecontext, hand, fcontext, inlined };
 enum class on { thread, goroutine };
 enum class does { sleep, stray_sleep, compute, wait };
 
@@ -92,6 +92,24 @@ void by_fcontext(char* stack) { by_hand(stack); }
   slot = kept;
 }
 
+// The switch is part of the function that has the array, and what it keeps lies below that.
+[[gnu::noinline]] void keep_and_enter_inlined() {
+  while (slot == nullptr) {
+    if (what == does::stray_sleep) stray::yield();
+  }
+  struct {
+    holder* volatile kept;
+    alignas(64) char stack[room];
+  } frame;
+  take_into(slot, frame.kept);
+  scrub();
+  asm volatile("mov %%rsp, %%rbx; mov %0, %%rsp; call *%1; mov %%rbx, %%rsp"
+               :
+               : "r"(frame.stack + room), "r"(&on_the_fiber)
+               : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+  slot = frame.kept;
+}
+
 using scene_of = std::tuple<by, on, does>;
 class array_fiber : public ::testing::TestWithParam<scene_of> {};
 TEST_P(array_fiber, makes_likely_of_who_waits_for_what_it_has_left) {
@@ -103,8 +121,9 @@ TEST_P(array_fiber, makes_likely_of_who_waits_for_what_it_has_left) {
   native = fiber = {};  // of the last scene: its stack may be the waiter's by now
   saved[0] = saved[1] = nullptr;
   std::thread t;
-  if (where == on::thread) t = std::thread(keep_and_enter, how);
-  if (where == on::goroutine) stray::go([how = how] { keep_and_enter(how); });
+  const auto enter = [how = how] { how == by::inlined ? keep_and_enter_inlined() : keep_and_enter(how); };
+  if (where == on::thread) t = std::thread(enter);
+  if (where == on::goroutine) stray::go(enter);
   expect_likely(
       bit(root::left_frames) | (how == by::makecontext ? bit(root::saved_contexts) : 0),  // swapcontext has saved one
       [](holder* h) {
@@ -122,7 +141,7 @@ TEST_P(array_fiber, makes_likely_of_who_waits_for_what_it_has_left) {
   if (t.joinable()) t.join();
 }
 INSTANTIATE_TEST_SUITE_P(all, array_fiber,
-                         ::testing::Combine(::testing::Values(by::makecontext, by::hand, by::fcontext),
+                         ::testing::Combine(::testing::Values(by::makecontext, by::hand, by::fcontext, by::inlined),
                                             ::testing::Values(on::thread, on::goroutine),
                                             ::testing::Values(does::sleep, does::stray_sleep, does::compute, does::wait)));
 
