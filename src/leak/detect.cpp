@@ -26,6 +26,7 @@
 #include "leak/path.h"
 #include "leak/settle.h"
 #include "profile/symbolize.h"
+#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
@@ -150,6 +151,7 @@ source_view capture() noexcept {
   v.entry = {reinterpret_cast<std::uintptr_t>(&runtime::goroutine_entry),
              reinterpret_cast<std::uintptr_t>(&runtime::stray_entry_end)};
   v.stacks = runtime::stack_views();
+  v.forking_record = &runtime::forking_record;
   v.workers = runtime::sched().workers;
   v.worker_count = runtime::max_workers;
   v.timers = &runtime::timers();

@@ -73,6 +73,31 @@ bool add_armed(const source_view& view, trace::bump& memory, wait_graph& g) noex
   return true;
 }
 
+bool add_inherited(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
+  for (unsigned r = 0; r < g.region_count; r++) {
+    stack_region& region = g.regions[r];
+    const unsigned stack_class = static_cast<unsigned>(__builtin_ctzll(region.spacing / runtime::smallest_stack));
+    const std::size_t count = view.stacks[stack_class].inherited.load(std::memory_order_relaxed);  // order: frozen
+    for (std::size_t i = 0; i < count && i < region.count; i++) {
+      const std::uintptr_t lo = region.where.lo + i * region.spacing + base::page_size;
+      const task* owner = view.stacks[stack_class].owner[i];
+      if (owner == nullptr || (region.node_of[i] != no_node && owner != *view.forking_record)) continue;
+      inherited_stack s{{lo, lo - base::page_size + region.spacing}, 0};
+      const std::size_t number = (reinterpret_cast<std::uintptr_t>(owner) - g.task_slab.lo) / g.task_size;
+      if (number < g.nodes.size && g.nodes[number].what != node::none) {
+        node& n = g.nodes[number];
+        region.node_of[i] = static_cast<std::uint32_t>(number);
+        n.has_forked = true;
+        s.tid = n.is_thread ? n.tid : inherited_stack::main_thread;
+        n.stack = {};  // its thread's now
+        n.elsewhere = 0;
+      }
+      if (!g.inherited.push(memory, s)) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
@@ -142,7 +167,7 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
     g.candidates++;
   }
 
-  return add_lock_owners(view, memory, g);
+  return add_inherited(view, memory, g) && add_lock_owners(view, memory, g);
 }
 
 }  // namespace stray::leak

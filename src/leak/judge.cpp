@@ -24,6 +24,7 @@ struct judge_state {
   trace::slice<waited_on> embedded;    // by address
   trace::slice<blame> blames;          // empty: not known yet
   trace::list<std::uint32_t> pending;  // nodes made live, whose lock waiters are still to follow
+  trace::list<base::range> inherited;  // parts of stacks that a fork has left
   bool marking = false;
 
   wait_graph& graph() noexcept { return request->graph; }
@@ -130,7 +131,7 @@ void hit(void* self, marker& m, const trace::word& w) noexcept {
   std::uint32_t number = g.slot_of(w.value).node;
   if (number != no_node) {
     const node& n = g.nodes[number];
-    if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root))
+    if (n.what != node::none && (n.stack.holds(w.value) || n.what == node::root || n.is_thread))
       enter(g, m, number, {arrival::word, true, no_node, no_core, m.step()});
   }
   // An unstarted closure in its record, reached by a pointer into it: its task is runnable, a root already.
@@ -202,14 +203,16 @@ trace::thread_rule rule(void* self, int tid, std::uintptr_t sp) noexcept {
     if (w.tid.load(std::memory_order_relaxed) != tid) continue;  // order: frozen
     return rule_of_worker(g, w, sp);
   }
-  const base::range lent = g.slot_of(sp - 1).where;  // a fiber's stack may be an array in a goroutine's frame
+  const stack_slot slot = g.slot_of(sp - 1);
+  const base::range lent = slot.where;  // a fiber's stack may be an array in a goroutine's frame
+  const bool own = slot.node != no_node && g.nodes[slot.node].has_forked;
   for (std::size_t i = 0; i < g.nodes.size; i++) {
     const node& n = g.nodes[i];
     if (n.what == node::none || !n.is_thread || n.tid != tid) continue;
-    if (n.what == node::candidate) return {trace::thread_rule::parked, lent.hi, lent.lo};
-    if (n.blocked) return {trace::thread_rule::settled, lent.hi, lent.lo};
+    if (n.what == node::candidate) return {trace::thread_rule::parked, lent.hi, lent.lo, own};
+    if (n.blocked) return {trace::thread_rule::settled, lent.hi, lent.lo, own};
   }
-  return {trace::thread_rule::foreign, lent.hi, lent.lo};
+  return {trace::thread_rule::foreign, lent.hi, lent.lo, own};
 }
 
 // --- the stages ---------------------------------------------------------------------------------------------------------------------
@@ -223,6 +226,23 @@ void locate_tasks(judge_request& r, marker& m) noexcept {
     if (n.closure.size() != 0) m.locate_span(n.closure, origin::memory);
     if (!n.is_thread && n.stack.size() != 0 && !n.on_cpu) m.locate_span(n.stack, origin::memory);
   }
+}
+
+// Of stacks that a fork has left the pages that there are.
+bool find_inherited(judge_request& r, trace::image& image, trace::list<base::range>& out) noexcept {
+  if (image.is_off(trace::root::inherited) || r.graph.inherited.size() == 0) return true;
+  image.pages.open();
+  for (const inherited_stack& s : r.graph.inherited) {
+    bool stood_on = false;
+    const int tid = s.tid == inherited_stack::main_thread ? image.parent_pid : s.tid;
+    for (const trace::stopped_thread& t : image.threads) stood_on = stood_on || (t.tid == tid && s.where.holds(t.sp - 1));
+    std::uintptr_t from = s.where.lo;
+    for (base::range run; !stood_on && image.pages.next(from, s.where.hi, false, run);) {
+      if (!out.push(*r.memory, {run.lo, run.hi < s.where.hi ? run.hi : s.where.hi})) return false;
+    }
+  }
+  image.pages.close();
+  return true;
 }
 
 // Where threads were only looked at, handles that were not located lie in frames unseen: stale words must not hide what those could refute.
@@ -360,6 +380,7 @@ bool search_unaligned(judge_request& r, marker& m, const trace::list<base::range
   }
   for (unsigned i = 0; i < r.extra_count; i++) room = live.push(*r.memory, r.extra_roots[i]) && room;
   for (const base::range& below : left) room = live.push(*r.memory, below) && room;
+  for (const base::range& s : state.inherited) room = live.push(*r.memory, s) && room;
   stage unaligned{&r, grounds::unaligned, state.pending.size()};
   m.mark_unaligned({live.begin(), live.size()}, after, &unaligned);
   return room;
@@ -407,6 +428,8 @@ void judge(void* arg, trace::image& image) noexcept {
   m.locate();
   locate_tasks(r, m);
   for (unsigned i = 0; i < r.extra_count; i++) m.locate_span(r.extra_roots[i], origin::memory);
+  if (!find_inherited(r, image, state.inherited)) return;
+  for (const base::range& s : state.inherited) m.locate_span(s, origin::memory);
   settle_counts(r, image.looked != 0);
   if (!index_embedded(r)) return;
 
@@ -414,6 +437,7 @@ void judge(void* arg, trace::image& image) noexcept {
     if (g.nodes[i].what == node::root) make_live(g, m, i, {arrival::root});
   }
   for (unsigned i = 0; i < r.extra_count; i++) m.push(r.extra_roots[i], origin::memory);
+  for (const base::range& s : state.inherited) m.push(s, origin::memory);
   m.set_step(trace::trail_mark::by_client);
   for (std::uintptr_t at : g.armed) {
     if (r.timer_roots) m.mark_block(at);

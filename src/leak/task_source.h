@@ -21,6 +21,7 @@ struct source_view {
   base::range reservation;
   base::range entry;                            // code of the outermost frame of each goroutine
   const runtime::stack_view* stacks = nullptr;  // stack_classes of them
+  runtime::task* const* forking_record = nullptr;
   const runtime::worker* workers = nullptr;
   int worker_count = 0;
   bool holds_rule = true;  // off: read holds need not add up; for the ablation test only

@@ -31,6 +31,7 @@ struct node {
   bool is_thread = false, is_main = false;
   bool blocked = false;      // in state waiting or parking, for whatever reason
   bool on_cpu = false;       // a stopped thread's span covers its stack
+  bool has_forked = false;   // a thread runs on its stack now (inherited_stack)
   bool interrupted = false;  // it ran, and a thread on another stack has its registers: all of its stack may be live
   bool live = false, entered = false;
   bool uncounted = false;    // waits on a core with handles that were not located
@@ -85,11 +86,20 @@ struct stack_slot {
   std::uint32_t node = no_node;
 };
 
+// In the child of a fork: a stack of a goroutine of the parent's, which nobody runs on any more, or of the one that forked, which a thread runs
+// on now. Its bytes are memory like any other; of the second kind while that thread does not stand on it.
+struct inherited_stack {
+  base::range where;
+  static constexpr int main_thread = -1;
+  int tid = 0;  // 0: nobody's
+};
+
 struct wait_graph {
   trace::slice<node> nodes;
   trace::list<wait> waits;
   trace::list<lock_edge> edges;
   trace::list<std::uintptr_t> armed;  // addresses inside the blocks of invariant 4
+  trace::list<inherited_stack> inherited;
   trace::slice<core_state> cores;
   base::range core_slab, task_slab;
   std::size_t core_size = 0, task_size = 0;

@@ -11,9 +11,9 @@
 namespace stray::runtime {
 
 constinit std::atomic<bool> parents_tasks_live{false};
+task* forking_record = nullptr;
 
 namespace {
-task* survivor = nullptr;  // the forking thread's record
 pthread_t forking_thread;
 }  // namespace
 
@@ -21,7 +21,7 @@ void remember_forking_thread() noexcept {
   worker* w = current_worker();
   task* t = current_task_or_null();
   // A second fork before the first use: nobody runs here, but the record is still to be taken.
-  if (t != nullptr || !pthread_equal(forking_thread, pthread_self())) survivor = t;
+  if (t != nullptr || !pthread_equal(forking_thread, pthread_self())) forking_record = t;
   forking_thread = pthread_self();
   if (w != nullptr && t != nullptr) t->bound = w;  // its end looks twice (retire)
   set_current_task(nullptr);
@@ -36,7 +36,7 @@ void end_parents_tasks() noexcept {
     task* t = all.at(i);
     std::uint64_t word = t->word.load(std::memory_order_relaxed);  // order: nobody else is here
     state now = word::state_of(word);
-    if (t == survivor || now == state::free || now == state::dead) continue;
+    if (t == forking_record || now == state::free || now == state::dead) continue;
     t->word.store(word::anew(word, state::dead));
     t->is_main.store(false);
   }
@@ -52,8 +52,8 @@ void give_up_parents_holds() noexcept {
 }
 
 task* take_forking_record() noexcept {
-  if (survivor == nullptr || !pthread_equal(forking_thread, pthread_self())) return nullptr;
-  task* t = std::exchange(survivor, nullptr);
+  if (forking_record == nullptr || !pthread_equal(forking_thread, pthread_self())) return nullptr;
+  task* t = std::exchange(forking_record, nullptr);
   t->is_thread = true;
   t->stack_lo = t->stack_hi = 0;  // a goroutine's: a stack of its own making now, never used again
   t->futex.store(0);

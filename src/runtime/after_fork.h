@@ -25,6 +25,7 @@ extern std::atomic<bool> parents_tasks_live;  // read by every claim: (3) is sti
 void end_parents_tasks() noexcept;
 void give_up_parents_holds() noexcept;  // what they hold for reading is held by nobody who can unlock it
 
+extern task* forking_record;              // of the thread that forked, until that takes it (4); read by the snapshot, too
 void remember_forking_thread() noexcept;  // in the handler
 task* take_forking_record() noexcept;     // of the calling thread, by (4); nullptr: it has none
 [[noreturn]] void end_of_forking_goroutine() noexcept;

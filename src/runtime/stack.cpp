@@ -121,6 +121,7 @@ std::int64_t take(unsigned c) noexcept {
         std::size_t table = base::page_up(count * (sizeof(task*) + sizeof(std::uint32_t)));
         s.tables = base::carve(table);
         s.owner = reinterpret_cast<task**>(s.tables.lo);
+        v.owner = s.owner;
         s.link = reinterpret_cast<std::uint32_t*>(s.tables.lo + count * sizeof(task*));
         base::commit(s.tables.lo, table);
         std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -239,6 +240,7 @@ const stack_view* stack_views() noexcept { return views; }
 
 void forget_stacks() noexcept {
   for (stack_class_slab& s : slabs) s.lock.free_in_child();
+  for (stack_view& v : views) v.inherited.store(v.used.load());
 }
 
 bool in_guard(std::uintptr_t address, base::range* extent) noexcept {

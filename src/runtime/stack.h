@@ -48,6 +48,8 @@ task* stack_owner(std::uintptr_t address, base::range* extent) noexcept;
 struct stack_view {
   base::range where;
   std::atomic<std::size_t> used{0};
+  task* const* owner = nullptr;           // of each that was used; nullptr: nobody
+  std::atomic<std::size_t> inherited{0};  // of those: as many had been used when this process was forked
 };
 const stack_view* stack_views() noexcept;  // stack_classes of them
 

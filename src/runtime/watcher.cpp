@@ -36,7 +36,8 @@ void* worker_body(void* arg) {
   void* lo = nullptr;
   std::size_t size = 0;
   base::own_stack(&lo, &size);
-  w->native = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
+  // Up to this frame: above it lies the thread-local storage, in which a goroutine may have a fiber's stack.
+  w->native = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
   w->tid.store(base::thread_id());
   w->alternate = use_alternate_stack();
   worker_main(w);

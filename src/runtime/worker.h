@@ -29,7 +29,7 @@ struct alignas(64) worker {
   std::uintptr_t scheduler_sp = 0;    // of the scheduler's own context while a goroutine runs
   task* running = nullptr;            // set before the switch to it
   std::atomic<task*> bound{nullptr};  // the goroutine that is locked to this thread; read by the watcher
-  base::range native;                 // its own thread's stack
+  base::range native;                 // its own thread's stack, below the frame of its function
   base::range alternate;              // what signal handlers run on that ask for it
   exception_globals* exceptions = nullptr;
   std::uint32_t next_streak = 0;  // run_next taken this often in a row

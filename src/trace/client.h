@@ -42,6 +42,7 @@ struct thread_rule {
   // Bounds of the client's stack that sp lies in (of another one's, unless idle or busy); 0: sp is on the thread's native stack, or on one that
   // the client does not know.
   std::uintptr_t stack_top = 0, stack_lo = 0;
+  bool own = false;  // that stack is the thread's own by now (child of a fork)
 };
 
 class marker;

@@ -84,6 +84,7 @@ enum class root : std::uint8_t {
   out_of_sight,      // places that may hold pointers and cannot be read: a verdict is likely because of them
   files,             // pages of files that no private page replaces, and memfds, copied in the pause
   left_frames,       // below sp, where frames do not lead to the outermost one of their stack
+  inherited,         // stacks of the client's that a fork has left in the child
   saved_contexts,    // below sp, from where setjmp or getcontext may return to
 };
 constexpr unsigned bit(root r) noexcept { return 1u << static_cast<unsigned>(r); }

@@ -150,7 +150,7 @@ class root_finder {
     }
     if (in_motion || rule.what == thread_rule::ours) return;
     const bool of_ours = rule.stack_top != 0, at_work = rule.what == thread_rule::idle || rule.what == thread_rule::busy;
-    const bool at_home = native.holds(t.sp) || (of_ours && at_work);
+    const bool at_home = native.holds(t.sp) || (of_ours && (at_work || rule.own));
     range frames = of_ours ? range{t.sp, rule.stack_top} : at_home ? range{t.sp, native.hi} : stands_on(t.sp);
     const bool in_handler = has_signal_frame(frames);
     if (rule.what == thread_rule::idle && !in_handler) return;

@@ -119,6 +119,40 @@ TEST_P(on_a_fiber, that_waits_for_what_somebody_will_send) {
 }
 INSTANTIATE_TEST_SUITE_P(all, on_a_fiber, ::testing::Values(where::heap, where::mapping, where::shared));
 
+// What a goroutine has left on its own stack while it stands in the thread-local storage of its worker.
+thread_local constinit char in_the_worker[24 << 10]{};
+std::atomic<holder*> left{nullptr};
+std::atomic<int> stage{0};  // 1: on the array; 2: leave it
+[[gnu::noinline]] void until_told() {
+  stage = 1;
+  while (stage != 2) {
+  }
+}
+[[gnu::noinline]] void leave_for_the_worker() {
+  while (left == nullptr) stray::yield();
+  holder* volatile kept;
+  take_into(left, kept);
+  scrub();
+  asm volatile("mov %%rsp, %%rbx; mov %0, %%rsp; and $-64, %%rsp; call *%1; mov %%rbx, %%rsp"
+               :
+               : "r"(in_the_worker + sizeof in_the_worker), "r"(&until_told)
+               : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+  left = kept;
+}
+TEST(fibers, on_an_array_in_the_workers_thread_local_storage) {
+  stage = 0;
+  stray::go(leave_for_the_worker);
+  start_owner([](holder* h) {
+    left = h;
+    while (stage != 1) usleep(100);
+  });
+  EXPECT_EQ(verdict(), std::nullopt);
+  stage = 2;
+  while (left == nullptr) usleep(100);
+  left.exchange(nullptr)->ch.close();
+  until_all_ended();
+}
+
 // Whoever waits on a fiber is found when nobody can wake it: a handle there is counted once.
 TEST(fibers, a_leak_beside_a_handle_on_a_threads_fiber) {
   stray::recv_chan<int> rx;

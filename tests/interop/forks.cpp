@@ -1,6 +1,6 @@
 // A process that forks after the runtime has started; children end with status 0 when all was as it should be.
 //
-//   interop_forks afresh | primitives | timers | in_goroutine | unused | busy | watch | nested | fails | asleep | locked
+//   interop_forks afresh | primitives | timers | in_goroutine | inherited | unused | busy | watch | nested | fails | asleep | locked
 //   interop_forks daemon [late] [twice]   serves by STRAY_PPROF, becomes a daemon, and prints `daemon PID`; late: goroutines before; ends with
 //                                  the end of stdin
 //   interop_forks serves           prints `child PID` of a child that uses goroutines beside its parent, which serves on
@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -64,6 +65,56 @@ void expect_in_child(int line, const std::function<void()>& body, int expected =
   if (!r.complete()) std::cerr << r << std::endl;
   REQUIRE(r.complete());
   return r.total();
+}
+
+struct box {
+  stray::semaphore permits{0};
+};
+// Starts a waiter that owns what it waits on; only `where` leads to that.
+[[gnu::noinline]] void wait_on_own(const std::function<void(box*)>& put) {
+  std::atomic<bool> known{false};
+  stray::go([&] {
+    auto own = std::make_unique<box>();
+    put(own.get());
+    known = true;
+    own->permits.acquire();
+  });
+  while (!known) std::this_thread::yield();
+  stray::testing::until_parked(1);
+}
+
+// A stack that the child has inherited is memory: of a goroutine of the parent's that is reached through a global.
+struct account {
+  box* volatile owner = nullptr;
+};
+account* volatile known_account;
+void inherited() {
+  for (bool parked : {true, false}) {
+    auto stop = stray::make_chan<int>();
+    std::atomic<bool> quit{false};
+    stray::go([&] {
+      account here;
+      known_account = &here;
+      if (parked) stop.recv();
+      while (!parked && !quit) {
+      }
+    });
+    while (known_account == nullptr) std::this_thread::yield();
+    if (parked) stray::testing::until_parked(1);
+    auto child = [] {
+      wait_on_own([](box* b) { known_account->owner = b; });
+      REQUIRE(leaks_now() == 0);
+      known_account->owner->permits.release();
+    };
+    expect_in_child(__LINE__, child);
+    auto status = stray::make_chan<int>(1);
+    stray::go([&] { status.send(in_child(child)); });
+    REQUIRE(*status.recv() == 0);
+    quit = true;
+    stop.close();
+    known_account = nullptr;
+    while (stray::num_goroutine() != 0) std::this_thread::yield();
+  }
 }
 
 // What everybody does with goroutines.
@@ -386,6 +437,7 @@ int main(int argc, char** argv) {
   if (how == "primitives") primitives();
   if (how == "timers") timers();
   if (how == "in_goroutine") in_goroutine();
+  if (how == "inherited") inherited();
   if (how == "unused") unused();
   if (how == "busy") busy();
   if (how == "watch") watch();
