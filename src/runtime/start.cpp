@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/control_groups.h"
+#include "base/environment.h"
 #include "base/first_failure.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
@@ -50,7 +51,7 @@ std::uint8_t stack_class_by_default = 0;
 
 // A positive number of the environment with an optional suffix k or m; 0 when unset; says what is wrong once.
 std::size_t setting(const char* name, std::size_t highest, const char* advice) noexcept {
-  const char* text = std::getenv(name);
+  const char* text = base::environment(name);
   if (text == nullptr || *text == '\0') return 0;
   char* end = nullptr;
   errno = 0;
@@ -141,7 +142,7 @@ void start() {
   std::atexit(at_exit);
   pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_start);
   started_once = true;
-  const char* deadlock = std::getenv("STRAY_DEADLOCK");
+  const char* deadlock = base::environment("STRAY_DEADLOCK");
   if (deadlock != nullptr && std::strcmp(deadlock, "off") == 0) deadlock_check(false);
   make_workers(n);
   set_permits(n);
