@@ -4,7 +4,7 @@ set(below_base base)
 set(below_trace base trace)
 set(below_profile base profile)
 # These need a heap that can be walked.
-set(needs_heap_trace heap_glibc mark roots ptrace_roots fault kernel_words)
+set(needs_heap_trace heap_glibc heap_lock mark roots ptrace_roots fault kernel_words)
 set(needs_heap_leak identity proof watch why reclaim report service_threads settle)
 
 foreach(folder IN LISTS STRAY_FOLDERS)

@@ -1,7 +1,6 @@
 // The top floor: what low floors call upwards, and the start of the endpoint by STRAY_PPROF.
 #include "base/upcalls.h"
 
-#include <cstdlib>
 #include <exception>
 #include <string>
 #include <thread>
@@ -9,6 +8,7 @@
 
 #include <stray/pprof.hpp>
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/first_failure.h"
 #include "base/write_all.h"
 #include "leak/findings.h"
@@ -64,7 +64,7 @@ namespace {
 // STRAY_PPROF=host:port serves without a change of code; it and STRAY_DUMP_SIGNAL are the only things of ours that start before main.
 [[gnu::constructor]] void serve_by_environment() noexcept {
   serve::dump_by_environment();
-  const char* address = std::getenv("STRAY_PPROF");
+  const char* address = base::environment("STRAY_PPROF");
   if (address == nullptr || *address == '\0') return;
   try {
     pprof::server server = pprof::serve(address);

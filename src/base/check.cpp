@@ -1,6 +1,7 @@
 #include "base/check.h"
 
 #include <atomic>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -65,7 +66,26 @@ bool first_failure(failure kind) noexcept {
 }
 
 void report_grows() noexcept { steps.fetch_add(1, std::memory_order_relaxed); }  // order: only compared
-std::uint32_t report_steps() noexcept { return steps.load(); }
+
+void end_when_stuck(unsigned patience_s) noexcept {
+  static constinit std::atomic<std::uint32_t> seen{0};
+  static constinit std::atomic<unsigned> patience{0};
+  seen.store(steps.load());
+  patience.store(patience_s);
+  struct sigaction stop {};
+  stop.sa_flags = SA_ONSTACK;
+  stop.sa_handler = [](int) {
+    const std::uint32_t now = steps.load();
+    if (seen.exchange(now) == now) _exit(2);
+    alarm(patience.load());
+  };
+  sigaction(SIGALRM, &stop, nullptr);
+  sigset_t alarm_only;
+  sigemptyset(&alarm_only);
+  sigaddset(&alarm_only, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &alarm_only, nullptr);
+  alarm(patience_s);
+}
 
 void wait_for_failure() noexcept {
   int now = ender.load();
@@ -91,6 +111,7 @@ void say(const char* format, ...) noexcept {
 void fatal(const char* text) noexcept {
   if (first_failure()) {
     say("fatal error: %s\n", text);
+    end_when_stuck();
     upcall::dump_goroutines(STDERR_FILENO);
   }
   _exit(2);
@@ -99,6 +120,7 @@ void fatal(const char* text) noexcept {
 void check_failed(const char* condition, const char* file, int line) noexcept {
   if (first_failure()) {
     say("stray: internal error: %s is false at %s:%d; please report it with the dump below\n", condition, file, line);
+    end_when_stuck();
     upcall::dump_goroutines(STDERR_FILENO);
   }
   std::abort();

@@ -4,6 +4,8 @@
 // 2. Whoever fails later, or ends the process in another way (return from main, exit, quick_exit), waits until the first one's report is
 //    whole and that one has ended the process, with its status. As in Go, where the end of main waits for a panic.
 // 3. Nobody waits for ever: a report that has not grown for 10 s (it may need a lock that somebody holds) is given up.
+//    The reporter ends the process itself then (end_when_stuck): what it needs to name functions may be held by a thread that will never
+//    let go, and a service that neither works nor ends is not started again.
 // 4. A failure that begins after exit has run its last handler comes too late and prints nothing.
 // _exit is not waited for, nor is a signal that kills.
 #pragma once
@@ -20,7 +22,10 @@ enum class failure : std::uint8_t { ours, of_others };
 bool first_failure(failure kind = failure::ours) noexcept;
 // By the reporter and its helpers: the report grows.
 void report_grows() noexcept;
-std::uint32_t report_steps() noexcept;
+// By the reporter, before it calls anything that may not return: ends the process with status 2 once the report has stood still for as long.
+// Takes the program's SIGALRM.
+inline constexpr unsigned report_patience_s = 10;
+void end_when_stuck(unsigned patience_s = report_patience_s) noexcept;
 // By whoever is about to end the process: does not return while somebody else fails.
 void wait_for_failure() noexcept;
 // In the child of a fork: who failed there was another process.

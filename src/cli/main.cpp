@@ -17,6 +17,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "base/environment.h"
 #include "base/printable.h"
 #include "cli/completion.h"
 #include "cli/fetch.h"
@@ -52,7 +53,8 @@ void say(const std::string& text) { std::cerr << "stray: " << base::printable(te
 
 style style_of(const arguments& a) {
   style s;
-  s.colour = a.colour == "always" || (a.colour == "auto" && isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr);
+  s.colour =
+      a.colour == "always" || (a.colour == "auto" && isatty(STDOUT_FILENO) != 0 && base::environment("NO_COLOR") == nullptr);
   s.targets = a.targets.size();
   s.now = std::time(nullptr);
   return s;

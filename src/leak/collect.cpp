@@ -58,7 +58,8 @@ bool inspect(task* t, wait_id w) {
 }
 
 // One entry of a task that exists, and the wait that it is in; false: it ended or is none of those shown.
-bool describe(task* t, const task* self, const system_calls& calls, profile::stack_entry& e, wait_id& wait) {
+bool describe(task* t, const task* self, const system_calls& calls, thread_stacks& threads, profile::stack_entry& e,
+              wait_id& wait) {
   std::uint64_t word = t->word.load();
   wait = t->wait(word);
   state now = runtime::word::state_of(word);
@@ -77,7 +78,7 @@ bool describe(task* t, const task* self, const system_calls& calls, profile::sta
   if (now == state::waiting && inspect(t, wait)) {
     e.state = runtime::text_of(t->reason);
     e.minutes = minutes_blocked(*t);
-    e.pcs = read_stack(*t);
+    e.pcs = read_stack(*t, threads);
     e.labels = read_labels(*t);
     bool asks = t->reason == runtime::wait_reason::internal;
     runtime::end_inspection(t);
@@ -108,12 +109,13 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
   const system_calls calls = goroutines_in_system_calls();
   const task* self = f == nullptr ? runtime::current_task_or_null() : nullptr;
   if (self != nullptr && self->is_thread && !own_thread) self = nullptr;
+  thread_stacks threads;
   base::slab<task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     profile::stack_entry e;
     wait_id wait;
     base::report_grows();
-    if (!describe(all.at(i), self, calls, e, wait)) continue;
+    if (!describe(all.at(i), self, calls, threads, e, wait)) continue;
     bool is_leaked = !e.pcs.empty() && leaked.count(wait) != 0;
     if (is_leaked) e.state += " (leaked)";
     if (only_leaked && !is_leaked) continue;

@@ -10,7 +10,7 @@
 
 namespace stray::leak {
 
-std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed) {
+std::optional<finding> describe_wait(runtime::task& t, wait_id w, thread_stacks& threads, bool listed) {
   if (!runtime::await_inspection(&t, w)) return std::nullopt;
   finding f;
   f.wait = w;
@@ -21,7 +21,7 @@ std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed) {
   f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
   f.creator_id = t.creator_id;
   f.created_by = t.created_by;
-  f.pcs = read_stack(t);
+  f.pcs = read_stack(t, threads);
   f.labels = read_labels(t);
   constexpr std::uintptr_t in_page = base::page_size - 1;
   if (!t.is_thread) f.bytes = ((t.stack_hi + in_page) & ~in_page) - (t.sp & ~in_page);

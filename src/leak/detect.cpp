@@ -25,6 +25,7 @@
 #include "leak/look_first.h"
 #include "leak/path.h"
 #include "leak/settle.h"
+#include "leak/stacks.h"
 #include "profile/symbolize.h"
 #include "runtime/after_fork.h"
 #include "runtime/context.h"
@@ -185,10 +186,10 @@ std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* 
   return {};
 }
 
-std::optional<finding> describe(const verdict& v, bool proven_before, const trace::doubt_log* doubts) {
+std::optional<finding> describe(const verdict& v, thread_stacks& threads, bool proven_before, const trace::doubt_log* doubts) {
   task* t = runtime::tasks().at(v.record);
   auto tier = static_cast<leak::tier>(v.tier);
-  std::optional<finding> f = describe_wait(*t, v.wait, tier >= tier::cycle && !t->is_main);
+  std::optional<finding> f = describe_wait(*t, v.wait, threads, tier >= tier::cycle && !t->is_main);
   if (!f) {  // it has moved on: counted as a wrong verdict, of one that was listed before by its waker
     if (tier >= tier::cycle && !proven_before) runtime::mark_listed(t, v.wait);
     return std::nullopt;
@@ -221,8 +222,9 @@ void list_findings(verdict_log* log, bool with_proofs, const trace::doubt_log* d
   proof_list& proven = proven_list();
   std::vector<verdict> others;
   if (with_proofs) others = proven.others(log);
+  thread_stacks threads;
   auto list = [&](const verdict& v, bool proven_before) {
-    if (std::optional<finding> f = describe(v, proven_before, doubts)) out.list.push_back(std::move(*f));
+    if (std::optional<finding> f = describe(v, threads, proven_before, doubts)) out.list.push_back(std::move(*f));
   };
   for (std::uint64_t i = 0; log != nullptr && i < log->count; i++) {
     prefetch_stack_ahead(log->list, i, log->count);
@@ -233,7 +235,7 @@ void list_findings(verdict_log* log, bool with_proofs, const trace::doubt_log* d
   }
   for (const verdict& v : others) list(v, true);
   if (log == nullptr) return;
-  if (log->main_is_stuck) out.main = describe(log->main, true, doubts);
+  if (log->main_is_stuck) out.main = describe(log->main, threads, true, doubts);
   if (log->blind) log->undecided -= std::min<std::uint64_t>(log->undecided, others.size());
   if (with_proofs) proven.replace(*log, others);
 }

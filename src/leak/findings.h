@@ -20,6 +20,8 @@
 
 namespace stray::leak {
 
+class thread_stacks;  // stacks.h
+
 struct finding {
   std::uint64_t id = 0;      // goroutine id, or TID
   wait_id wait;              // by its task owners are named
@@ -50,7 +52,7 @@ struct finding {
 
 // What can be read of a task that is in wait w; nothing if it is not. listed: it is going to be reported as one that can never wake
 // (mark_listed).
-std::optional<finding> describe_wait(runtime::task& t, wait_id w, bool listed);
+std::optional<finding> describe_wait(runtime::task& t, wait_id w, thread_stacks& threads, bool listed);
 
 struct findings {
   std::vector<finding> list;

@@ -1,11 +1,14 @@
 #include "leak/stacks.h"
 
-#include <cstdio>
+#include <algorithm>
+#include <charconv>
 #include <cstring>
-#include <fstream>
+#include <fcntl.h>
 #include <string>
 #include <ucontext.h>
 
+#include "base/clock.h"
+#include "base/syscalls.h"
 #include "profile/unwind.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
@@ -17,15 +20,28 @@ namespace stray::leak {
 
 namespace {
 
-// The mapping that holds an OS thread's stack pointer: its end bounds the walk.
-std::uintptr_t mapping_end(std::uintptr_t address) {
-  std::ifstream maps("/proc/thread-self/maps");
-  std::string line;
-  while (std::getline(maps, line)) {
-    unsigned long lo = 0, hi = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx", &lo, &hi) == 2 && address >= lo && address < hi) return hi;
+// The calling thread's file: the one of the process is empty once main has ended.
+std::vector<base::range> read_mappings() {
+  std::vector<base::range> all;
+  std::string text;
+  const int fd = base::sys::open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return all;
+  for (std::size_t used = 0;;) {
+    text.resize(used + (std::size_t{64} << 10));
+    const long got = base::sys::read(fd, text.data() + used, text.size() - used);
+    used += got > 0 ? static_cast<std::size_t>(got) : 0;
+    text.resize(used);
+    if (got <= 0) break;
   }
-  return address;
+  base::sys::close(fd);
+  for (const char *at = text.data(), *end = at + text.size(); at < end;) {
+    base::range r{};
+    auto [dash, bad] = std::from_chars(at, end, r.lo, 16);
+    if (bad == std::errc() && dash != end && std::from_chars(dash + 1, end, r.hi, 16).ec == std::errc()) all.push_back(r);
+    at = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
+    if (at++ == nullptr) break;
+  }
+  return all;
 }
 
 profile::registers from_frame(const runtime::saved_frame& f, std::uintptr_t sp) {
@@ -50,10 +66,27 @@ std::vector<profile::label> read_labels(const runtime::task& t) {
   return out;
 }
 
+// The mapping that holds an OS thread's stack pointer: its end bounds the walk.
+std::uintptr_t thread_stacks::end_of(std::uintptr_t sp, std::int64_t waits_since_ns) {
+  if (read_ns_ == 0 || waits_since_ns >= read_ns_) {
+    read_ns_ = base::now_ns();
+    all_ = read_mappings();
+  }
+  auto above =
+      std::upper_bound(all_.begin(), all_.end(), sp, [](std::uintptr_t at, const base::range& r) { return at < r.hi; });
+  return above != all_.end() && sp >= above->lo ? above->hi : sp;
+}
+
 std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most) {
+  thread_stacks threads;
+  return read_stack(t, threads, most);
+}
+
+std::vector<std::uintptr_t> read_stack(const runtime::task& t, thread_stacks& threads, std::size_t most) {
   if (t.is_thread) {
     const auto& frame = *reinterpret_cast<const runtime::thread_frame*>(t.sp);
-    return walk(from_frame(frame.registers, frame.sp), {frame.sp & ~std::uintptr_t{7}, mapping_end(frame.sp)}, most);
+    return walk(from_frame(frame.registers, frame.sp),
+                {frame.sp & ~std::uintptr_t{7}, threads.end_of(frame.sp, t.wait_since_ns)}, most);
   }
   const auto& frame = *reinterpret_cast<const runtime::saved_frame*>(t.sp);
   return walk(from_frame(frame, t.sp + sizeof frame), {t.sp, t.stack_hi}, most);

@@ -5,6 +5,7 @@
 #include <new>
 #include <vector>
 
+#include "base/address_space.h"
 #include "base/stale_words.h"
 #include "profile/sample.h"
 #include "runtime/task.h"
@@ -13,7 +14,19 @@ namespace stray::leak {
 
 inline constexpr std::size_t usual_depth = 128;  // frames
 
+// Where the stacks of OS threads end: the process' mappings, read when first needed, and again for who has begun to wait since then, whose
+// stack may be a newer one at the same place. One for a whole collection: the list is as long as there are threads.
+class thread_stacks {
+ public:
+  std::uintptr_t end_of(std::uintptr_t sp, std::int64_t waits_since_ns);  // sp: nobody's
+
+ private:
+  std::vector<base::range> all_;  // sorted
+  std::int64_t read_ns_ = 0;      // 0: never
+};
+
 // Return addresses, leaf (park) first. The task must be in state waiting and stay so (begin_inspection).
+std::vector<std::uintptr_t> read_stack(const runtime::task& t, thread_stacks& threads, std::size_t most = usual_depth);
 std::vector<std::uintptr_t> read_stack(const runtime::task& t, std::size_t most = usual_depth);
 // As above.
 std::vector<profile::label> read_labels(const runtime::task& t);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "leak/stacks.h"
 #include "runtime/park.h"
 
 namespace stray::leak {
@@ -92,11 +93,12 @@ std::vector<finding> suspects(const findings& f, std::int64_t floor_ns) {
   std::set<wait_id> listed;
   for (const finding& x : f.list) listed.insert(x.wait);
   std::map<wait_census::site_key, std::vector<finding>> groups;
+  thread_stacks threads;
   base::slab<runtime::task>& all = runtime::tasks();
   for (std::size_t i = 1; i < all.used(); i++) {
     std::uint64_t word = all.at(i)->word.load();
     if (runtime::word::state_of(word) != runtime::state::waiting) continue;
-    std::optional<finding> x = describe_wait(*all.at(i), all.at(i)->wait(word), false);
+    std::optional<finding> x = describe_wait(*all.at(i), all.at(i)->wait(word), threads, false);
     if (!x || !runtime::eligible(x->waits) || listed.contains(x->wait)) continue;
     groups[{x->waits, x->pcs}].push_back(std::move(*x));
   }

@@ -90,7 +90,7 @@ wait_census*& census_pointer() {  // it may outlive statics
   return census;
 }
 
-void look_at(wait_census& c, std::size_t record, runtime::task& t, std::int64_t begun_ns) {
+void look_at(wait_census& c, std::size_t record, runtime::task& t, thread_stacks& threads, std::int64_t begun_ns) {
   const std::uint64_t word = t.word.load();
   if (runtime::word::state_of(word) != runtime::state::waiting) return;
   const std::uint64_t seq = runtime::word::seq_of(word);
@@ -101,7 +101,7 @@ void look_at(wait_census& c, std::size_t record, runtime::task& t, std::int64_t 
   const std::int64_t since = t.wait_since_ns;
   const bool is_old = since <= begun_ns;
   wait_census::site_key site(t.reason, {});
-  if (counts && is_old) site.second = read_stack(t);
+  if (counts && is_old) site.second = read_stack(t, threads);
   runtime::end_inspection(&t);
   if (counts && !is_old) return;
   if (counts) {
@@ -117,8 +117,9 @@ const wait_census& look_at_waits(std::int64_t least_ns) {
   wait_census& c = *census_pointer();
   const std::int64_t now_ns = base::now_ns();
   c.begin(now_ns);
+  thread_stacks threads;
   base::slab<runtime::task>& all = runtime::tasks();
-  for (std::size_t i = 1; i < all.used(); i++) look_at(c, i, *all.at(i), now_ns - least_ns);
+  for (std::size_t i = 1; i < all.used(); i++) look_at(c, i, *all.at(i), threads, now_ns - least_ns);
   c.end();
   return c;
 }

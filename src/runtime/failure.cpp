@@ -1,6 +1,5 @@
 #include "runtime/failure.h"
 
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -47,23 +46,6 @@ void print_exception() noexcept {
   }
 }
 
-// The dump allocates, and the fault may have come inside malloc: do not hang. While it grows it has time.
-void end_when_stuck() noexcept {
-  static constinit std::atomic<std::uint32_t> seen{0};
-  seen.store(base::report_steps());
-  struct sigaction stop {};
-  stop.sa_handler = [](int) {
-    if (seen.exchange(base::report_steps()) == base::report_steps()) _exit(2);
-    alarm(5);
-  };
-  sigaction(SIGALRM, &stop, nullptr);
-  sigset_t alarm_only;
-  sigemptyset(&alarm_only);
-  sigaddset(&alarm_only, SIGALRM);
-  pthread_sigmask(SIG_UNBLOCK, &alarm_only, nullptr);
-  alarm(5);
-}
-
 [[noreturn]] void on_terminate() {
   task* t = current_task_or_null();
   if (t == nullptr || t->is_thread) {
@@ -72,6 +54,7 @@ void end_when_stuck() noexcept {
     std::abort();
   }
   if (!base::first_failure()) _exit(2);
+  base::end_when_stuck();  // already here: what() is the program's
   print_exception();
   upcall::dump_goroutines(STDERR_FILENO);
   _exit(2);
@@ -88,7 +71,7 @@ void on_segv(int signal, siginfo_t* info, void* context) {
         "STRAY_STACK_SIZE\n",
         static_cast<unsigned long long>(t->id), stack.size() >> 10);
     if (worker* w = current_worker()) w->fault_context = context;
-    end_when_stuck();
+    base::end_when_stuck(5);  // the dump allocates, and the fault may have come inside malloc
     upcall::dump_goroutines(STDERR_FILENO);
     _exit(2);
   }

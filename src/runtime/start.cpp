@@ -14,9 +14,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/control_groups.h"
+#include "base/environment.h"
 #include "base/first_failure.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
+#include "base/syscalls.h"
 #include "base/upcalls.h"
 #include "runtime/after_fork.h"
 #include "runtime/context.h"
@@ -50,7 +52,7 @@ std::uint8_t stack_class_by_default = 0;
 
 // A positive number of the environment with an optional suffix k or m; 0 when unset; says what is wrong once.
 std::size_t setting(const char* name, std::size_t highest, const char* advice) noexcept {
-  const char* text = std::getenv(name);
+  const char* text = base::environment(name);
   if (text == nullptr || *text == '\0') return 0;
   char* end = nullptr;
   errno = 0;
@@ -122,6 +124,17 @@ void at_exit() noexcept {
   base::wait_for_failure();
 }
 
+// A stack of ours has no shadow: the first return behind a switch would kill the process, without a word.
+void refuse_shadow_stacks() noexcept {
+  constexpr long shadow_stack_status = 0x5005;
+  std::uint64_t features = 0;
+  if (base::sys::call(SYS_arch_prctl, shadow_stack_status, base::sys::arg(&features)) == 0 && (features & 1) != 0) {
+    base::fatal(
+        "goroutines cannot run with shadow stacks (CET), which this process has switched on; run it with "
+        "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off, or link it without -z shstk");
+  }
+}
+
 bool started_once = false;  // what a child inherits is there
 
 void start() {
@@ -135,13 +148,14 @@ void start() {
   int n = procs == 0 ? usable_cores() : static_cast<int>(procs);
   touch_coarse_clock();
 #if !defined(STRAY_SIM)
+  refuse_shadow_stacks();
   stray_vectors = __builtin_cpu_supports("avx512vl") ? 2 : __builtin_cpu_supports("avx") ? 1 : 0;
 #endif
   install_failure_handlers();
   std::atexit(at_exit);
   pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_start);
   started_once = true;
-  const char* deadlock = std::getenv("STRAY_DEADLOCK");
+  const char* deadlock = base::environment("STRAY_DEADLOCK");
   if (deadlock != nullptr && std::strcmp(deadlock, "off") == 0) deadlock_check(false);
   make_workers(n);
   set_permits(n);

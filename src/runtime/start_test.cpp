@@ -10,8 +10,13 @@
 #include <dirent.h>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <thread>
+#include <ucontext.h>
 #include <unistd.h>
 #include <vector>
 
@@ -66,6 +71,41 @@ TEST_F(start, is_at_the_first_use_only) {
     std::_Exit(0);
   };
   EXPECT_EXIT(body(), ExitedWithCode(0), "");
+}
+
+// A process with shadow stacks, as far as it can tell: arch_prctl(ARCH_SHSTK_STATUS) is answered by a handler.
+bool claim_shadow_stacks() {
+  struct sigaction answer {};
+  answer.sa_flags = SA_SIGINFO;
+  answer.sa_sigaction = [](int, siginfo_t*, void* context) {
+    greg_t* regs = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+    *reinterpret_cast<std::uint64_t*>(regs[REG_RSI]) = 1;
+    regs[REG_RAX] = 0;
+  };
+  sigaction(SIGSYS, &answer, nullptr);
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 3),
+                        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x5005, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  sock_fprog program{6, code};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST_F(start, is_refused_with_shadow_stacks) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "TSan delays handlers";
+#endif
+  auto body = [] {
+    if (!claim_shadow_stacks()) {
+      std::fprintf(stderr, "fatal error: goroutines cannot run with shadow stacks: not tried, seccomp is refused here\n");
+      std::_Exit(2);
+    }
+    go([] {});
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), ExitedWithCode(2), "^fatal error: goroutines cannot run with shadow stacks");
 }
 
 TEST_F(start, by_many_threads_at_once_is_one_start) {

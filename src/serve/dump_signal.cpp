@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <sstream>
@@ -16,6 +15,7 @@
 #include <stray/leak.hpp>
 #include <stray/pprof.hpp>
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/write_all.h"
@@ -102,7 +102,7 @@ void resume_dumps() noexcept {
 }
 
 void dump_by_environment() noexcept {
-  const char* name = secure_getenv("STRAY_DUMP_SIGNAL");
+  const char* name = base::environment("STRAY_DUMP_SIGNAL");
   if (name == nullptr || *name == '\0') return;
   const int number = number_of(name);
   if (number == 0) {

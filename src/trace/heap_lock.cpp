@@ -1,10 +1,14 @@
 #include "trace/heap_lock.h"
 
 #include <atomic>
+#include <cerrno>
 #include <ctime>
+#include <linux/futex.h>
 
+#include "base/arch.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
+#include "base/syscalls.h"
 
 namespace stray::trace {
 namespace {
@@ -37,46 +41,74 @@ bool wait_lock(std::uintptr_t arena, std::int64_t deadline_ns) noexcept {
   return true;
 }
 
-// f(arena): false ends the walk.
+// The kernel copies the 8 bytes before it sees that the request makes no sense.
+bool readable(std::uintptr_t at) noexcept {
+  constexpr long no_request = ~0L;
+  return base::sys::call(SYS_rt_sigprocmask, no_request, static_cast<long>(at), 0, 8) != -EFAULT;
+}
+
+// The kernel writes back what is there, at once, and wakes nobody.
+bool writable(std::uintptr_t at) noexcept {
+  std::uint32_t ours = 0;
+  constexpr int or_nothing = static_cast<int>(FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0xfff));
+  return base::sys::call(SYS_futex, base::sys::arg(&ours), FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, static_cast<long>(at),
+                         or_nothing) != -EFAULT;
+}
+
+bool read_word(std::uintptr_t at, std::uintptr_t& word) noexcept {
+  if ((at & 7) != 0 || !readable(at)) return false;
+  word = *reinterpret_cast<const volatile std::uintptr_t*>(at);
+  return true;
+}
+
+bool is_arena(std::uintptr_t at, const glibc_facts& g) noexcept {
+  if (at == g.main_arena) return true;
+  const std::uintptr_t header = at & (base::page_size - 1);
+  std::uintptr_t owner = 0;
+  return (header == 0x20 || header == 0x30) && read_word(at - header, owner) && owner == at && writable(at);
+}
+
+// f(arena). False: the list is damaged.
 template <class F>
-void each_arena(const heap_facts& facts, F f) noexcept {
-  if (facts.source != heap_glibc) return;
+bool each_arena(const heap_facts& facts, F f) noexcept {
+  if (facts.source != heap_glibc) return true;
   std::uintptr_t at = facts.glibc.main_arena;
-  do {
-    if (!f(at)) return;
-    at = *reinterpret_cast<const volatile std::uintptr_t*>(at + facts.glibc.next);
-  } while (at != facts.glibc.main_arena);
+  for (std::size_t n = 0; n < most; n++) {
+    if (!is_arena(at, facts.glibc)) return false;
+    f(at);
+    if (!read_word(at + facts.glibc.next, at)) return false;
+    if (at == facts.glibc.main_arena) return true;
+  }
+  return false;
+}
+
+// take(arena): true if its lock is held now.
+template <class F>
+heap_locks take_locks(const heap_facts& facts, F take) noexcept {
+  bool all = true;
+  const bool sound = each_arena(facts, [&](std::uintptr_t arena) {
+    if (is_held(arena)) return;
+    if (held_count < most && take(arena)) {
+      held[held_count++] = arena;
+    } else {
+      all = false;
+    }
+  });
+  if (!sound) drop_heap_locks();
+  return !sound ? heap_locks::damaged : all ? heap_locks::all : heap_locks::some;
 }
 
 }  // namespace
 
-bool try_heap_locks(const heap_facts& facts) noexcept {
-  bool all = true;
-  each_arena(facts, [&](std::uintptr_t arena) {
-    if (is_held(arena)) return true;
+heap_locks try_heap_locks(const heap_facts& facts) noexcept {
+  return take_locks(facts, [](std::uintptr_t arena) {
     std::uint32_t expected = 0;
-    if (held_count < most && lock_word(arena).compare_exchange_strong(expected, 1)) {
-      held[held_count++] = arena;
-    } else {
-      all = false;
-    }
-    return true;
+    return lock_word(arena).compare_exchange_strong(expected, 1);
   });
-  return all;
 }
 
-bool wait_heap_locks(const heap_facts& facts, std::int64_t deadline_ns) noexcept {
-  bool all = true;
-  each_arena(facts, [&](std::uintptr_t arena) {
-    if (is_held(arena)) return true;
-    if (held_count < most && wait_lock(arena, deadline_ns)) {
-      held[held_count++] = arena;
-    } else {
-      all = false;
-    }
-    return true;
-  });
-  return all;
+heap_locks wait_heap_locks(const heap_facts& facts, std::int64_t deadline_ns) noexcept {
+  return take_locks(facts, [=](std::uintptr_t arena) { return wait_lock(arena, deadline_ns); });
 }
 
 void forget_heap_locks() noexcept { held_count = 0; }

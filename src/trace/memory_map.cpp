@@ -36,6 +36,10 @@ void memory_map::parse(bump& memory, const char* p) noexcept {
     malformed_ = true;
     return;
   }
+  for (int i = 0; i < 5; i++) {
+    malformed_ = malformed_ || p[i] == 0;
+    if (malformed_) return;
+  }
   m.readable = p[0] == 'r';
   m.writable = p[1] == 'w';
   m.executable = p[2] == 'x';
@@ -62,12 +66,12 @@ void memory_map::parse(bump& memory, const char* p) noexcept {
   if (!items_.push(memory, m)) malformed_ = true;
 }
 
-bool memory_map::read(bump& memory) noexcept {
+bool memory_map::read(bump& memory, const char* file) noexcept {
   items_.clear();
   malformed_ = false;
   int fd;
   // The snapshot and its parent share descriptors: the last one may be the other's, for some microseconds.
-  for (int tries = 0; (fd = sys::open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC)) == -EMFILE && tries < 200; tries++) {
+  for (int tries = 0; (fd = sys::open(file, O_RDONLY | O_CLOEXEC)) == -EMFILE && tries < 200; tries++) {
     sys::call(SYS_sched_yield);
   }
   if (fd < 0) return false;

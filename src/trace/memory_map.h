@@ -37,7 +37,7 @@ struct mapping {
 class memory_map {
  public:
   // False when the file cannot be opened, cannot be read to its end, or is malformed.
-  bool read(bump& memory) noexcept;
+  bool read(bump& memory, const char* file = "/proc/thread-self/maps") noexcept;  // another file: for tests only
   slice<mapping> all() const noexcept { return {items_.begin(), items_.size()}; }
   const mapping* find(std::uintptr_t address) const noexcept;   // the mapping that holds it, or nullptr
   const mapping* after(std::uintptr_t address) const noexcept;  // the first mapping with hi > address, or nullptr

@@ -56,20 +56,30 @@ const char* clone_refusal(long error) noexcept {
   }
 }
 
+constexpr const char* damaged_heap = "malloc's list of arenas is damaged: no snapshot";
+
 // Stops all threads at a moment when nobody is inside malloc, or as near to that as can be had.
 bool stop_quietly(const heap_facts& heap, note_log& notes, snapshot_outcome& out, std::int64_t& pause_start) noexcept {
   for (int round = 0; round < 4; round++) {
     bool last = round == 3;
-    if (last) wait_heap_locks(heap, base::now_ns() + 50 * ms);
+    if (last && wait_heap_locks(heap, base::now_ns() + 50 * ms) == heap_locks::damaged) {
+      notes.add() << damaged_heap;
+      return false;
+    }
     pause_start = base::now_ns();
     out.stops++;
     if (stop_threads(notes) != stop_result::done) {
       drop_heap_locks();
       return false;
     }
-    if (try_heap_locks(heap) || last) return true;
+    const heap_locks locks = try_heap_locks(heap);
+    if (locks == heap_locks::all || (locks == heap_locks::some && last)) return true;
     drop_heap_locks();
     release_threads();
+    if (locks == heap_locks::damaged) {
+      notes.add() << damaged_heap;
+      return false;
+    }
     base::nap(ms);
   }
   return false;

@@ -4,7 +4,9 @@
 # subject: exception
 # subject: int
 # subject: panic
+# subject: stalled
 import sys
+import time
 
 import program
 from program import Program, check, has, run, same
@@ -19,7 +21,25 @@ FIRST = {
 }
 
 
+def stalled():
+    """A report that cannot be finished ends the process all the same: after 10 s in which it has not grown."""
+    first = {"stalled_exception": r"\Apanic: no such order$", "stalled_what": r"\A\Z", "stalled_lock": r"\Afatal error: .*unlock of unlocked mutex$"}
+    began = time.monotonic()
+    all_of_them = {subject: Program("faults", subject) for subject in first}
+    try:
+        for subject, faults in all_of_them.items():
+            same(faults.end(), 2, f"status: {subject}")
+            took = time.monotonic() - began
+            check(9 < took < 40, f"{subject} ended after {took:.1f} s")
+            has(faults.err, first[subject], subject)
+    finally:
+        for faults in all_of_them.values():
+            faults.__exit__()
+
+
 def test(subject):
+    if subject == "stalled":
+        return stalled()
     lines = [n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if text.endswith(f"// here: {subject}")]
     with Program("faults", subject) as faults:
         same(faults.end(), 2, "status")

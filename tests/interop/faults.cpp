@@ -1,7 +1,13 @@
 // Ends, or does not, by what the argument names: `overflow`, `exception`, `int`, `panic`, or `settings`, which prints what it runs with.
+// `stalled_exception`, `stalled_lock`: and a thread holds the loader's list of modules for ever, without which no function has a name.
+// `stalled_what`: what() does not return.
 #include <iostream>
+#include <latch>
+#include <link.h>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <unistd.h>
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
@@ -26,6 +32,32 @@ int sink;
   ch.close();
   ch.close();  // here: panic
 }
+// Returns once the list is held.
+void hold_modules() {
+  static std::latch held(1);
+  std::thread([] {
+    dl_iterate_phdr(
+        [](dl_phdr_info*, std::size_t, void*) {
+          held.count_down();
+          for (;;) pause();
+          return 0;
+        },
+        nullptr);
+  }).detach();
+  held.wait();
+}
+class stalled_error : public std::exception {
+ public:
+  explicit stalled_error(bool here) : here_(here) {}
+  const char* what() const noexcept override {
+    while (here_) pause();
+    hold_modules();  // only now: to throw takes the list, too
+    return "no such order";
+  }
+
+ private:
+  bool here_;
+};
 [[gnu::noinline]] void wait_for_order(const stray::chan<int>& orders) { orders.recv(); }
 
 }  // namespace shop
@@ -46,6 +78,12 @@ int main(int, char** argv) {
   if (what == "exception") stray::go(shop::take_order);
   if (what == "int") stray::go(shop::take_number);
   if (what == "panic") stray::go(shop::close_twice);
+  if (what == "stalled_exception" || what == "stalled_what")
+    stray::go([what] { throw shop::stalled_error(what == "stalled_what"); });
+  if (what == "stalled_lock") {
+    shop::hold_modules();
+    stray::mutex().unlock();
+  }
   stray::make_chan<int>().recv();
   return 0;
 }
