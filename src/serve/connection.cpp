@@ -48,10 +48,10 @@ bool connection::linger(std::chrono::seconds time) noexcept {
   }
 }
 
-std::string_view connection::read_head() {
+std::string_view connection::read_head(std::chrono::seconds limit) {
   bytes_.erase(0, used_);
   used_ = 0;
-  const auto deadline = clock::now() + head_time;
+  const auto deadline = clock::now() + limit;
   for (;;) {
     std::size_t first = bytes_.find_first_not_of("\r\n");  // empty lines before a request are passed over (RFC 9112, 2.2)
     bytes_.erase(0, std::min(first, bytes_.size()));
