@@ -28,6 +28,8 @@ struct endpoint {
   std::string path;    // of the target; empty: none was given
 };
 
+std::string token;  // use_token
+
 bool is_pid(const std::string& text) {
   return !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == text.npos;
 }
@@ -43,10 +45,13 @@ std::string get(const endpoint& at, const std::string& path, clock::time_point e
   if (limit <= clock::duration::zero()) fail("no time is left for it");
   const bool unix_socket = at.origin.starts_with("unix:");
   httplib::Client client(unix_socket ? at.origin.substr(5) : at.origin);
+  httplib::Headers headers;
   if (unix_socket) {
     client.set_address_family(AF_UNIX);
-    client.set_default_headers({{"Host", "localhost"}});
+    headers.emplace("Host", "localhost");
   }
+  if (!token.empty()) headers.emplace("Authorization", "Bearer " + token);
+  client.set_default_headers(headers);
   client.set_connection_timeout(std::min<clock::duration>(limit, std::chrono::seconds(5)));
   client.set_read_timeout(std::chrono::ceil<std::chrono::seconds>(limit));
   client.set_follow_location(false);
@@ -154,6 +159,11 @@ std::string contents(const std::string& path) {
 }
 
 }  // namespace
+
+void use_token(std::string text) {
+  if (text.find_first_of("\r\n") != text.npos) throw std::runtime_error("the token has a line feed");
+  token = std::move(text);
+}
 
 std::string fetch_profile(const std::string& target, std::chrono::seconds limit) {
   clock::time_point end = clock::now() + limit;

@@ -40,6 +40,29 @@ bool lists(std::string_view list, const std::string& host) {
   return false;
 }
 
+// Nothing at what is no base64.
+std::string from_base64(std::string_view text) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  while (text.ends_with('=')) text.remove_suffix(1);
+  std::string out;
+  unsigned bits = 0, count = 0;
+  for (char c : text) {
+    std::size_t digit = digits.find(c);
+    if (digit == digits.npos) return {};
+    bits = (bits << 6 | static_cast<unsigned>(digit)) & 0xffff;
+    count += 6;
+    if (count >= 8) out += static_cast<char>(bits >> (count -= 8));
+  }
+  return out;
+}
+
+// In a time that depends on the length of `given` alone.
+bool is_token(std::string_view given, std::string_view token) noexcept {
+  unsigned difference = given.size() == token.size() ? 0 : 1;
+  for (std::size_t i = 0; i < given.size(); i++) difference |= static_cast<unsigned char>(given[i] ^ token[i % token.size()]);
+  return difference == 0;
+}
+
 response forbidden(std::string text) {
   response r{403, {{"Content-Type", "text/plain; charset=utf-8"}}, base::printable(text) + "\n"};
   add_guard_headers(r);
@@ -66,6 +89,22 @@ std::optional<response> turned_away(const request_head& head, bool loopback, std
   if (!origin.empty() && lower(origin) != "http://" + lower(host) && lower(origin) != "https://" + lower(host))
     return forbidden(base::format("stray: a page of {} asked for this, and only this server's own may", origin));
   return std::nullopt;
+}
+
+std::optional<response> without_token(const request_head& head, std::string_view token) {
+  if (token.empty()) return std::nullopt;
+  std::string_view given = head.field("Authorization");
+  std::size_t blank = std::min(given.find(' '), given.size());
+  std::string scheme = lower(given.substr(0, blank));
+  given.remove_prefix(std::min(blank + 1, given.size()));
+  std::string basic = scheme == "basic" ? from_base64(given) : std::string();
+  if (scheme == "basic") given = std::string_view(basic).substr(std::min(basic.find(':') + 1, basic.size()));
+  if ((scheme == "bearer" || scheme == "basic") && is_token(given, token)) return std::nullopt;
+  response r{401,
+             {{"Content-Type", "text/plain; charset=utf-8"}, {"WWW-Authenticate", "Basic realm=\"stray\""}},
+             "stray: this endpoint wants the token of its STRAY_PPROF_TOKEN: Authorization: Bearer TOKEN\n"};
+  add_guard_headers(r);
+  return r;
 }
 
 void add_guard_headers(response& r) {

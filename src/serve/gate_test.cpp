@@ -45,6 +45,23 @@ TEST(gate, no_request_of_another_site) {
   }
 }
 
+TEST(gate, a_token_where_one_is_wanted) {
+  auto status = [](const std::string& fields, std::string_view token) {
+    request_head head;
+    const std::string text = "GET / HTTP/1.1\r\n" + fields + "\r\n";
+    EXPECT_EQ(parse_head(text, head), 200);
+    auto r = without_token(head, token);
+    return r ? r->status : 200;
+  };
+  EXPECT_EQ(status("", ""), 200);
+  EXPECT_EQ(status("", "secret"), 401);
+  for (const char* good : {"Bearer secret", "bearer secret", "Basic eDpzZWNyZXQ=", "Basic OnNlY3JldA=="})
+    EXPECT_EQ(status(std::string("Authorization: ") + good + "\r\n", "secret"), 200) << good;
+  for (const char* bad : {"secret", "Bearer", "Bearer ", "Bearer secre", "Bearer secretsecret", "Bearer Secret", "Basic secret",
+                          "Basic !!", "Basic c2VjcmV0OmE=", "Digest secret"})
+    EXPECT_EQ(status(std::string("Authorization: ") + bad + "\r\n", "secret"), 401) << bad;
+}
+
 TEST(gate, headers_once) {
   response r{200, {{"Cache-Control", "max-age=5"}}, ""};
   add_guard_headers(r);

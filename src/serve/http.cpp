@@ -133,7 +133,8 @@ class http_server::impl : public base::zeroed {
   impl(std::string_view address, handler answer) : answer_(std::move(answer)), socket_(listen_on(address)) {
     socket_.fd = raised(socket_.fd);
     cookie_ = cookie_of(socket_.fd);
-    if (const char* names = secure_getenv("STRAY_PPROF_HOSTS")) std::strncpy(hosts_, names, sizeof hosts_ - 1);
+    setting("STRAY_PPROF_HOSTS", hosts_, sizeof hosts_);
+    setting("STRAY_PPROF_TOKEN", token_, sizeof token_);
     stop_fd_ = new_event();
     if (stop_fd_ < 0) {
       int error = errno;
@@ -236,6 +237,17 @@ class http_server::impl : public base::zeroed {
     crew_->start([](void* self) -> void* { return static_cast<impl*>(self)->lead(), nullptr; }, this);
     for (int i = 0; i < request_threads; ++i)
       crew_->start([](void* self) -> void* { return static_cast<impl*>(self)->work(), nullptr; }, this);
+  }
+
+  void setting(const char* name, char* out, std::size_t room) {
+    const char* text = secure_getenv(name);
+    if (text == nullptr) return;
+    if (std::strlen(text) >= room) {
+      close(socket_.fd);
+      remove_file_of(socket_);
+      throw std::system_error(E2BIG, std::generic_category(), base::format("stray: {} has more than {} bytes", name, room - 1));
+    }
+    std::strcpy(out, text);
   }
 
   void lead() {
@@ -399,7 +411,9 @@ class http_server::impl : public base::zeroed {
       refuse(client, status);
       return false;
     }
-    if (auto answer = turned_away(in, socket_.loopback && socket_.port != 0, socket_.host, hosts_)) {
+    auto answer = turned_away(in, socket_.loopback && socket_.port != 0, socket_.host, hosts_);
+    if (!answer) answer = without_token(in, token_);
+    if (answer) {
       send(client, *answer, in.method != "HEAD", 0);
       return false;
     }
@@ -437,7 +451,7 @@ class http_server::impl : public base::zeroed {
 
   const handler answer_;
   listener socket_;
-  char hosts_[256] = {};  // STRAY_PPROF_HOSTS
+  char hosts_[256] = {}, token_[256] = {};  // STRAY_PPROF_HOSTS, STRAY_PPROF_TOKEN
   std::uint64_t cookie_ = 0;
   std::atomic<bool> event_lost_{false};  // the program has closed it
   int stop_fd_ = -1;
