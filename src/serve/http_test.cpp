@@ -412,7 +412,9 @@ TEST(http, leaves_descriptors_to_the_program) {
     setrlimit(RLIMIT_NOFILE, &few);
     for (int i = 0; i < 24; ++i) silent.push_back(std::make_unique<client>(server.port()));
     char byte;
+    auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(recv(silent[11]->fd, &byte, 1, 0), 0) << "12 may wait";
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2)) << "not because it was silent for too long";
     few.rlim_cur = 400;
     setrlimit(RLIMIT_NOFILE, &few);
     EXPECT_HAS(get(server.port(), "/"), "200 OK");

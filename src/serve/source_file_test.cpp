@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace stray::serve {
@@ -86,6 +87,16 @@ TEST_F(sources, what_is_no_file_holds_up_nobody) {
   std::string huge = file("huge.cpp", "x\n");
   ASSERT_EQ(truncate(huge.c_str(), (8 << 20) + 1), 0);
   EXPECT_EQ(read_source(huge, {1}).refused, "it is larger than 8 MB");
+}
+
+TEST_F(sources, nothing_with_other_rights_than_the_callers) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can change its user";
+  EXPECT_TRUE(sources_are_shown());
+  ASSERT_EQ(syscall(SYS_setresuid, -1, 65534, -1), 0);  // of this thread
+  bool shown = sources_are_shown();
+  ASSERT_EQ(syscall(SYS_setresuid, -1, 0, -1), 0);
+  EXPECT_FALSE(shown);
+  EXPECT_TRUE(sources_are_shown());
 }
 
 TEST_F(sources, excerpts_stand_at_their_places) {
