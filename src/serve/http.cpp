@@ -61,6 +61,13 @@ unsigned room_for_waiting() noexcept {
   return std::max(quarter, request_threads + 1u) - request_threads;
 }
 
+// Or its end, or as many bytes as a usual one never has.
+bool has_whole_head(int fd) noexcept {
+  char bytes[4096];
+  ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || n == sizeof bytes || (n > 0 && head_size({bytes, static_cast<std::size_t>(n)}) != 0);
+}
+
 // Tells a socket from another one that got its number; 0: cannot be told.
 std::uint64_t cookie_of(int fd) noexcept {
   std::uint64_t cookie = 0;
@@ -358,8 +365,9 @@ class http_server::impl : public base::zeroed {
     std::lock_guard guard(crew_->lock);
     if (crew_->count >= room_for_waiting()) {
       see_who_has_sent();
-      unsigned silent = crew_->oldest(false);
-      close(silent < crew_->count ? crew_->take(silent).fd : std::exchange(fd, -1));
+      unsigned victim = crew_->oldest(false);
+      if (victim == crew_->count) victim = oldest_with_head(false);
+      close(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
     }
     if (fd >= 0) crew_->waiting(crew_->count++) = {fd, 0, base::now_ns()};
   }
@@ -381,7 +389,7 @@ class http_server::impl : public base::zeroed {
         crew_->wake.wait(guard, [this] { return crew_->stopping || crew_->oldest(true) < crew_->count; });
         if (crew_->stopping) return;
         see_who_has_sent();
-        next = crew_->take(crew_->oldest(true));
+        next = crew_->take(next_to_serve());
       }
       connection client(next.fd, stop_fd_);
       try {
@@ -394,6 +402,18 @@ class http_server::impl : public base::zeroed {
     }
   }
 
+  // With the lock held, as the next: of those that have sent something the oldest whose head is whole, or is not; count: there is none.
+  unsigned oldest_with_head(bool whole) noexcept {
+    unsigned i = 0;
+    while (i < crew_->count && (crew_->waiting(i).sent_ns == 0 || has_whole_head(crew_->waiting(i).fd) != whole)) i++;
+    return i;
+  }
+  // Who sends a head bit by bit is served when there is nobody else.
+  unsigned next_to_serve() noexcept {
+    unsigned whole = oldest_with_head(true);
+    return whole < crew_->count ? whole : crew_->oldest(true);
+  }
+
   bool others_wait() {
     std::lock_guard guard(crew_->lock);
     return crew_->stopping || crew_->oldest(true) < crew_->count;
@@ -401,7 +421,7 @@ class http_server::impl : public base::zeroed {
 
   // One request and its answer; false when the connection must end.
   bool serve(connection& client, std::int64_t sent_ns, int left) {
-    std::string_view head = client.read_head(std::chrono::seconds(others_wait() ? 2 : 10));
+    std::string_view head = client.read_head([this] { return others_wait(); });
     if (head.empty()) {
       if (client.too_large()) refuse(client, 431);
       return false;

@@ -2,10 +2,10 @@
 //
 // 1. One listener and four request threads, named "stray-http"; all signals blocked in them but the synchronous ones and SIGPROF, so that
 //    they never take a signal meant for the program.
-// 2. Every wait ends by itself: a request's head has 10 s in all, or 2 when others wait, each read and write 5 s, an idle connection 5 s. Who has
-//    sent nothing holds no thread; who has been answered goes to the end of the line.
+// 2. Every wait ends by itself: a request's head has 10 s in all, or half a one when others wait, each read and write 5 s, an idle connection 5 s. Who has
+//    sent nothing holds no thread, whose head is not whole comes after those whose is, who has been answered goes to the end of the line.
 // 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, and a quarter of RLIMIT_NOFILE is taken in all. For a further
-//    one the oldest that has sent nothing is closed.
+//    one the oldest that has sent nothing is closed, or else one without a whole head.
 // 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
 // 6. Neither its threads nor what it stands in leads to anything of the user's: service threads, no container, zeroed memory (a block that the

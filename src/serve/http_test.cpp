@@ -398,6 +398,19 @@ TEST(http, silent_connections_do_not_shut_the_door) {
   EXPECT_EQ(recv(silent.back()->fd, &byte, 1, MSG_DONTWAIT), -1) << "the last one waits";
 }
 
+TEST(http, half_heads_do_not_shut_the_door) {
+  http_server server("127.0.0.1:0", hello);
+  std::vector<std::unique_ptr<client>> slow;
+  auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    slow.push_back(std::make_unique<client>(server.port()));
+    slow.back()->send("GET / HT");
+    if (i != 20 && i != 80) continue;
+    EXPECT_HAS(get(server.port(), "/still"), "200 OK");
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4));
+}
+
 TEST(http, leaves_descriptors_to_the_program) {
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
