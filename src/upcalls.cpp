@@ -68,7 +68,11 @@ namespace {
   if (address == nullptr || *address == '\0') return;
   try {
     pprof::server server = pprof::serve(address);
-    base::say("stray: serving http://localhost:%d/debug/pprof/", server.port());
+    if (server.port() == 0) {
+      base::say("stray: serving /debug/pprof/ on %s", address);
+    } else {
+      base::say("stray: serving http://localhost:%d/debug/pprof/", server.port());
+    }
     server.detach();
   } catch (const std::exception& e) {
     base::say("%s", e.what());

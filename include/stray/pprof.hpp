@@ -23,8 +23,8 @@ class [[nodiscard]] server {
   server(server&&) noexcept;
   server& operator=(server&&) noexcept;
   ~server();
-  int port() const noexcept;
-  void detach() noexcept;  // serves until the process ends
+  int port() const noexcept;  // 0: a unix socket
+  void detach() noexcept;     // serves until the process ends
 
  private:
   friend server serve(const std::string& address);
@@ -33,9 +33,10 @@ class [[nodiscard]] server {
   std::unique_ptr<state> state_;
 };
 
-// Serves on "host:port"; port 0 takes any free one. Own OS threads (one listener, four for requests), all signals blocked in them.
+// Serves on "host:port"; port 0 takes any free one. "unix:/path": a socket of mode 0600, for this process's user and root only, which is removed at
+// the end. Own OS threads (one listener, four for requests), all signals blocked in them.
 // Throws std::system_error that says what to do when the address cannot be bound. The environment variable STRAY_PPROF=host:port serves
-// without a change of code.
+// without a change of code. Who may ask, and how often: docs/endpoint.md.
 server serve(const std::string& address);
 
 // profile: "goroutineleak" or "goroutine". debug: 0 gzipped profile.proto, 1 counts, 2 stacks. Throws std::invalid_argument.
@@ -71,7 +72,9 @@ struct response {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 };
-// For a user's own HTTP server: method "GET" or "HEAD", target "/debug/pprof/goroutineleak?debug=1".
+// For a user's own HTTP server: method "GET" or "HEAD", target "/debug/pprof/goroutineleak?debug=1". Who may ask is that server's to decide: it
+// knows the request's head. With `seconds=` the call takes as long, 300 s at most, on a thread of its own; two such wait at a time in the
+// process, and a third one's answer is 503.
 response handle(std::string_view method, std::string_view target);
 
 }  // namespace stray::pprof

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <vector>
 
@@ -23,9 +24,11 @@ namespace fs = std::filesystem;
 using clock = std::chrono::steady_clock;
 
 struct endpoint {
-  std::string origin;  // http://host:port
+  std::string origin;  // http://host:port, or unix:/path
   std::string path;    // of the target; empty: none was given
 };
+
+std::string token;  // use_token
 
 bool is_pid(const std::string& text) {
   return !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == text.npos;
@@ -40,7 +43,15 @@ std::string get(const endpoint& at, const std::string& path, clock::time_point e
   auto fail = [&](const std::string& why) { throw std::runtime_error(fmt::format("{}{}: {}", at.origin, path, why)); };
   clock::duration limit = end - clock::now();
   if (limit <= clock::duration::zero()) fail("no time is left for it");
-  httplib::Client client(at.origin);
+  const bool unix_socket = at.origin.starts_with("unix:");
+  httplib::Client client(unix_socket ? at.origin.substr(5) : at.origin);
+  httplib::Headers headers;
+  if (unix_socket) {
+    client.set_address_family(AF_UNIX);
+    headers.emplace("Host", "localhost");
+  }
+  if (!token.empty()) headers.emplace("Authorization", "Bearer " + token);
+  client.set_default_headers(headers);
   client.set_connection_timeout(std::min<clock::duration>(limit, std::chrono::seconds(5)));
   client.set_read_timeout(std::chrono::ceil<std::chrono::seconds>(limit));
   client.set_follow_location(false);
@@ -128,6 +139,7 @@ endpoint of_process(const std::string& pid, clock::time_point end) {
 }
 
 endpoint of_url(std::string target) {
+  if (target.starts_with("unix:")) return {target, ""};
   if (target.find("://") == target.npos) target = "http://" + (target.starts_with(":") ? "localhost" + target : target);
   std::size_t slash = target.find('/', target.find("://") + 3);
   endpoint at{target.substr(0, slash), slash == target.npos ? "" : target.substr(slash)};
@@ -148,11 +160,16 @@ std::string contents(const std::string& path) {
 
 }  // namespace
 
+void use_token(std::string text) {
+  if (text.find_first_of("\r\n") != text.npos) throw std::runtime_error("the token has a line feed");
+  token = std::move(text);
+}
+
 std::string fetch_profile(const std::string& target, std::chrono::seconds limit) {
   clock::time_point end = clock::now() + limit;
   if (!is_pid(target) && fs::is_regular_file(target)) return contents(target);
   if (!is_pid(target) && target.find(':') == target.npos)
-    throw std::runtime_error("it is no file, and neither a PID, HOST:PORT nor an address");
+    throw std::runtime_error("it is no file, and neither a PID, HOST:PORT, unix:/path nor an address");
   endpoint at = is_pid(target) ? of_process(target, end) : of_url(target);
   bool whole = at.path.find("goroutineleak") != at.path.npos;
   return get(at, whole ? at.path : "/debug/pprof/goroutineleak", end);

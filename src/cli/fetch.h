@@ -8,7 +8,10 @@ namespace stray::cli {
 
 // limit: for all of it but the lookup of a host's name. What comes has at most most_bytes (profile.h).
 //
-// A target is http://HOST:PORT, HOST:PORT or :PORT of an endpoint (also with the path of a profile), the PID of a process of this machine that
+// For every request from now on: the token of the endpoints' STRAY_PPROF_TOKEN. Before the first.
+void use_token(std::string token);
+
+// A target is http://HOST:PORT, HOST:PORT, :PORT or unix:/path of an endpoint (also with the path of a profile), the PID of a process of this machine that
 // has one, or a file with a saved profile. Throws std::runtime_error that says what was tried.
 std::string fetch_profile(const std::string& target, std::chrono::seconds limit);
 // What /debug/stray/why answers for a goroutine. Not for files.

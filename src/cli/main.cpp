@@ -38,7 +38,7 @@ volatile std::sig_atomic_t interrupted = 0;
 
 struct arguments {
   std::vector<std::string> targets;
-  std::string sort = "count", colour = "auto", site, id, shell;
+  std::string sort = "count", colour = "auto", site, id, shell, token;
   std::size_t most = 20;
   int seconds = 0, interval = 10, timeout = 30, rounds = 0;
   bool json = false, sarif = false, fail_on_leak = false, short_names = false, longest = false;
@@ -253,9 +253,8 @@ int run(int argc, char** argv) {
       "Goroutines that can never wake again, in one process or a fleet: what stray (or Go 1.26 and later) serves at\n"
       "/debug/pprof/goroutineleak.\n"};
   app.footer(
-      "A TARGET is HOST:PORT, :PORT or an http address of an endpoint, the PID of a process that has one, or a file with a "
-      "saved\n"
-      "profile. Without one: localhost:6060.\n\n"
+      "A TARGET is HOST:PORT, :PORT, an http address or unix:/path of an endpoint, the PID of a process that has one,\n"
+      "or a file with a saved profile. Without one: localhost:6060.\n\n"
       "Examples:\n"
       "  stray top                                      what localhost:6060 has leaked, the most first\n"
       "  stray top web1:6060 web2:6060 web3:6060        the same over a fleet, merged by line\n"
@@ -274,9 +273,12 @@ int run(int argc, char** argv) {
     CLI::App* c = app.add_subcommand(name, what);
     c->callback([&a, f] {
       if (a.targets.empty()) a.targets = {"localhost:6060"};
+      use_token(a.token);
       throw CLI::RuntimeError(f(a));
     });
     c->add_option("--timeout", a.timeout, "seconds for each target, in all")->capture_default_str()->check(CLI::Range(1, 3600));
+    c->add_option("--token", a.token, "of endpoints that want one; every user can see it here, so better in the environment")
+        ->envname("STRAY_PPROF_TOKEN");
     return c;
   };
   auto with_output = [&](CLI::App* c, bool sarif) {

@@ -52,6 +52,7 @@ struct request {
   ablation without;
   std::int64_t pause_budget_ns = 0;
   std::int64_t sent_ns = asks_now;             // a detection that began later may answer it
+  bool only_kept = false;                      // the last one answers it, whenever it began, or none
   std::uint64_t path_to = 0;                   // goroutine
   path_log* path = nullptr;                    // asked for
   const std::function<void()>* job = nullptr;  // instead of a detection
@@ -67,6 +68,7 @@ struct detector {
   std::atomic<std::uint32_t> work{0};
   std::atomic<bool> started{false}, asked_to_start{false};
   std::atomic<int> tid{0};
+  std::atomic<std::int64_t> keep_until_ns{0};   // the last detection's findings
   std::uint64_t generation = 0, forgotten = 0;  // its own thread's: of the last detection, of the last one before a reclaim
 };
 constinit detector the_detector;
@@ -340,8 +342,8 @@ std::int64_t largest_budget(const request* list) noexcept {
   return most;
 }
 
-// The last detection, if a request of detect_since got it. Its findings are kept until the next one begins, so that they are no root in its
-// snapshot, or until nothing has been asked for 100 ms.
+// The last detection, if a request of detect_since or detect_path got it, or somebody wants it kept. Its findings are kept until the next one
+// begins, so that they are no root in its snapshot, or until nothing has been asked for 100 ms, and not longer than they are wanted.
 struct last_shared {
   std::shared_ptr<const findings> found;
   std::int64_t began_ns = 0;
@@ -360,8 +362,11 @@ void serve(request* list, last_shared& last) noexcept {
       if (r->job != nullptr) {
         (*r->job)();
       } else if (!r->plain()) {
-        last.found.reset();
+        last = {nullptr, base::now_ns()};
         r->answer = run(r->without, askers, 0, r->path_to, r->path);
+        if (r->without.none()) last.found = r->answer;
+      } else if (r->only_kept) {
+        r->answer = last.found;
       } else if (shared == nullptr && last.found != nullptr && r->sent_ns < last.began_ns) {
         r->answer = last.found;
       } else {
@@ -369,7 +374,7 @@ void serve(request* list, last_shared& last) noexcept {
           last = {nullptr, base::now_ns()};
           shared = run({}, askers, largest_budget(r));
         }
-        if (r->sent_ns != asks_now) last.found = shared;
+        if (r->sent_ns != asks_now || base::now_ns() < the_detector.keep_until_ns.load()) last.found = shared;
         r->answer = shared;
       }
     } catch (const std::exception& e) {
@@ -397,9 +402,9 @@ void* detector_body(void*) {
     if (list == nullptr) d.work.store(0);
     d.lock.unlock();
     if (list == nullptr) {
-      constexpr timespec kept{0, 100'000'000};
+      const timespec kept = base::to_timespec(std::max<std::int64_t>(100'000'000, d.keep_until_ns.load() - base::now_ns()));
       base::futex_wait(d.work, 0, last.found != nullptr ? &kept : nullptr);
-      if (d.work.load() == 0) last.found.reset();
+      if (d.work.load() == 0 && base::now_ns() >= d.keep_until_ns.load()) last.found.reset();
       continue;
     }
     serve(list, last);
@@ -481,6 +486,15 @@ std::shared_ptr<const findings> detect_since(std::int64_t sent_ns) {
   r.sent_ns = sent_ns;
   return answer_of(r);
 }
+
+std::shared_ptr<const findings> kept_detection() {
+  request r;
+  r.only_kept = true;
+  ask(r);
+  return std::move(r.answer);
+}
+
+void keep_detection_until(std::int64_t ns) noexcept { the_detector.keep_until_ns.store(ns); }
 
 std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log& out) {
   request r;

@@ -88,6 +88,10 @@ std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_
 // are kept (for some ms). asks_now: none may.
 inline constexpr std::int64_t asks_now = std::numeric_limits<std::int64_t>::max();
 std::shared_ptr<const findings> detect_since(std::int64_t sent_ns);
+// The last detection that any of them got, as long as it is kept: without another one; nullptr: it is not. And how long it shall be kept
+// (base::now_ns), unless another one begins.
+std::shared_ptr<const findings> kept_detection();
+void keep_detection_until(std::int64_t ns) noexcept;
 // Not shared: also fills `out` with what keeps the goroutine alive (path.h).
 struct path_log;
 std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log& out);

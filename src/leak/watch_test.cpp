@@ -268,6 +268,18 @@ TEST(find, one_that_began_since_may_answer) {
   while (!kept.expired()) std::this_thread::yield();  // not for long
 }
 
+TEST(find, is_kept_as_long_as_somebody_wants_it) {
+  stray::go([] {});
+  auto used = stray::leak::detect_since(stray::base::now_ns());
+  stray::leak::keep_detection_until(stray::base::after_ns(60'000'000'000));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(stray::leak::kept_detection(), used);
+  std::uint64_t another = stray::leak::find().generation();
+  EXPECT_EQ(stray::leak::kept_detection()->generation, another) << "the next one takes its place";
+  stray::leak::keep_detection_until(0);
+  while (stray::leak::kept_detection() != nullptr) std::this_thread::sleep_for(std::chrono::milliseconds(150));
+}
+
 TEST(find, keeps_to_the_pause_budget) {
   until_blocked(leak_one());
   std::size_t known = stray::leak::find().total();

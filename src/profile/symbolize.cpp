@@ -125,6 +125,14 @@ class symbols {
     return *slot;
   }
 
+  source_line physical_at(std::uintptr_t pc) {
+    std::lock_guard guard(lock_);
+    module_counters now = count_modules();
+    if (dwfl_ == nullptr || now != modules_) report(now);
+    auto known = cache_.find(pc);
+    return known != cache_.end() && known->second != nullptr ? known->second->back() : look_up(pc).back();
+  }
+
   std::vector<std::string> notes() {
     std::lock_guard guard(lock_);
     return {notes_.begin(), notes_.end()};
@@ -261,5 +269,7 @@ std::string module_offset(std::uintptr_t address) {
 }
 
 const std::vector<source_line>& symbolize(std::uintptr_t pc) { return instance().at(pc); }
+
+source_line physical_line(std::uintptr_t pc) { return instance().physical_at(pc); }
 
 }  // namespace stray::profile

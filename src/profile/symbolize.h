@@ -19,6 +19,9 @@ struct source_line {
 // The lines of the instruction at `pc` (a return address minus 1), innermost inlined frame first; never empty.
 const std::vector<source_line>& symbolize(std::uintptr_t pc);
 
+// The last of them, for an address that anybody may ask for: it leaves nothing in the cache.
+source_line physical_line(std::uintptr_t pc);
+
 // In the child of a fork, which has one thread: what another one had locked is not waited for.
 void forget_symbols();
 

@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -53,7 +55,7 @@ struct with_hint : std::system_error {
   throw with_hint(
       EINVAL,
       base::format("stray: cannot serve on \"{}\": {}; write HOST:PORT, such as localhost:6060, [::1]:6060, or :6060 for every "
-                   "interface",
+                   "interface; or unix:/path",
                    address, why));
 }
 
@@ -84,9 +86,66 @@ int open_socket(const sockaddr* where, socklen_t size, bool both_families, liste
   return 0;
 }
 
+[[noreturn]] void fail_on_file(std::string_view address, int error, std::string_view hint) {
+  throw with_hint(error, base::format("stray: cannot serve on {}: {}; {}", address, std::strerror(error), hint));
+}
+
+// A socket whose process has ended refuses connections. Anything else in that place stays.
+bool is_left_over(const sockaddr_un& at) noexcept {
+  struct stat s {};
+  if (lstat(at.sun_path, &s) != 0 || !S_ISSOCK(s.st_mode) || s.st_uid != geteuid()) return false;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return false;
+  bool refused = connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 && errno == ECONNREFUSED;
+  close(fd);
+  return refused;
+}
+
+listener listen_on_file(std::string_view address, std::string_view path) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  if (!path.starts_with('/') || path.find('\0') != path.npos)
+    bad_address(address, "the path of its socket does not begin with /");
+  if (path.size() >= sizeof at.sun_path) bad_address(address, "the path of its socket is longer than 107 bytes");
+  std::memcpy(at.sun_path, path.data(), path.size());
+  listener result;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) fail(address, errno);
+  const auto* where = reinterpret_cast<const sockaddr*>(&at);
+  // The file gets the socket's mode: there is no moment at which others could connect.
+  int error = fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, where, sizeof at) == 0 ? 0 : errno;
+  if (error == EADDRINUSE && is_left_over(at)) error = unlink(at.sun_path) == 0 && bind(fd, where, sizeof at) == 0 ? 0 : errno;
+  struct stat s {};
+  if (error == 0 && (listen(fd, backlog) != 0 || lstat(at.sun_path, &s) != 0)) error = errno;
+  if (error != 0) {
+    close(fd);
+    fail_on_file(address, error,
+                 error == EADDRINUSE ? "another process serves there, or it is another user's or no socket: choose another path"
+                                     : "its folder must be there, and this process's user must be allowed to make files in it");
+  }
+  result.fd = fd;
+  result.loopback = true;
+  std::memcpy(result.path, at.sun_path, sizeof result.path);
+  result.device = s.st_dev;
+  result.inode = s.st_ino;
+  return result;
+}
+
 }  // namespace
 
+bool is_own_client(int fd) noexcept {
+  ucred who{};
+  socklen_t size = sizeof who;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == geteuid() || who.uid == 0);
+}
+
+void remove_file_of(const listener& l) noexcept {
+  struct stat s {};
+  if (l.path[0] != '\0' && lstat(l.path, &s) == 0 && s.st_dev == l.device && s.st_ino == l.inode) unlink(l.path);
+}
+
 listener listen_on(std::string_view address) {
+  if (address.starts_with("unix:")) return listen_on_file(address, address.substr(5));
   std::size_t colon = address.rfind(':');
   if (colon == std::string_view::npos) bad_address(address, "it has no port");
   std::string host(address.substr(0, colon)), port(address.substr(colon + 1));
@@ -101,6 +160,7 @@ listener listen_on(std::string_view address) {
     bad_address(address, "the port is no number from 0 to 65535");
 
   listener result;
+  std::strncpy(result.host, host.c_str(), sizeof result.host - 1);
   if (host.empty()) {
     sockaddr_in6 any6{};
     any6.sin6_family = AF_INET6;

@@ -31,6 +31,11 @@ bool connection::wait(short events, clock::time_point deadline) const noexcept {
   }
 }
 
+bool connection::is_stopped() const noexcept {
+  pollfd stop = {stop_fd_, POLLIN, 0};
+  return ::poll(&stop, 1, 0) > 0;
+}
+
 bool connection::wait_for_bytes(std::chrono::milliseconds most) noexcept {
   return used_ < bytes_.size() || wait(POLLIN, clock::now() + most);
 }
@@ -48,17 +53,25 @@ bool connection::linger(std::chrono::seconds time) noexcept {
   }
 }
 
-std::string_view connection::read_head() {
+std::string_view connection::read_head(const std::function<bool()>& others_wait) {
   bytes_.erase(0, used_);
   used_ = 0;
-  const auto deadline = clock::now() + head_time;
+  const auto begun = clock::now();
+  auto heard = begun;
   for (;;) {
     std::size_t first = bytes_.find_first_not_of("\r\n");  // empty lines before a request are passed over (RFC 9112, 2.2)
     bytes_.erase(0, std::min(first, bytes_.size()));
     used_ = head_size(bytes_);
     if (used_ != 0) return std::string_view(bytes_).substr(0, used_);
     too_large_ = bytes_.size() >= head_bytes;
-    if (too_large_ || !wait(POLLIN, std::min(deadline, clock::now() + one_wait))) return {};
+    if (too_large_) return {};
+    if (auto now = clock::now(); !wait(POLLIN, now + one_look)) {
+      bool goes_on = now < std::min(begun + head_time, heard + one_wait) && (now < begun + hurried_head_time || !others_wait());
+      if (!goes_on || is_stopped()) return {};
+      continue;
+    }
+    heard = clock::now();
+    if (heard >= begun + head_time || (heard >= begun + hurried_head_time && others_wait())) return {};
     char part[4096];
     ssize_t n = ::recv(fd_, part, std::min(sizeof part, head_bytes - bytes_.size()), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;

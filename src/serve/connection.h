@@ -1,12 +1,13 @@
 // One client: heads from a socket and answers to it, with limits of time and size.
 //
-// 1. A head has `head_bytes` and `head_time` in all: one byte every four seconds does not hold a thread for long.
+// 1. A head has `head_bytes` and 10 s in all, or half a second while others wait: one byte every four seconds does not hold a thread for long.
 // 2. Every wait also ends when the server stops (stop_fd becomes readable).
 // 3. No SIGPIPE: sends have MSG_NOSIGNAL.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -25,9 +26,9 @@ class connection {
   // Sleeps that long; false when the server stops or the client left.
   bool linger(std::chrono::seconds time) noexcept;
 
-  // The next request's head, its limits beginning now; valid until the next call. Empty: the client left, was too slow, or sent more than a
+  // The next request's head, its limits beginning now; valid until the next call. others_wait: asked now and then. Empty: the client left, was too slow, or sent more than a
   // head may have (`too_large` tells).
-  std::string_view read_head();
+  std::string_view read_head(const std::function<bool()>& others_wait);
   bool too_large() const noexcept { return too_large_; }
   // Whether all of it could be sent.
   bool write(std::string_view bytes) noexcept;
@@ -35,8 +36,9 @@ class connection {
  private:
   using clock = std::chrono::steady_clock;
   static constexpr std::size_t head_bytes = std::size_t{32} << 10;
-  static constexpr std::chrono::seconds head_time{10}, one_wait{5};
+  static constexpr std::chrono::milliseconds head_time{10'000}, hurried_head_time{500}, one_wait{5'000}, one_look{100};
 
+  bool is_stopped() const noexcept;
   // Whether the socket has one of the events before the deadline.
   bool wait(short events, clock::time_point deadline) const noexcept;
 

@@ -1,9 +1,13 @@
 // pprof::handle: the endpoint behind a user's own server, whose handlers may be threads or goroutines.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
@@ -36,6 +40,22 @@ TEST(handle, answers_threads_and_goroutines) {
   std::thread(expect_answers).join();
   pprof::response all = pprof::handle("GET", "/debug/pprof/goroutine?debug=2");
   EXPECT_EQ(all.body.find("thread "), std::string::npos) << "who asks is no blocked thread: " << all.body;
+}
+
+TEST(handle, two_requests_wait_at_a_time) {
+  go([] {});
+  std::atomic<int> served{0}, refused{0};
+  std::vector<std::thread> askers;
+  for (int i = 0; i < 20; i++)
+    askers.emplace_back([&] {
+      pprof::response r = pprof::handle("GET", "/debug/pprof/goroutine?seconds=1");
+      bool says_when =
+          std::count(r.headers.begin(), r.headers.end(), std::pair<std::string, std::string>("Retry-After", "10")) == 1;
+      (r.status == 200 ? served : refused) += r.status == 200 || (r.status == 503 && says_when);
+    });
+  for (std::thread& t : askers) t.join();
+  EXPECT_EQ(served, 2);
+  EXPECT_EQ(refused, 18);
 }
 
 }  // namespace

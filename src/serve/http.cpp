@@ -1,14 +1,20 @@
 // Rejected: SO_REUSEPORT (a second process would get the port in silence), a queue of connections without bound, a thread for each client.
 #include "serve/http.h"
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <ctime>
+#include <fcntl.h>
 #include <mutex>
 #include <poll.h>
 #include <pthread.h>
 #include <string>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <system_error>
@@ -23,6 +29,7 @@
 #include "runtime/start.h"
 #include "serve/address.h"
 #include "serve/connection.h"
+#include "serve/gate.h"
 #include "serve/request_head.h"
 
 namespace stray::serve {
@@ -31,6 +38,42 @@ namespace {
 
 constexpr int request_threads = 4, requests_per_connection = 100;
 constexpr unsigned most_waiting = 64;
+constexpr int high_number = 64;
+constexpr std::int64_t silence_ns = 5'000'000'000;
+
+// Where a program that closes 3, 4, ... or expects them for its own does not look. The same descriptor when there is no room.
+int raised(int fd) noexcept {
+  rlimit limit{};
+  if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 4 * high_number) return fd;
+  int high = fcntl(fd, F_DUPFD_CLOEXEC, high_number);
+  if (high < 0) return fd;
+  close(fd);
+  return high;
+}
+
+int new_event() noexcept { return raised(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+// How many connections may wait, so that those of the program's own always find descriptors.
+unsigned room_for_waiting() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return most_waiting;
+  auto quarter = static_cast<unsigned>(std::min<rlim_t>(limit.rlim_cur / 4, most_waiting + request_threads));
+  return std::max(quarter, request_threads + 1u) - request_threads;
+}
+
+// Or its end, or as many bytes as a usual one never has.
+bool has_whole_head(int fd) noexcept {
+  char bytes[4096];
+  ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || n == sizeof bytes || (n > 0 && head_size({bytes, static_cast<std::size_t>(n)}) != 0);
+}
+
+// Tells a socket from another one that got its number; 0: cannot be told.
+std::uint64_t cookie_of(int fd) noexcept {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
 
 std::string date_now() {
   std::time_t now = std::time(nullptr);
@@ -49,6 +92,10 @@ std::string_view reason(int status) noexcept {
       return "Moved Permanently";
     case 400:
       return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -80,28 +127,10 @@ bool send(connection& client, const response& r, bool with_body, int left) {
 }
 
 void refuse(connection& client, int status) {
-  response r{status, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}}, {}};
+  response r{status, {{"Content-Type", "text/plain; charset=utf-8"}}, {}};
   r.body = base::format("{} {}\n", status, reason(status));
+  add_guard_headers(r);
   send(client, r, true, 0);
-}
-
-// One request and its answer; false when the connection must end.
-bool serve(const handler& answer, connection& client, std::int64_t sent_ns, int left) {
-  std::string_view head = client.read_head();
-  if (head.empty()) {
-    if (client.too_large()) refuse(client, 431);
-    return false;
-  }
-  request_head in;
-  if (int status = parse_head(head, in); status != 200) {
-    refuse(client, status);
-    return false;
-  }
-  // An unread body would be taken for the next request.
-  if (!in.keep_alive || in.has_body) left = 0;
-  wait_function wait = [&client](std::chrono::seconds time) { return client.linger(time); };
-  response r = answer({in.method, in.target, sent_ns, wait});
-  return send(client, r, in.method != "HEAD", left) && left != 0;
 }
 
 }  // namespace
@@ -109,10 +138,15 @@ bool serve(const handler& answer, connection& client, std::int64_t sent_ns, int 
 class http_server::impl : public base::zeroed {
  public:
   impl(std::string_view address, handler answer) : answer_(std::move(answer)), socket_(listen_on(address)) {
-    stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    socket_.fd = raised(socket_.fd);
+    cookie_ = cookie_of(socket_.fd);
+    setting("STRAY_PPROF_HOSTS", hosts_, sizeof hosts_);
+    setting("STRAY_PPROF_TOKEN", token_, sizeof token_);
+    stop_fd_ = new_event();
     if (stop_fd_ < 0) {
       int error = errno;
       close(socket_.fd);
+      remove_file_of(socket_);
       throw std::system_error(error, std::generic_category(), "stray: cannot serve: no event descriptor");
     }
     try {
@@ -128,6 +162,11 @@ class http_server::impl : public base::zeroed {
           static_cast<int>(address.size()), address.data(), socket_.port);
     static const int registered = pthread_atfork(nullptr, nullptr, [] { all_lock.free_in_child(); });
     static_cast<void>(registered);
+    // One that serves until the process ends is never destroyed.
+    if (socket_.port == 0) {
+      static const int at_end = std::atexit(remove_files);
+      static_cast<void>(at_end);
+    }
     std::lock_guard guard(all_lock);
     next_ = std::exchange(all, this);
   }
@@ -145,6 +184,12 @@ class http_server::impl : public base::zeroed {
 
   int port() const noexcept { return socket_.port; }
 
+  static void remove_files() noexcept {
+    std::lock_guard guard(all_lock);
+    for (impl* i = all; i != nullptr; i = i->next_)
+      if (i->pid_ == getpid()) remove_file_of(i->socket_);
+  }
+
   static void take_over_all() noexcept {
     const int self = getpid();
     std::lock_guard guard(all_lock);
@@ -158,6 +203,7 @@ class http_server::impl : public base::zeroed {
   struct waiting_client {
     int fd = -1;
     std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
+    std::int64_t accepted_ns = 0;
   };
   // The threads, and what they share. In the child of a fork the parent's stays as it is: it may be locked.
   struct crew : base::zeroed {
@@ -171,6 +217,18 @@ class http_server::impl : public base::zeroed {
     crew* of_parent = nullptr;  // never read: what still leads to it for those who look for lost blocks
 
     waiting_client& waiting(unsigned i) noexcept { return ring[(first + i) % most_waiting]; }  // the i-th of those that wait
+    // The oldest that has sent something, or nothing; `count`: there is none.
+    unsigned oldest(bool with_bytes) noexcept {
+      unsigned i = 0;
+      while (i < count && (waiting(i).sent_ns != 0) != with_bytes) i++;
+      return i;
+    }
+    waiting_client take(unsigned i) noexcept {
+      waiting_client taken = waiting(i);
+      for (; i + 1 < count; i++) waiting(i) = waiting(i + 1);
+      count--;
+      return taken;
+    }
     void start(void* (*body)(void*), void* arg) {
       threads[started] = runtime::start_thread("stray-http", body, arg);
       started++;
@@ -188,6 +246,17 @@ class http_server::impl : public base::zeroed {
       crew_->start([](void* self) -> void* { return static_cast<impl*>(self)->work(), nullptr; }, this);
   }
 
+  void setting(const char* name, char* out, std::size_t room) {
+    const char* text = secure_getenv(name);
+    if (text == nullptr) return;
+    if (std::strlen(text) >= room) {
+      close(socket_.fd);
+      remove_file_of(socket_);
+      throw std::system_error(E2BIG, std::generic_category(), base::format("stray: {} has more than {} bytes", name, room - 1));
+    }
+    std::strcpy(out, text);
+  }
+
   void lead() {
     if (parent_ != 0 && !ends_soon(parent_)) return give_up();
     listen();
@@ -196,7 +265,7 @@ class http_server::impl : public base::zeroed {
   void take_over() noexcept {
     const int parent = pid_;
     close(stop_fd_);  // the parent's too: it would be stopped with us
-    stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    stop_fd_ = new_event();
     try {
       start_threads(crew_, parent);
     } catch (const std::exception& e) {
@@ -235,35 +304,80 @@ class http_server::impl : public base::zeroed {
       crew_->stopping = true;
     }
     std::uint64_t one = 1;
-    if (::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
+    if (!event_lost_ && ::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
     crew_->wake.notify_all();
     for (int i = 0; i < crew_->started; i++) pthread_join(crew_->threads[i], nullptr);
     for (unsigned i = 0; i < crew_->count; i++) close(crew_->waiting(i).fd);
-    if (socket_.fd >= 0) close(socket_.fd);
-    close(stop_fd_);
+    remove_file_of(socket_);
+    if (socket_.fd >= 0 && cookie_of(socket_.fd) == cookie_) close(socket_.fd);
+    if (!event_lost_) close(stop_fd_);
     delete crew_;
   }
 
+  // Accepts, and watches those that have sent nothing: they hold no thread.
   void listen() {
     runtime::service_thread ours;
     for (;;) {
-      pollfd fds[2] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
-      if (::poll(fds, 2, -1) < 0) continue;
+      pollfd fds[2 + most_waiting] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
+      nfds_t n = 2;
+      int timeout = -1;
+      {
+        std::lock_guard guard(crew_->lock);
+        drop_silent(base::now_ns() - silence_ns, timeout);
+        for (unsigned i = 0; i < crew_->count; i++)
+          if (crew_->waiting(i).sent_ns == 0) fds[n++] = {crew_->waiting(i).fd, POLLIN, 0};
+      }
+      if (::poll(fds, n, timeout) < 0) continue;
+      if ((fds[1].revents & (POLLNVAL | POLLERR)) != 0) return end_listening("event descriptor");
       if (fds[1].revents != 0) return;
+      if (n > 2) {
+        std::lock_guard guard(crew_->lock);
+        see_who_has_sent();
+      }
+      if (fds[0].revents == 0) continue;
+      if ((fds[0].revents & (POLLNVAL | POLLERR)) != 0 || cookie_of(socket_.fd) != cookie_) return end_listening("socket");
       int fd = accept4(socket_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (fd < 0) {
-        // Out of descriptors: the client waits in the backlog; look again a little later.
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) ::poll(&fds[1], 1, 100);
-        continue;
-      }
-      std::lock_guard guard(crew_->lock);
-      if (crew_->count >= most_waiting) {
+      if (fd >= 0 && socket_.port == 0 && !is_own_client(fd)) {
         close(fd);
-        continue;
+      } else if (fd >= 0) {
+        admit(fd);
+      } else if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) {
+        return end_listening("socket");
+      } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        ::poll(&fds[1], 1, 100);  // the client waits in the backlog; look again a little later
       }
-      crew_->waiting(crew_->count++) = {fd};
-      crew_->wake.notify_one();
     }
+  }
+
+  // With the lock held: those that were accepted before then; timeout: until the next one, in ms.
+  void drop_silent(std::int64_t before_ns, int& timeout) noexcept {
+    for (unsigned i; (i = crew_->oldest(false)) < crew_->count;) {
+      std::int64_t left = crew_->waiting(i).accepted_ns - before_ns;
+      if (left > 0) {
+        timeout = static_cast<int>(left / 1'000'000) + 1;
+        return;
+      }
+      close(crew_->take(i).fd);
+    }
+  }
+
+  void admit(int fd) {
+    std::lock_guard guard(crew_->lock);
+    if (crew_->count >= room_for_waiting()) {
+      see_who_has_sent();
+      unsigned victim = crew_->oldest(false);
+      if (victim == crew_->count) victim = oldest_with_head(false);
+      close(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
+    }
+    if (fd >= 0) crew_->waiting(crew_->count++) = {fd, 0, base::now_ns()};
+  }
+
+  // What has its number by now may be somebody else's.
+  void end_listening(const char* what) noexcept {
+    base::say("stray: the program has closed the %s of /debug/pprof, which is served no longer", what);
+    if (*what == 'e') event_lost_ = true;
+    if (cookie_ != 0 && cookie_of(socket_.fd) == cookie_) close(socket_.fd);
+    socket_.fd = -1;
   }
 
   void work() {
@@ -272,18 +386,15 @@ class http_server::impl : public base::zeroed {
       waiting_client next;
       {
         std::unique_lock guard(crew_->lock);
-        crew_->wake.wait(guard, [this] { return crew_->stopping || crew_->count != 0; });
+        crew_->wake.wait(guard, [this] { return crew_->stopping || crew_->oldest(true) < crew_->count; });
         if (crew_->stopping) return;
         see_who_has_sent();
-        next = crew_->waiting(0);
-        crew_->first = (crew_->first + 1) % most_waiting;
-        crew_->count--;
+        next = crew_->take(next_to_serve());
       }
       connection client(next.fd, stop_fd_);
       try {
-        for (int i = 1; next_request(client, i == 1); ++i) {
-          std::int64_t sent = i == 1 && next.sent_ns != 0 ? next.sent_ns : base::now_ns();
-          if (!serve(answer_, client, sent, requests_per_connection - i)) break;
+        for (int i = 1; i == 1 || next_request(client); ++i) {
+          if (!serve(client, i == 1 ? next.sent_ns : base::now_ns(), requests_per_connection - i)) break;
         }
       } catch (const std::exception& e) {
         base::say("stray: an HTTP request failed: %s", e.what());
@@ -291,34 +402,78 @@ class http_server::impl : public base::zeroed {
     }
   }
 
-  // Before each request is served, so that those that wait may share what is found for it. With the lock held.
-  void see_who_has_sent() noexcept {
-    pollfd fds[most_waiting];
-    nfds_t n = 0;
-    for (unsigned i = 0; i < crew_->count; i++) {
-      const waiting_client& w = crew_->waiting(i);
-      fds[n++] = {w.fd, static_cast<short>(w.sent_ns == 0 ? POLLIN : 0), 0};
-    }
-    if (::poll(fds, n, 0) <= 0) return;
-    std::int64_t now = base::now_ns();
-    for (unsigned i = 0; i < crew_->count; i++)
-      if ((fds[i].revents & POLLIN) != 0) crew_->waiting(i).sent_ns = now;
+  // With the lock held, as the next: of those that have sent something the oldest whose head is whole, or is not; count: there is none.
+  unsigned oldest_with_head(bool whole) noexcept {
+    unsigned i = 0;
+    while (i < crew_->count && (crew_->waiting(i).sent_ns == 0 || has_whole_head(crew_->waiting(i).fd) != whole)) i++;
+    return i;
+  }
+  // Who sends a head bit by bit is served when there is nobody else.
+  unsigned next_to_serve() noexcept {
+    unsigned whole = oldest_with_head(true);
+    return whole < crew_->count ? whole : crew_->oldest(true);
   }
 
-  // Waits for a request on a connection: 5 s, but when other connections wait for this thread 1 s for the first and no time for the next.
-  bool next_request(connection& client, bool first) {
+  bool others_wait() {
+    std::lock_guard guard(crew_->lock);
+    return crew_->stopping || crew_->oldest(true) < crew_->count;
+  }
+
+  // One request and its answer; false when the connection must end.
+  bool serve(connection& client, std::int64_t sent_ns, int left) {
+    std::string_view head = client.read_head([this] { return others_wait(); });
+    if (head.empty()) {
+      if (client.too_large()) refuse(client, 431);
+      return false;
+    }
+    request_head in;
+    if (int status = parse_head(head, in); status != 200) {
+      refuse(client, status);
+      return false;
+    }
+    auto answer = turned_away(in, socket_.loopback && socket_.port != 0, socket_.host, hosts_);
+    if (!answer) answer = without_token(in, token_);
+    if (answer) {
+      send(client, *answer, in.method != "HEAD", 0);
+      return false;
+    }
+    wait_function wait = [&client](std::chrono::seconds time) { return client.linger(time); };
+    response r = answer_({in.method, in.target, sent_ns, wait});
+    // An unread body would be taken for the next request. Who has been answered goes to the end of the line.
+    if (!in.keep_alive || in.has_body || others_wait()) left = 0;
+    return send(client, r, in.method != "HEAD", left) && left != 0;
+  }
+
+  // Also before each request is served, so that those that wait may share what is found for it. With the lock held.
+  void see_who_has_sent() noexcept {
+    pollfd fds[most_waiting];
+    for (unsigned i = 0; i < crew_->count; i++) {
+      const waiting_client& w = crew_->waiting(i);
+      fds[i] = {w.sent_ns == 0 ? w.fd : -1, POLLIN, 0};
+    }
+    if (::poll(fds, crew_->count, 0) <= 0) return;
+    std::int64_t now = base::now_ns();
+    for (unsigned i = 0; i < crew_->count; i++) {
+      if (fds[i].revents == 0) continue;
+      crew_->waiting(i).sent_ns = now;
+      crew_->wake.notify_one();
+    }
+  }
+
+  // Waits for another request on a connection: 5 s, but no time when other requests wait for this thread.
+  bool next_request(connection& client) {
     using namespace std::chrono;
     auto start = steady_clock::now();
-    while (!client.wait_for_bytes(50ms)) {
-      std::lock_guard guard(crew_->lock);
-      auto patience = crew_->count == 0 ? 5s : first ? 1s : 0s;
-      if (crew_->stopping || steady_clock::now() - start >= patience) return false;
-    }
+    while (!client.wait_for_bytes(50ms))
+      if (others_wait() || steady_clock::now() - start >= 5s) return false;
     return true;
   }
 
   const handler answer_;
   listener socket_;
+  char hosts_[256] = {}, token_[256] = {};  // STRAY_PPROF_HOSTS, STRAY_PPROF_TOKEN
+  std::uint64_t cookie_ = 0;
+  std::atomic<bool> event_lost_{false};  // the program has closed it
   int stop_fd_ = -1;
   crew* crew_ = nullptr;
   int pid_ = 0;     // whose threads they are

@@ -2,14 +2,18 @@
 //
 // 1. One listener and four request threads, named "stray-http"; all signals blocked in them but the synchronous ones and SIGPROF, so that
 //    they never take a signal meant for the program.
-// 2. Every wait ends by itself: a request's head has 10 s in all, each read and write 5 s, an idle connection 5 s, or none when others wait.
-// 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, further ones are closed.
+// 2. Every wait ends by itself: a request's head has 10 s in all, or half a one when others wait, each read and write 5 s, an idle connection 5 s. Who has
+//    sent nothing holds no thread, whose head is not whole comes after those whose is, who has been answered goes to the end of the line.
+// 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, and a quarter of RLIMIT_NOFILE is taken in all. For a further
+//    one the oldest that has sent nothing is closed, or else one without a whole head.
 // 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
 // 6. Neither its threads nor what it stands in leads to anything of the user's: service threads, no container, zeroed memory (a block that the
 //    program has freed would show its old words).
 // 7. In the child of a fork its threads do not exist. When the runtime starts there, the child serves on the same socket, if the process that
 //    served has ended by then or within 5 s (daemon()); otherwise it closes its copy. Destroying the object there leaves the parent's alone.
+// 8. Who may ask: gate.h. Its descriptors are 64 and above where the limit allows. When the program closes them it says so and ends; it neither
+//    spins nor takes what has the number by then for its own.
 // Any thread may construct and destroy it.
 #pragma once
 

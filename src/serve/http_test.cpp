@@ -3,6 +3,9 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -13,7 +16,11 @@
 #include <netinet/in.h>
 #include <random>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
@@ -78,7 +85,7 @@ std::string ask(int port, std::string_view text) {
   return c.all();
 }
 std::string get(int port, const std::string& target, const std::string& more = "") {
-  return ask(port, "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + more + "\r\n");
+  return ask(port, "GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + more + "\r\n");
 }
 
 std::string error_of(std::string_view address) {
@@ -184,6 +191,61 @@ TEST(http, address_forms) {
   EXPECT_EQ(said.find('\n'), said.size() - 1) << "one warning, for :0 only: " << said;
 }
 
+TEST(http, a_unix_socket_is_for_its_user) {
+  char folder[] = "/tmp/stray-unix-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/s", address = "unix:" + path;
+  auto ask_there = [&] {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    std::strncpy(to.sun_path, path.c_str(), sizeof to.sun_path - 1);
+    std::string out = connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0 ? "refused" : "";
+    std::string_view text = "GET /x HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n";
+    [[maybe_unused]] auto sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+    char part[1000];
+    for (ssize_t n; (n = recv(fd, part, sizeof part, 0)) > 0;) out.append(part, static_cast<std::size_t>(n));
+    close(fd);
+    return out;
+  };
+  {
+    http_server server(address, hello);
+    EXPECT_EQ(server.port(), 0);
+    struct stat s {};
+    ASSERT_EQ(stat(path.c_str(), &s), 0);
+    EXPECT_EQ(s.st_mode & 0777, 0600u);
+    EXPECT_HAS(ask_there(), "200 OK");
+    EXPECT_HAS(error_of(address), "another process serves there");
+    EXPECT_HAS(ask_there(), "200 OK");
+    if (geteuid() == 0) {
+      chmod(path.c_str(), 0666);
+      chmod(folder, 0755);
+      ASSERT_EQ(syscall(SYS_setresuid, -1, 65534, -1), 0);  // of this thread
+      std::string said = ask_there();
+      ASSERT_EQ(syscall(SYS_setresuid, -1, 0, -1), 0);
+      EXPECT_EQ(said, "") << "another user, though the file is open to all";
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  int left = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);  // as a process leaves it that was killed
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  std::strncpy(at.sun_path, path.c_str(), sizeof at.sun_path - 1);
+  ASSERT_EQ(bind(left, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  close(left);
+  {
+    http_server server(address, hello);
+    EXPECT_HAS(ask_there(), "200 OK");
+  }
+  std::ofstream(path) << "a file of the user's";
+  EXPECT_HAS(error_of(address), "no socket: choose another path");
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_HAS(error_of("unix:/nowhere/at/all"), "its folder must be there");
+  EXPECT_HAS(error_of("unix:relative"), "does not begin with /");
+  EXPECT_HAS(error_of("unix:/" + std::string(200, 'x')), "longer than 107 bytes");
+  std::filesystem::remove_all(folder);
+}
+
 TEST(http, garbage_does_no_harm) {
   http_server server("127.0.0.1:0", hello);
   std::mt19937 random(7);
@@ -271,7 +333,7 @@ TEST(http, knows_who_had_sent_before_a_request_was_served) {
     if (r.target == "/early") late_has_sent.wait();
     return response{};
   });
-  auto request_of = [](const std::string& target) { return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"; };
+  auto request_of = [](const std::string& target) { return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n"; };
   std::vector<std::unique_ptr<client>> holders;
   for (int i = 0; i < 4; ++i) {
     holders.push_back(std::make_unique<client>(server.port()));
@@ -322,6 +384,131 @@ TEST(http, a_waiting_request_ends_when_its_client_leaves) {
     started.wait();
   }
   ended.wait();
+}
+
+TEST(http, silent_connections_do_not_shut_the_door) {
+  http_server server("127.0.0.1:0", hello);
+  std::vector<std::unique_ptr<client>> silent;
+  for (int i = 0; i < 150; ++i) silent.push_back(std::make_unique<client>(server.port()));
+  auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; i++) EXPECT_HAS(get(server.port(), "/still"), "200 OK");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  char byte;
+  EXPECT_EQ(recv(silent[0]->fd, &byte, 1, 0), 0) << "the oldest was let go";
+  EXPECT_EQ(recv(silent.back()->fd, &byte, 1, MSG_DONTWAIT), -1) << "the last one waits";
+}
+
+TEST(http, half_heads_do_not_shut_the_door) {
+  http_server server("127.0.0.1:0", hello);
+  std::vector<std::unique_ptr<client>> slow;
+  auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    slow.push_back(std::make_unique<client>(server.port()));
+    slow.back()->send("GET / HT");
+    if (i != 20 && i != 80) continue;
+    EXPECT_HAS(get(server.port(), "/still"), "200 OK");
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4));
+}
+
+TEST(http, leaves_descriptors_to_the_program) {
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit few = before;
+  few.rlim_cur = 400;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<std::unique_ptr<client>> silent;
+  {
+    http_server server("127.0.0.1:0", hello);
+    few.rlim_cur = 64;
+    std::size_t own = open_files();
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (int i = 0; i < 24; ++i) silent.push_back(std::make_unique<client>(server.port()));
+    char byte;
+    auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(recv(silent[11]->fd, &byte, 1, 0), 0) << "12 may wait";
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2)) << "not because it was silent for too long";
+    few.rlim_cur = 400;
+    setrlimit(RLIMIT_NOFILE, &few);
+    EXPECT_HAS(get(server.port(), "/"), "200 OK");
+    EXPECT_LE(open_files(), own + 24 + 16) << "a quarter of 64";
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST(http, no_number_below_64_is_taken) {
+  std::size_t low = 0;
+  auto count = [&] {
+    low = 0;
+    for (int fd = 0; fd < 64; fd++) low += fcntl(fd, F_GETFD) >= 0;
+    return low;
+  };
+  std::size_t before = count();
+  http_server server("127.0.0.1:0", hello);
+  EXPECT_EQ(count(), before);
+}
+
+int server_threads() {
+  int n = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    n += name == "stray-http";
+  }
+  return n;
+}
+
+// A daemon closes what it did not open.
+TEST(http, ends_when_the_program_closes_its_socket) {
+  auto server = std::make_unique<http_server>("127.0.0.1:0", hello);
+  int port = server->port(), socket = -1;
+  for (int fd = 64; fd < 200; fd++) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0) socket = fd;
+  }
+  ASSERT_GE(socket, 64);
+  testing::internal::CaptureStderr();
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(dup3(null, socket, O_CLOEXEC), socket);
+  close(null);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<std::uint16_t>(port));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  while (server_threads() != 4) {  // the listener may sleep in its call until somebody comes
+    int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to);
+    close(fd);
+  }
+  std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(said, "stray: the program has closed the socket of /debug/pprof, which is served no longer\n");
+  server.reset();
+  EXPECT_GE(fcntl(socket, F_GETFD), 0) << "that number is somebody else's now";
+  close(socket);
+}
+
+TEST(http, other_hosts_and_sites_are_turned_away) {
+  http_server server("localhost:0", hello);
+  auto with = [&](const std::string& fields) {
+    return ask(server.port(), "GET /x HTTP/1.1\r\n" + fields + "Connection: close\r\n\r\n");
+  };
+  EXPECT_HAS(with("Host: localhost\r\n"), "200 OK");
+  std::string answer = with("Host: evil.example.com\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 Forbidden\r\n")) << answer;
+  EXPECT_HAS(answer, "STRAY_PPROF_HOSTS=evil.example.com");
+  EXPECT_HAS(answer, "\r\nCross-Origin-Resource-Policy: same-origin\r\n");
+  EXPECT_HAS(with("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n"), "403 Forbidden");
+  EXPECT_HAS(with("Host: localhost\r\nOrigin: http://evil.example.com\r\n"), "403 Forbidden");
+}
+
+TEST(http, nothing_is_served_after_a_length_that_is_not_one_zero) {
+  http_server server("127.0.0.1:0", hello);
+  for (const char* fields : {"Content-Length: 0\r\nContent-Length: 0\r\n", "Content-Length: 00\r\n", "Content-Length : 30\r\n",
+                             "Transfer-Encoding: identity\r\n"}) {
+    std::string answer = ask(server.port(), std::string("GET /x HTTP/1.1\r\n") + fields + "\r\nGET /smuggled HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(answer.find("smuggled"), std::string::npos) << fields;
+  }
 }
 
 TEST(http, its_threads_are_named_and_take_no_signals_of_the_program) {

@@ -36,15 +36,19 @@ constexpr std::array<entry, 4> entries = {{
 std::string when(const collector::tally& tally) {
   if (tally.live) return {};
   if (tally.taken_at == 0) return " (not yet taken: open it to run a detection)";
-  std::time_t seconds = tally.taken_at;
+  return base::format(" (taken {}{})", utc_text(tally.taken_at),
+                      tally.complete ? "" : "; incomplete: there may be more, its page says why");
+}
+
+}  // namespace
+
+std::string utc_text(std::time_t seconds) {
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return base::format(" (taken {}{})", text, tally.complete ? "" : "; incomplete: there may be more, its page says why");
+  return text;
 }
-
-}  // namespace
 
 std::string index_page(collector& source) {
   std::string page = R"(<html>

@@ -1,6 +1,7 @@
 // The page at /debug/pprof/, in the shape of Go's.
 #pragma once
 
+#include <ctime>
 #include <string>
 
 #include "serve/routes.h"
@@ -8,5 +9,7 @@
 namespace stray::serve {
 
 std::string index_page(collector& source);
+
+std::string utc_text(std::time_t seconds);  // "2026-11-30T21:00:00Z"
 
 }  // namespace stray::serve

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 #include <iterator>
 #include <set>
-#include <sys/stat.h>
 #include <tuple>
 
 #include "base/format.h"
@@ -50,23 +48,6 @@ std::string utc(std::chrono::system_clock::time_point when) {
 
 std::string plural(std::size_t n, std::string_view one) { return base::format("{} {}{}", n, one, n == 1 ? "" : "s"); }
 
-// The lines around, if the file is there.
-std::string excerpt(const leak::frame& f) {
-  constexpr int around = 3;
-  constexpr off_t most_bytes = 8 << 20;
-  struct stat s {};
-  if (f.file.empty() || f.line <= 0 || stat(f.file.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size > most_bytes)
-    return {};
-  std::ifstream in(f.file);
-  std::string line, text;
-  for (int n = 1; n <= f.line + around && std::getline(in, line); n++) {
-    if (n < f.line - around) continue;
-    std::string row = base::format("{:5}  {}", n, html(shortened(line, 200)));
-    text += n == f.line ? "<span class=\"here\">" + row + "</span>\n" : row + "\n";
-  }
-  return text.empty() ? text : "<pre>" + text + "</pre>\n";
-}
-
 std::string position(const leak::frame& f) { return f.file.empty() ? std::string() : base::format("{}:{}", f.file, f.line); }
 
 // The first that is the program's own.
@@ -85,7 +66,7 @@ class page {
  public:
   explicit page(const page_content& c) : c_(c) {}
 
-  std::string write() {
+  written_page write() {
     find_parents();
     head();
     trend();
@@ -96,7 +77,7 @@ class page {
     put("<h2>More</h2><p><a href=\"../pprof/\">profiles for go tool pprof</a> · <a href=\"../pprof/goroutineleak?debug=3\">the "
         "report as text</a> · "
         "<a href=\"../pprof/goroutine?debug=2\">all goroutines</a> · <a href=\"/metrics\">metrics</a></p>\n</body>\n</html>\n");
-    return std::move(text_);
+    return {std::move(text_), std::move(excerpts_)};
   }
 
  private:
@@ -222,7 +203,8 @@ class page {
     if (g.heap_bytes != 0) put(", of that {} of heap", leak::size_text(g.heap_bytes));
     if (g.victims != 0) put(" · {} leaked only because of this", plural(g.victims, "other"));
     put("</p>\n");
-    if (const leak::frame* f = own_frame(g)) text_ += excerpt(*f);
+    if (const leak::frame* f = own_frame(g); f != nullptr && !f->file.empty() && f->line > 0)
+      excerpts_.push_back({text_.size(), f->file, f->line});
     put("<pre>");
     for (const leak::frame& f : g.stack) put("{}\n    <span class=\"dim\">{}</span>\n", html(f.function), html(position(f)));
     if (!g.created_by.function.empty()) {
@@ -348,6 +330,7 @@ class page {
 
   const page_content& c_;
   std::string text_;
+  std::vector<excerpt_place> excerpts_;
   std::vector<std::size_t> parent_;
   std::map<std::pair<std::size_t, std::size_t>, std::size_t> waits_;  // groups, how many
   std::size_t shown_ = 0;
@@ -355,6 +338,6 @@ class page {
 
 }  // namespace
 
-std::string write_page(const page_content& content) { return page(content).write(); }
+written_page write_page(const page_content& content) { return page(content).write(); }
 
 }  // namespace stray::serve

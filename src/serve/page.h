@@ -10,6 +10,7 @@
 #include "leak/history.h"
 #include "leak/longest.h"
 #include "profile/sample.h"
+#include "serve/source_file.h"
 
 namespace stray::serve {
 
@@ -25,7 +26,11 @@ struct page_content {
   std::string answer;       // of leak::why
 };
 
+struct written_page {
+  std::string text;                     // without source lines
+  std::vector<excerpt_place> excerpts;  // for with_excerpts, which reads files: not on the detector's thread
+};
 // Wants more stack than a goroutine has (libdw).
-std::string write_page(const page_content& content);
+written_page write_page(const page_content& content);
 
 }  // namespace stray::serve

@@ -29,7 +29,7 @@ struct content : page_content {
     program = "a<b>&\"c\"";
     report = leak::make_report(*list, {.min_tier = leak::tier::likely});
     found = list;
-    return write_page(*this);
+    return write_page(*this).text;
   }
   std::shared_ptr<leak::findings> list = std::make_shared<leak::findings>();
 };

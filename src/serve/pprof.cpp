@@ -1,6 +1,8 @@
 // stray::pprof: the routes over the detector, to sockets, streams and a user's own server.
 #include <stray/pprof.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <ostream>
 #include <pthread.h>
@@ -13,6 +15,8 @@
 
 #include <stray/chan.hpp>
 #include <stray/go.hpp>
+#include "base/clock.h"
+#include "base/format.h"
 #include "base/stale_words.h"
 #include "base/zeroed.h"
 #include "leak/findings.h"
@@ -21,11 +25,14 @@
 #include "runtime/labels.h"
 #include "runtime/park.h"
 #include "runtime/start.h"
+#include "serve/budget.h"
 #include "serve/http.h"
 #include "serve/longest.h"
 #include "serve/metrics.h"
 #include "serve/page.h"
+#include "serve/places.h"
 #include "serve/routes.h"
+#include "serve/source_file.h"
 
 namespace stray::pprof {
 
@@ -33,12 +40,13 @@ namespace {
 
 class live_collector final : public serve::collector {
  public:
-  live_collector() noexcept = default;
-  explicit live_collector(std::int64_t sent_ns) noexcept : sent_ns_(sent_ns) {}
+  live_collector() noexcept = default;  // for the program itself: a new detection, whatever the budget
+  // For a request, sent then.
+  explicit live_collector(std::int64_t sent_ns) : sent_ns_(sent_ns), budget_(&serve::budget::from_environment()) {}
 
-  profile::collection<profile::sample> samples(std::string_view profile) override {
+  profile::collection<profile::sample> samples(std::string_view profile, serve::look how) override {
     profile::collection<profile::sample> out;
-    std::shared_ptr<const leak::findings> found = detect_for(profile);
+    std::shared_ptr<const leak::findings> found = detect_for(profile, how);
     leak::on_detector([&] {
       out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples();
       remark(found, out);
@@ -74,7 +82,7 @@ class live_collector final : public serve::collector {
     return text;
   }
   std::optional<std::string> metrics(bool wanted) override {
-    if (wanted) detect();
+    if (wanted) look_again();
     serve::measures m{leak::goroutines_by_state(), leak::so_far(), runtime::wrong_verdicts(), {}};
     std::string text;
     with_longest(serve::most_longest_series, m.longest, [&] {
@@ -92,31 +100,77 @@ class live_collector final : public serve::collector {
     });
     return text;
   }
-  std::optional<std::string> why(std::uint64_t goroutine) override { return leak::why(goroutine); }
+  std::optional<std::string> why(std::uint64_t goroutine) override {
+    static constinit serve::places asking{0};
+    serve::place mine(asking, 1);
+    if (!mine) throw serve::too_soon("somebody else's question is being answered: ask again later", std::chrono::seconds(1));
+    const std::int64_t began = base::now_ns();
+    if (!budget_->allows(began)) refuse();
+    std::string text = leak::why(goroutine);
+    pay(base::now_ns() - began);
+    return text;
+  }
+  std::optional<std::chrono::system_clock::time_point> taken_before() override { return taken_before_; }
   std::optional<std::string> page(std::uint64_t why) override {
     serve::page_content c;
     c.program = program_invocation_short_name;
     c.pid = getpid();
     c.asked = why;
-    if (why != 0) c.answer = leak::why(why);
+    try {
+      if (why != 0) c.answer = *this->why(why);
+    } catch (const serve::too_soon& e) {
+      c.answer = base::format("not answered: {}\n", e.what());
+    }
     c.found = detect();
     c.all = leak::all_stacks(c.found.get(), false);
     c.past = leak::so_far();
-    std::string text;
+    serve::written_page page;
     leak::on_detector([&] {
       c.longest = leak::blocked_longest(serve::most_longest_rows);
       c.report = leak::make_report(*c.found, {.min_tier = leak::tier::likely});
-      text = serve::write_page(c);
+      page = serve::write_page(c);
       c = {};
     });
-    return text;
+    return serve::with_excerpts(page.text, page.excerpts);
   }
 
  private:
-  // Of several for one request only the first may have begun before it is wanted.
-  std::shared_ptr<const leak::findings> detect() { return leak::detect_since(std::exchange(sent_ns_, leak::asks_now)); }
-  std::shared_ptr<const leak::findings> detect_for(std::string_view profile) {
-    return profile == "goroutineleak" ? detect() : nullptr;
+  std::shared_ptr<const leak::findings> detect(serve::look how = serve::look::may_be_old) {
+    if (budget_ == nullptr) return leak::detect();
+    if (how != serve::look::always_new && !budget_->allows(base::now_ns())) {
+      std::shared_ptr<const leak::findings> kept = how == serve::look::may_be_old ? leak::kept_detection() : nullptr;
+      if (kept == nullptr) refuse();
+      taken_before_ = kept->taken;
+      return kept;
+    }
+    // Of several for one request only the first may have begun before it is wanted.
+    std::shared_ptr<const leak::findings> found = leak::detect_since(std::exchange(sent_ns_, leak::asks_now));
+    static std::atomic<std::uint64_t> paid{0};  // of those who share one, one pays
+    if (paid.exchange(found->generation) != found->generation) pay(found->elapsed.count());
+    return found;
+  }
+  std::shared_ptr<const leak::findings> detect_for(std::string_view profile, serve::look how = serve::look::may_be_old) {
+    return profile == "goroutineleak" ? detect(how) : nullptr;
+  }
+  // For /metrics, which has its numbers from the history.
+  void look_again() {
+    if (budget_->allows(base::now_ns())) {
+      detect();
+    } else if (leak::history past = leak::so_far(); past.runs != 0) {
+      taken_before_ = past.taken;
+    }
+  }
+  void pay(std::int64_t took_ns) {
+    budget_->pay(base::now_ns(), took_ns);
+    leak::keep_detection_until(budget_->next_ns());
+  }
+  [[noreturn]] void refuse() {
+    auto left = std::chrono::ceil<std::chrono::seconds>(std::chrono::nanoseconds(budget_->next_ns() - base::now_ns()));
+    left = std::max(left, std::chrono::seconds(1));
+    throw serve::too_soon(base::format("the budget of detections for requests is used up: ask again in {} s "
+                                       "(STRAY_PPROF_BUDGET)",
+                                       left.count()),
+                          left);
   }
   // Before anything was started nobody waits.
   template <class Write>
@@ -135,6 +189,8 @@ class live_collector final : public serve::collector {
   }
 
   std::int64_t sent_ns_ = leak::asks_now;
+  serve::budget* budget_ = nullptr;  // of requests
+  std::optional<std::chrono::system_clock::time_point> taken_before_;
 };
 
 bool wait_here(std::chrono::seconds time) {
@@ -149,7 +205,11 @@ struct server::state : base::zeroed {
       : http(address, [](const serve::request& r) {
           live_collector collector(r.sent_ns);
           return serve::route(collector, r.method, r.target, r.wait);
-        }) {}
+        }) {
+    serve::budget::
+        from_environment();  // what is wrong with a setting is said at once, and nobody changes the environment meanwhile
+    serve::sources_are_shown();
+  }
   serve::http_server http;
 };
 
@@ -180,7 +240,7 @@ namespace {
   if (debug == 2) {
     stacks = collector.stacks(name, false);
   } else {
-    samples = collector.samples(name);
+    samples = collector.samples(name, serve::look::always_new);
   }
   std::string bytes;
   leak::on_detector([&] {
@@ -205,7 +265,7 @@ void* handle_body(void* arg) {
   bool joined = h.joined;
   chan<void> ready = h.ready;
   {
-    live_collector collector;
+    live_collector collector(base::now_ns());
     serve::response r = serve::route(collector, h.method, h.target, wait_here);
     h.answer = {r.status, std::move(r.headers), std::move(r.body)};
   }

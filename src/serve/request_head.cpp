@@ -1,6 +1,7 @@
 #include "serve/request_head.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "serve/query.h"
 
@@ -85,18 +86,19 @@ int parse_head(std::string_view head, request_head& out) {
   out = {};
   if (int status = request_line(take_line(head), out); status != 200) return status;
   std::string_view length;
-  bool close = false, keep = false;
+  bool close = false, keep = false, host = false;
   for (std::string_view line = take_line(head); !line.empty(); line = take_line(head)) {
     std::size_t colon = line.find(':');
     if (colon == line.npos) return 400;
     std::string_view name = line.substr(0, colon), value = trimmed(line.substr(colon + 1));
     if (!is_token(name) || has_control(value)) return 400;
+    if (same_name(name, "Host") && std::exchange(host, true)) return 400;
     out.fields.emplace_back(name, value);
     if (same_name(name, "Content-Length")) {
       auto number = whole_number(value);
       if (!number || *number < 0 || value.starts_with('+') || (!length.empty() && length != value)) return 400;
+      out.has_body |= value != "0" || !length.empty();
       length = value;
-      out.has_body |= *number != 0;
     }
     out.has_body |= same_name(name, "Transfer-Encoding");
     close |= same_name(name, "Connection") && lists(value, "close");

@@ -1,7 +1,7 @@
 // The head of an HTTP/1.0 or 1.1 request (RFC 9112), read strictly: what is not plainly one is refused. Pure.
 //
 // 1. Refused: a target that does not begin with "/", white space or controls where they do not belong, a folded line, a name that is no
-//    token, lengths that are no numbers or contradict each other.
+//    token, a second Host, lengths that are no numbers or contradict each other.
 // 2. Lines may end with CRLF or LF (section 2.2), so that a request typed by hand is answered.
 //
 // Rejected: cpp-httplib. Its inline functions are weak symbols: a program that brings another version of it, as most do, made ours call the
@@ -19,7 +19,7 @@ struct request_head {
   std::string_view method, target;
   std::vector<std::pair<std::string_view, std::string_view>> fields;  // names as they were sent
   bool keep_alive = false;                                            // the client wants to send another one
-  bool has_body = false;
+  bool has_body = false;  // or may have one by somebody else's reading: any length but one "0", any Transfer-Encoding
 
   // The first field of that name, whatever its case; empty when absent.
   std::string_view field(std::string_view name) const noexcept;

@@ -46,6 +46,10 @@ TEST(request_head, knows_a_body) {
   EXPECT_FALSE(body(""));
   EXPECT_FALSE(body("Content-Length: 0\r\n"));
   EXPECT_TRUE(body("Content-Length: 1\r\nContent-Length: 1\r\n"));
+  EXPECT_TRUE(body("Content-Length: 0\r\nContent-Length: 0\r\n"))
+      << "who counts otherwise must not see another request in the rest";
+  EXPECT_TRUE(body("Content-Length: 00\r\n"));
+  EXPECT_TRUE(body("Transfer-Encoding: identity\r\n"));
   EXPECT_TRUE(body("Transfer-Encoding: chunked\r\n"));
 }
 
@@ -55,9 +59,10 @@ TEST(request_head, refuses_what_is_not_plainly_one) {
         "GET x HTTP/1.1", "GET http://x/ HTTP/1.1", "GET /\x7f HTTP/1.1", "GET /\x01 HTTP/1.1", "GET / HTTP/1.1 "})
     EXPECT_EQ(status_of(std::string(line) + "\r\n\r\n"), 400) << line;
   EXPECT_EQ(status_of("GET / HTTP/9.9\r\n\r\n"), 505);
-  for (std::string_view field : {"no colon", ": no name", "a b: c", "Host : x", " folded: x", "A: \x01", "Content-Length: -5",
-                                 "Content-Length: +5", "Content-Length: 5x", "Content-Length: 99999999999999999999",
-                                 "Content-Length: 1\r\nContent-Length: 2", "Content-Length:"})
+  for (std::string_view field :
+       {"no colon", ": no name", "a b: c", "Host : x", " folded: x", "A: \x01", "Content-Length: -5", "Content-Length: +5",
+        "Content-Length: 5x", "Content-Length: 99999999999999999999", "Content-Length: 1\r\nContent-Length: 2",
+        "Content-Length:", "Host: a\r\nhost: a", "Content-Length : 60"})
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\n" + std::string(field) + "\r\n\r\n"), 400) << field;
 }
 

@@ -9,7 +9,9 @@
 #include "profile/formats.h"
 #include "profile/symbolize.h"
 #include "serve/delta.h"
+#include "serve/gate.h"
 #include "serve/index_page.h"
+#include "serve/places.h"
 #include "serve/query.h"
 
 namespace stray::serve {
@@ -18,12 +20,12 @@ namespace {
 
 constexpr std::string_view root = "/debug/pprof/";
 constexpr std::string_view text_type = "text/plain; charset=utf-8";
-constexpr std::int64_t most_seconds = 300;
+constexpr std::int64_t most_seconds = 300, most_waits = 2;
 constexpr std::size_t most_symbols = 1000;
 
 response answer(std::string body, std::string_view type = text_type) {
   response r;
-  r.headers = {{"Content-Type", std::string(type)}, {"X-Content-Type-Options", "nosniff"}};
+  r.headers = {{"Content-Type", std::string(type)}};
   r.body = std::move(body);
   return r;
 }
@@ -33,6 +35,12 @@ response error(int status, std::string_view text, bool from_pprof = true) {
   response r = answer(std::string(text) + "\n");
   r.status = status;
   if (from_pprof) r.headers.emplace_back("X-Go-Pprof", "1");
+  return r;
+}
+
+response later(std::string_view text, std::chrono::seconds after) {
+  response r = error(503, text);
+  r.headers.emplace_back("Retry-After", base::format("{}", after.count()));
   return r;
 }
 
@@ -64,10 +72,13 @@ response delta(collector& source, std::string_view name, std::string_view second
   if (!seconds || *seconds <= 0) return error(400, "invalid value for \"seconds\" - must be a positive integer");
   if (debug != 0) return error(400, "seconds and debug params are incompatible");
   if (*seconds > most_seconds) seconds = most_seconds;
+  static constinit places waiting{0};
+  place mine(waiting, most_waits);
+  if (!mine) return later("two other requests with \"seconds\" are waiting: ask again later", std::chrono::seconds(10));
   auto started = std::chrono::steady_clock::now();
-  auto before = source.samples(name);
+  auto before = source.samples(name, look::new_or_none);
   if (!wait(std::chrono::seconds(*seconds))) return error(503, "collection was interrupted");
-  auto after = source.samples(name);
+  auto after = source.samples(name, look::always_new);
   for (const auto* collected : {&before, &after})
     if (is_silent(*collected)) return no_verdict(name, collected->incomplete);
   auto grown = growth(before.list, std::move(after.list));
@@ -90,7 +101,7 @@ response serve_profile(collector& source, std::string_view name, const query& q,
     if (is_silent(stacks)) return no_verdict(name, stacks.incomplete);
     return answer(profile::write_stacks(stacks.list, stacks.incomplete, stacks.likely));
   }
-  auto samples = source.samples(name);
+  auto samples = source.samples(name, look::may_be_old);
   if (is_silent(samples)) return no_verdict(name, samples.incomplete);
   if (debug == 1) return answer(profile::write_counts(name, samples.list, samples.incomplete, samples.likely));
   return attachment(profile::write_proto(name, samples.list, leaks, 0, samples.incomplete, samples.likely), name);
@@ -114,7 +125,7 @@ response symbol(std::string_view raw_query) {
     std::uintptr_t pc = 0;
     auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), pc, base);
     if (failure != std::errc() || end != word.data() + word.size() || pc == 0) continue;
-    const profile::source_line& line = profile::symbolize(pc).back();
+    const profile::source_line line = profile::physical_line(pc);
     if (!line.system_name.empty()) body += base::format("{:#x} {}\n", pc, line.function);
   }
   return answer(std::move(body));
@@ -143,9 +154,7 @@ response dispatch(collector& source, std::string_view target, const wait_functio
   if (*path == "/debug/stray/") {
     auto page = source.page(static_cast<std::uint64_t>(std::max<std::int64_t>(query(raw_query).number("why"), 0)));
     if (!page) return not_found();
-    response r = answer(std::move(*page), "text/html; charset=utf-8");
-    r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
-    return r;
+    return answer(std::move(*page), "text/html; charset=utf-8");
   }
   if (*path == "/debug/stray/longest") {
     auto text = source.longest();
@@ -166,21 +175,39 @@ response dispatch(collector& source, std::string_view target, const wait_functio
   return error(404, "Unknown profile");
 }
 
-}  // namespace
+void say_age(response& r, std::chrono::system_clock::time_point taken) {
+  auto now = std::chrono::system_clock::now();
+  auto age = std::chrono::duration_cast<std::chrono::seconds>(std::max(now - taken, {})).count();
+  bool is_text = r.headers.front().second.starts_with("text/plain");
+  r.headers.emplace_back("Age", base::format("{}", age));
+  if (!is_text) return;
+  std::string line = base::format("# taken: {}, {} s ago\n", utc_text(std::chrono::system_clock::to_time_t(taken)), age);
+  std::size_t at = r.body.starts_with("goroutineleak profile: ") ? r.body.find('\n') + 1 : 0;
+  if (at == 0 && !r.body.starts_with('#')) line += '\n';
+  r.body.insert(at, line);
+}
 
-response route(collector& source, std::string_view method, std::string_view target, const wait_function& wait) {
-  if (method != "GET" && method != "HEAD") {
-    response r = error(405, "Method Not Allowed", false);
-    r.headers.emplace_back("Allow", "GET, HEAD");
-    return r;
-  }
+response guarded(collector& source, std::string_view target, const wait_function& wait) {
   try {
-    return dispatch(source, target, wait);
+    response r = dispatch(source, target, wait);
+    if (auto taken = source.taken_before()) say_age(r, *taken);
+    return r;
+  } catch (const too_soon& e) {
+    return later(e.what(), e.retry_after);
   } catch (const std::exception& e) {
     return error(500, e.what());
   } catch (...) {
     return error(500, "failed to collect profile");
   }
+}
+
+}  // namespace
+
+response route(collector& source, std::string_view method, std::string_view target, const wait_function& wait) {
+  response r = method == "GET" || method == "HEAD" ? guarded(source, target, wait) : error(405, "Method Not Allowed", false);
+  if (r.status == 405) r.headers.emplace_back("Allow", "GET, HEAD");
+  add_guard_headers(r);
+  return r;
 }
 
 }  // namespace stray::serve

@@ -1,16 +1,19 @@
 // The answers of /debug/pprof: a function from (method, target) to (status, headers, body). It knows no sockets and no channels.
 //
-// 1. Every answer carries X-Content-Type-Options: nosniff; every error is one line of text that ends with a newline.
+// 1. Every answer carries the headers of gate.h; every error is one line of text that ends with a newline.
 // 2. Statuses, headers and texts are Go's (docs/design.md, profile), so that every client of Go's endpoint reads ours.
 // 3. Silence is never a verdict: an incomplete detection says so in every format, and one that proved nothing is a 503 with its
 //    reasons, never an empty profile.
-// 4. Safe to call from several threads at once, as far as the collector is.
+// 4. What is older than its request says so: the header Age, and a line `# taken: TIME, N s ago` of the texts.
+// 5. At most two requests with `seconds` wait at a time in the process.
+// 6. Safe to call from several threads at once, as far as the collector is.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +29,15 @@ struct response {
   std::string body;  // of a HEAD request too: who sends it leaves the body out and keeps its length
 };
 
+// Thrown by a collector that will not look for leaks again so soon (budget.h), or is asked for too much at once: a 503 with Retry-After.
+struct too_soon : std::runtime_error {
+  too_soon(const std::string& text, std::chrono::seconds after) : std::runtime_error(text), retry_after(after) {}
+  std::chrono::seconds retry_after;
+};
+
+// How old a detection may be that answers: the last one, when there is no budget for another; one begun for it, or too_soon; one begun for it.
+enum class look { may_be_old, new_or_none, always_new };
+
 // What the routes serve. src/leak implements it; an exception's text becomes the body of a 500.
 class collector {
  public:
@@ -38,7 +50,7 @@ class collector {
 
   virtual ~collector() = default;
   // profile is "goroutineleak" (runs a detection) or "goroutine".
-  virtual profile::collection<profile::sample> samples(std::string_view profile) = 0;
+  virtual profile::collection<profile::sample> samples(std::string_view profile, look how) = 0;
   // All goroutines, leaked ones first and marked; with leaked_only those alone. For "goroutineleak" a detection runs before.
   virtual profile::collection<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) = 0;
   // The number for the index page: must be cheap, runs no detection.
@@ -51,6 +63,8 @@ class collector {
   virtual std::optional<std::string> page(std::uint64_t /*why*/) { return std::nullopt; }
   // /debug/stray/longest: who has been blocked longest (longest.h).
   virtual std::optional<std::string> longest() { return std::nullopt; }
+  // When the detection was taken that answered, if that was not for this request.
+  virtual std::optional<std::chrono::system_clock::time_point> taken_before() { return std::nullopt; }
   // /debug/stray/why: what keeps the goroutine alive.
   virtual std::optional<std::string> why(std::uint64_t /*goroutine*/) { return std::nullopt; }
 };

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
+#include <malloc.h>
 
 #include "serve/delta.h"
 #include "serve/query.h"
@@ -18,12 +19,16 @@ struct fake_collector : collector {
   int collections = 0, growing = 0;
   std::vector<std::string> incomplete, likely;
   bool nothing = false;
-  bool broken = false, with_extras = false;
+  bool broken = false, with_extras = false, busy = false;
+  std::vector<look> looks;
+  std::optional<std::chrono::system_clock::time_point> taken;
   std::string asked;
   tally leaks{0, 0, false};
 
-  profile::collection<profile::sample> samples(std::string_view name) override {
+  profile::collection<profile::sample> samples(std::string_view name, look how) override {
     asked = name;
+    looks.push_back(how);
+    if (busy) throw too_soon("not so soon", std::chrono::seconds(7));
     if (broken) throw std::runtime_error("detection was refused: no memory");
     ++collections;
     if (nothing) return {{}, incomplete, likely};
@@ -52,6 +57,7 @@ struct fake_collector : collector {
     if (detect) ++collections;
     return with_extras ? std::optional<std::string>("stray_goroutines 1\n") : std::nullopt;
   }
+  std::optional<std::chrono::system_clock::time_point> taken_before() override { return taken; }
   std::optional<std::string> longest() override { return with_extras ? std::optional<std::string>("count\n") : std::nullopt; }
   std::optional<std::string> why(std::uint64_t id) override {
     return with_extras ? std::optional<std::string>("of " + std::to_string(id) + "\n") : std::nullopt;
@@ -122,6 +128,8 @@ TEST_F(routes, table) {
     EXPECT_EQ(r.status, c.status) << c.target;
     EXPECT_EQ(header(r, "Content-Type"), c.type) << c.target;
     EXPECT_EQ(header(r, "X-Content-Type-Options"), "nosniff") << c.target;
+    EXPECT_EQ(header(r, "Cache-Control"), "no-store") << c.target;
+    EXPECT_EQ(header(r, "X-Frame-Options"), "DENY") << c.target;
     EXPECT_EQ(header(r, "X-Go-Pprof"), c.pprof) << c.target;
     EXPECT_TRUE(r.body.starts_with(c.begin)) << c.target << ": " << r.body.substr(0, 100);
     EXPECT_EQ(get(c.target, "HEAD").status, c.status) << c.target;
@@ -158,6 +166,50 @@ TEST_F(routes, delta_collects_twice_and_caps_the_time) {
   int before = source.collections;
   EXPECT_EQ(get("/debug/pprof/goroutine?seconds=1").status, 503);
   EXPECT_EQ(source.collections, before + 1);
+}
+
+TEST_F(routes, too_soon_says_when) {
+  source.busy = true;
+  response r = get("/debug/pprof/goroutineleak?debug=1");
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.body, "not so soon\n");
+  EXPECT_EQ(header(r, "Retry-After"), "7");
+  EXPECT_EQ(header(r, "X-Go-Pprof"), "1");
+}
+
+TEST_F(routes, what_is_old_says_so) {
+  EXPECT_EQ(header(get("/debug/pprof/goroutineleak"), "Age"), "-");
+  source.taken = std::chrono::system_clock::now() - std::chrono::seconds(12);
+  EXPECT_EQ(header(get("/debug/pprof/goroutineleak"), "Age"), "12");
+  std::string counts = get("/debug/pprof/goroutineleak?debug=1").body, stacks = get("/debug/pprof/goroutineleak?debug=2").body;
+  EXPECT_TRUE(counts.starts_with("goroutineleak profile: total 6\n# taken: 20")) << counts;
+  EXPECT_NE(counts.find("Z, 12 s ago\n6 @ 0x"), std::string::npos) << counts;
+  EXPECT_TRUE(stacks.starts_with("# taken: 20")) << stacks;
+  EXPECT_NE(stacks.find("Z, 12 s ago\n\ngoroutine 5 ["), std::string::npos) << stacks;
+}
+
+TEST_F(routes, a_difference_is_never_of_one_detection) {
+  get("/debug/pprof/goroutineleak?seconds=1");
+  EXPECT_EQ(source.looks, (std::vector<look>{look::new_or_none, look::always_new}));
+}
+
+TEST_F(routes, two_wait_at_a_time) {
+  int inner = 0;
+  std::function<response(int)> nested = [&](int depth) {
+    return route(source, "GET", "/debug/pprof/goroutine?seconds=300", [&, depth](std::chrono::seconds) {
+      response r = nested(depth + 1);
+      if (depth == 1) {
+        inner = r.status;
+        EXPECT_EQ(r.body, "two other requests with \"seconds\" are waiting: ask again later\n");
+        EXPECT_EQ(header(r, "Retry-After"), "10");
+        EXPECT_EQ(get("/debug/pprof/goroutine?debug=1").status, 200) << "who does not wait is served";
+      }
+      return true;
+    });
+  };
+  EXPECT_EQ(nested(0).status, 200);
+  EXPECT_EQ(inner, 503);
+  EXPECT_EQ(nested(0).status, 200) << "the places are free again";
 }
 
 TEST_F(routes, leaked_only) {
@@ -257,6 +309,18 @@ TEST_F(routes, cmdline_and_symbol) {
   std::snprintf(expected, sizeof expected, "num_symbols: 1\n%p (anonymous namespace)::code\n%#zx (anonymous namespace)::code\n",
                 reinterpret_cast<void*>(&code), reinterpret_cast<std::size_t>(&code) + 2);
   EXPECT_EQ(body, expected);
+}
+
+TEST_F(routes, symbols_asked_for_take_no_memory) {
+  auto ask = [&](std::size_t first) {
+    std::string target = "/debug/pprof/symbol?";
+    for (std::size_t i = 0; i < 1000; i++) target += std::to_string(0x10000 + first + i) + "+";
+    get(target);
+  };
+  ask(0);
+  std::size_t before = mallinfo2().uordblks;
+  for (std::size_t round = 1; round <= 20; round++) ask(round * 1000);
+  EXPECT_LT(mallinfo2().uordblks, before + (std::size_t{200} << 10)) << "20,000 addresses; a line of each would be 4 MB";
 }
 
 TEST(query, reads_as_go_does) {

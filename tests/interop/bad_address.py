@@ -5,7 +5,7 @@ import socket
 import program
 from program import Program, has, run, same
 
-FORM = r"write HOST:PORT, such as localhost:6060, \[::1\]:6060, or :6060 for every interface$"
+FORM = r"write HOST:PORT, such as localhost:6060, \[::1\]:6060, or :6060 for every interface; or unix:/path$"
 
 
 def test():
