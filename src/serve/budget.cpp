@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "serve/query.h"
 
 namespace stray::serve {
@@ -10,7 +11,7 @@ namespace stray::serve {
 budget& budget::from_environment() noexcept {
   static budget one([] {
     constexpr int usual = 5;
-    const char* text = secure_getenv("STRAY_PPROF_BUDGET");
+    const char* text = base::environment("STRAY_PPROF_BUDGET");
     if (text == nullptr || *text == '\0') return usual;
     auto percent = whole_number(text);
     if (percent && *percent >= 1 && *percent <= 100) return static_cast<int>(*percent);

@@ -23,6 +23,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/environment.h"
 #include "base/format.h"
 #include "base/spin_lock.h"
 #include "base/zeroed.h"
@@ -247,7 +248,7 @@ class http_server::impl : public base::zeroed {
   }
 
   void setting(const char* name, char* out, std::size_t room) {
-    const char* text = secure_getenv(name);
+    const char* text = base::environment(name);
     if (text == nullptr) return;
     if (std::strlen(text) >= room) {
       close(socket_.fd);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/environment.h"
 #include "base/format.h"
 #include "serve/wait_svg.h"
 
@@ -140,7 +141,7 @@ std::string html_of(const source_lines& source, int line, const std::string& fil
 
 bool sources_are_shown() noexcept {
   static const bool shown = [] {
-    const char* setting = secure_getenv("STRAY_SOURCE");
+    const char* setting = base::environment("STRAY_SOURCE");
     if (setting != nullptr && std::strcmp(setting, "off") == 0) return false;
     return getauxval(AT_SECURE) == 0 && geteuid() == getuid() && getegid() == getgid();
   }();
