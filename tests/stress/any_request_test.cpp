@@ -16,12 +16,13 @@ namespace {
 
 class empty_collector final : public collector {
  public:
-  stray::profile::collection<stray::profile::sample> samples(std::string_view) override { return {}; }
+  stray::profile::collection<stray::profile::sample> samples(std::string_view, look) override { return {}; }
   stray::profile::collection<stray::profile::stack_entry> stacks(std::string_view, bool) override { return {}; }
   tally count(std::string_view) override { return {}; }
   std::optional<std::string> explain() override { return "because\n"; }
   std::optional<std::string> metrics(bool) override { return "stray_goroutines 0\n"; }
   std::optional<std::string> page(std::uint64_t) override { return "<html>"; }
+  std::optional<std::string> longest() override { return "count\n"; }
   std::optional<std::string> why(std::uint64_t) override { return "it waits\n"; }
 };
 
