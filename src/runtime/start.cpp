@@ -125,7 +125,7 @@ void at_exit() noexcept {
 }
 
 // A stack of ours has no shadow: the first return behind a switch would kill the process, without a word.
-void refuse_shadow_stacks() noexcept {
+[[maybe_unused]] void refuse_shadow_stacks() noexcept {  // not of the simulator's one thread
   constexpr long shadow_stack_status = 0x5005;
   std::uint64_t features = 0;
   if (base::sys::call(SYS_arch_prctl, shadow_stack_status, base::sys::arg(&features)) == 0 && (features & 1) != 0) {
