@@ -90,6 +90,8 @@ const frame_walker::module* frame_walker::module_of(std::uintptr_t pc) noexcept 
 
 bool frame_walker::may_switch(const cfi::rule& r) const noexcept {
   constexpr std::size_t largest = 1 << 20;
+  const mapping* m = in_.map.find(r.start);
+  if (m != nullptr && m->kind == mapping::special) return false;  // the kernel's own code
   if (r.size > largest || !in_.map.readable(r.start, r.size)) return true;
   return may_switch_stacks(reinterpret_cast<const unsigned char*>(r.start), r.size);
 }

@@ -1,7 +1,7 @@
 // Does code set the stack pointer to something else than its own frame? By its bytes: instructions of variable length cannot be told apart for
 // sure, so a pattern counts at every byte. That finds every such instruction, and now and then one that is none.
 //
-// Allowed are push, pop, call, ret, leave; adding, subtracting and rounding by a constant; rsp from rbp, or from rbp or itself at a constant
+// Allowed are push, pop, call, ret, leave; adding and rounding by a constant; subtracting anything (alloca: down, in one's own frame); rsp from rbp, or from rbp or itself at a constant
 // distance; and `lea -8(%r10), %rsp; ret`, by which gcc ends a function that has rounded its frame.
 // Not told: pop %rsp, whose one byte is everywhere. Who enters another stack does it by mov, xchg or lea, or by a switch of its own.
 // Pure; runs in the snapshot.
@@ -44,17 +44,15 @@ constexpr bool is_one(const unsigned char* at) noexcept {
       return at[0] == 0x48 && at[8] == 0 && at[9] == 0;
     case 0xc7:
       return to_rm && m.reg == 0;
-    case 0x03:  // add, or, and, sub, xor to reg; movsxd
+    case 0x03:  // add, or, and, xor to reg; movsxd
     case 0x0b:
     case 0x23:
-    case 0x2b:
     case 0x33:
     case 0x63:
       return to_reg;
     case 0x01:  // the same to rm
     case 0x09:
     case 0x21:
-    case 0x29:
     case 0x31:
       return to_rm;
     case 0x0f: {  // cmov
