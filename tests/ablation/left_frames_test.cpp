@@ -137,7 +137,7 @@ TEST_P(array_fiber, makes_likely_of_who_waits_for_what_it_has_left) {
         while (slot == nullptr) usleep(100);
         return slot.exchange(nullptr);
       },
-      said);
+      said, where == on::goroutine && doing == does::wait ? 2 : 1);
   if (t.joinable()) t.join();
 }
 INSTANTIATE_TEST_SUITE_P(all, array_fiber,

@@ -113,14 +113,15 @@ inline void expect_root(root source, const std::function<void(holder*)>& put, co
   expect_root(bit(source), put, take);
 }
 
-// Starts a goroutine that waits on a channel in a block of its own; `put` stores the block's address.
-inline void start_owner(const std::function<void(holder*)>& put) {
+// Starts a goroutine that waits on a channel in a block of its own; `put` stores the block's address. parked: as many wait then, with those of
+// the scene.
+inline void start_owner(const std::function<void(holder*)>& put, std::size_t parked = 1) {
   stray::go([&put] {
     auto own = std::make_unique<holder>(holder{stray::make_chan<int>()});
     put(own.get());
     own->ch.recv();
   });
-  stray::testing::until_parked(1);
+  stray::testing::until_parked(parked);
   clear_dead_stack();
 }
 
@@ -145,8 +146,8 @@ inline void expect_root_of_own_block(root source, const std::function<void(holde
 // The waiter itself owns the block. The place can be told from memory that means nothing only so far that the verdict is likely, which is
 // said; without the source it is proven, and wrong.
 inline void expect_likely(unsigned off, const std::function<void(holder*)>& put, const std::function<holder*()>& take,
-                          std::string_view place = "") {
-  start_owner(put);
+                          std::string_view place = "", std::size_t parked = 1) {
+  start_owner(put, parked);
   auto found = stray::leak::detect();
   ASSERT_EQ(found->list.size(), 1u);
   EXPECT_EQ(found->list[0].tier, tier::likely);
