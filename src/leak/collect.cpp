@@ -106,7 +106,7 @@ std::vector<profile::stack_entry> all_stacks(const findings* f, bool only_leaked
     }
   }
   std::vector<profile::stack_entry> first, rest;
-  const system_calls calls = goroutines_in_system_calls();
+  const system_calls calls = only_leaked ? system_calls() : goroutines_in_system_calls();  // who is leaked waits in a primitive
   const task* self = f == nullptr ? runtime::current_task_or_null() : nullptr;
   if (self != nullptr && self->is_thread && !own_thread) self = nullptr;
   thread_stacks threads;

@@ -1,22 +1,20 @@
 #include "leak/in_system_call.h"
 
-#include <cstdio>
-#include <cstring>
 #include <sys/syscall.h>
 
 #include "base/format.h"
-#include "base/read_file.h"
 #include "leak/stacks.h"
 #include "profile/unwind.h"
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
+#include "trace/task_list.h"
 
 namespace stray::leak {
 
 namespace {
 
 struct named_call {
-  long number;
+  int number;
   const char* name;
 };
 // Those that may sleep.
@@ -82,20 +80,6 @@ constexpr named_call names[] = {
     {SYS_futex_waitv, "futex_waitv"},
 };
 
-// What the kernel says of a thread: the call's number, its arguments, sp and pc; "running" if it does not sleep.
-struct look {
-  char text[256];
-  long number = -1;
-  std::uintptr_t sp = 0, pc = 0;
-
-  bool at(int tid) {
-    char path[64];
-    std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid);
-    if (!base::read_file(path, text, sizeof text)) return false;
-    return std::sscanf(text, "%ld %*x %*x %*x %*x %*x %*x %lx %lx", &number, &sp, &pc) == 3 && number >= 0;
-  }
-};
-
 }  // namespace
 
 std::string in_system_call::state() const {
@@ -112,15 +96,15 @@ system_calls goroutines_in_system_calls() {
   for (int i = 0; i < made; i++) {
     const runtime::worker& w = s.workers[i];
     const int tid = w.tid.load();
-    look before, after;
-    if (tid == 0 || w.asleep.load() || !before.at(tid)) continue;
+    trace::task_sleep now;
+    if (tid == 0 || w.asleep.load() || !trace::look_at_sleep(tid, now) || now.call < 0) continue;
     base::range stack;
-    const runtime::task* t = runtime::stack_owner(before.sp, &stack);
+    const runtime::task* t = runtime::stack_owner(now.sp, &stack);
     if (t == nullptr) continue;  // in the scheduler, or on a stack of its own making
-    in_system_call call{before.number, tid, t->wait(t->word.load()), {}};
+    in_system_call call{now.call, tid, t->wait(t->word.load()), {}};
     std::uintptr_t pcs[usual_depth];
-    const std::size_t n = profile::unwind_asleep(before.pc, before.sp, {before.sp, stack.hi}, pcs, usual_depth);
-    if (!after.at(tid) || std::strcmp(before.text, after.text) != 0) continue;
+    const std::size_t n = profile::unwind_asleep(now.pc, now.sp, {now.sp, stack.hi}, pcs, usual_depth);
+    if (!trace::slept_on(tid, now)) continue;
     call.pcs.assign(pcs, pcs + n);
     out.emplace(t, std::move(call));
   }

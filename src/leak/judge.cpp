@@ -24,7 +24,7 @@ struct judge_state {
   trace::slice<waited_on> embedded;    // by address
   trace::slice<blame> blames;          // empty: not known yet
   trace::list<std::uint32_t> pending;  // nodes made live, whose lock waiters are still to follow
-  trace::list<base::range> inherited;  // parts of stacks that a fork has left
+  trace::list<base::range> given;      // live from the beginning, besides roots
   bool marking = false;
 
   wait_graph& graph() noexcept { return request->graph; }
@@ -228,21 +228,22 @@ void locate_tasks(judge_request& r, marker& m) noexcept {
   }
 }
 
-// Of stacks that a fork has left the pages that there are.
-bool find_inherited(judge_request& r, trace::image& image, trace::list<base::range>& out) noexcept {
-  if (image.is_off(trace::root::inherited) || r.graph.inherited.size() == 0) return true;
+// What is live whoever leads there: roots of the program's own, and the pages of stacks that a fork has left.
+bool list_given(judge_request& r, trace::image& image) noexcept {
+  bool room = true;
+  for (unsigned i = 0; i < r.extra_count; i++) room = state.given.push(*r.memory, r.extra_roots[i]) && room;
+  if (image.is_off(trace::root::inherited) || r.graph.inherited.size() == 0) return room;
   image.pages.open();
   for (const inherited_stack& s : r.graph.inherited) {
-    bool stood_on = false;
     const int tid = s.tid == inherited_stack::main_thread ? image.parent_pid : s.tid;
-    for (const trace::stopped_thread& t : image.threads) stood_on = stood_on || (t.tid == tid && s.where.holds(t.sp - 1));
-    std::uintptr_t from = s.where.lo;
-    for (base::range run; !stood_on && image.pages.next(from, s.where.hi, false, run);) {
-      if (!out.push(*r.memory, {run.lo, run.hi < s.where.hi ? run.hi : s.where.hi})) return false;
+    bool stood_on = false;
+    if (tid != 0) {
+      for (const trace::stopped_thread& t : image.threads) stood_on = stood_on || (t.tid == tid && s.where.holds(t.sp - 1));
     }
+    if (!stood_on) image.pages.each_run(s.where, [&](base::range run) { room = state.given.push(*r.memory, run) && room; });
   }
   image.pages.close();
-  return true;
+  return room;
 }
 
 // Where threads were only looked at, handles that were not located lie in frames unseen: stale words must not hide what those could refute.
@@ -378,9 +379,8 @@ bool search_unaligned(judge_request& r, marker& m, const trace::list<base::range
     if (n.closure.size() != 0) room = live.push(*r.memory, n.closure) && room;
     if (!n.is_thread && n.stack.size() != 0 && !n.on_cpu) room = live.push(*r.memory, n.stack) && room;
   }
-  for (unsigned i = 0; i < r.extra_count; i++) room = live.push(*r.memory, r.extra_roots[i]) && room;
+  for (const base::range& s : state.given) room = live.push(*r.memory, s) && room;
   for (const base::range& below : left) room = live.push(*r.memory, below) && room;
-  for (const base::range& s : state.inherited) room = live.push(*r.memory, s) && room;
   stage unaligned{&r, grounds::unaligned, state.pending.size()};
   m.mark_unaligned({live.begin(), live.size()}, after, &unaligned);
   return room;
@@ -427,17 +427,15 @@ void judge(void* arg, trace::image& image) noexcept {
   marker m(image, r.path != nullptr ? &r.path->trail : nullptr);
   m.locate();
   locate_tasks(r, m);
-  for (unsigned i = 0; i < r.extra_count; i++) m.locate_span(r.extra_roots[i], origin::memory);
-  if (!find_inherited(r, image, state.inherited)) return;
-  for (const base::range& s : state.inherited) m.locate_span(s, origin::memory);
+  if (!list_given(r, image)) return;
+  for (const base::range& s : state.given) m.locate_span(s, origin::memory);
   settle_counts(r, image.looked != 0);
   if (!index_embedded(r)) return;
 
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
     if (g.nodes[i].what == node::root) make_live(g, m, i, {arrival::root});
   }
-  for (unsigned i = 0; i < r.extra_count; i++) m.push(r.extra_roots[i], origin::memory);
-  for (const base::range& s : state.inherited) m.push(s, origin::memory);
+  for (const base::range& s : state.given) m.push(s, origin::memory);
   m.set_step(trace::trail_mark::by_client);
   for (std::uintptr_t at : g.armed) {
     if (r.timer_roots) m.mark_block(at);

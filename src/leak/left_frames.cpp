@@ -38,12 +38,10 @@ bool left_frames::leads_home(const node& n, base::range slot) noexcept {
 void left_frames::count(base::range below, after f, void* arg) noexcept {
   if (!opened_) in_.pages.open();
   opened_ = true;
-  std::uintptr_t from = below.lo;
-  for (base::range run; in_.pages.next(from, below.hi, false, run);) {  // guard pages may be no mappings of their own
-    run = {run.lo > below.lo ? run.lo : below.lo, run.hi < below.hi ? run.hi : below.hi};
+  in_.pages.each_run(below, [&](base::range run) {  // guard pages may be no mappings of their own
     m_.mark_words(run, f, arg);
     found_.push(*in_.memory, run);
-  }
+  });
 }
 
 bool left_frames::search(after f, void* arg) noexcept {

@@ -59,6 +59,12 @@ class page_scan {
   // Next run of pages with data in [from, hi): present or swapped, and not the shared zero page; with `anonymous_only` no page of a
   // file. False at the end. `from` moves behind the run. Asking for an earlier or another stretch in between is allowed.
   bool next(std::uintptr_t& from, std::uintptr_t hi, bool anonymous_only, range& run) noexcept;
+  // f(range) for each run in r, cut to it.
+  template <class F>
+  void each_run(range r, F f) noexcept {
+    std::uintptr_t from = r.lo;
+    for (range run; next(from, r.hi, false, run);) f(range{run.lo > r.lo ? run.lo : r.lo, run.hi < r.hi ? run.hi : r.hi});
+  }
 
  private:
   struct region {

@@ -110,6 +110,8 @@ bool look_at_sleep(int tid, task_sleep& out) noexcept {
   }
   out.asleep = fields == 9 || fields == 3;
   if (!out.asleep) return true;
+  const char* number = line;
+  if (fields == 9) out.call = static_cast<int>(take_dec(number));
   out.sp = last[0];
   out.pc = last[1];
   return true;

@@ -24,6 +24,7 @@ bool look_at_task_of(int pid, int tid, task_look& out) noexcept;
 struct task_sleep {
   std::uint64_t slices = 0;  // how often it was given a processor
   bool asleep = false;       // off the processor, in state S, D, T or t; else the rest is unknown
+  int call = -1;             // the number of its system call; -1: it is in none
   std::uintptr_t sp = 0, pc = 0;
 };
 // False when the task is gone or one of its files cannot be read.

@@ -6,7 +6,7 @@ import errno
 import subprocess
 import sys
 
-from program import BUILD, check, run
+from program import BUILD, check, run, skip
 
 CALLS = 340
 
@@ -16,8 +16,9 @@ def test(subject):
     done = subprocess.run([BUILD / "tests/interop_refused", when, str(getattr(errno, error)), "0", str(CALLS)],
                           capture_output=True, text=True, timeout=110, check=False)
     print(done.stdout)
-    check(done.returncode in (0, 77), f"{when}, {error}:\n{done.stdout}{done.stderr}")
-    sys.exit(done.returncode) if done.returncode else None
+    if done.returncode == 77:
+        skip("seccomp is not allowed here")
+    check(done.returncode == 0, f"{when}, {error}:\n{done.stdout}{done.stderr}")
 
 
 run(test, *sys.argv[1:])
