@@ -2,10 +2,12 @@
 
 #include <cstdlib>
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <utility>
 
 #include "base/sync_shim.h"
 #include "runtime/current.h"
+#include "runtime/start.h"
 #include "runtime/task.h"
 
 namespace stray::runtime {
@@ -15,7 +17,29 @@ task* forking_record = nullptr;
 
 namespace {
 pthread_t forking_thread;
+pthread_key_t at_end_of_thread;
+bool key_made = false;
+
+// glibc gives a stack only to threads that pthread_create made; main's ends where the kernel has put the environment.
+bool is_main_thread() noexcept {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return true;
+  void* lo = nullptr;
+  std::size_t size = 0;
+  pthread_attr_getstack(&attributes, &lo, &size);
+  pthread_attr_destroy(&attributes);
+  return getauxval(AT_RANDOM) - reinterpret_cast<std::uintptr_t>(lo) < size;
+}
+
+void end_of_forking_thread(void* /*set*/) noexcept {
+  if (started() && !is_main_thread()) std::exit(0);
+}
 }  // namespace
+
+void watch_end_of_forking_thread() noexcept { key_made = pthread_key_create(&at_end_of_thread, end_of_forking_thread) == 0; }
+void note_forking_thread() noexcept {
+  if (key_made) pthread_setspecific(at_end_of_thread, &key_made);
+}
 
 void remember_forking_thread() noexcept {
   worker* w = current_worker();

@@ -7,7 +7,9 @@
 // 3. Waiters of the parent's are still linked in their queues. Their records become `dead` before the first claim in the child fails on
 //    them, and are never given to another task, so the links to them do no harm.
 // 4. The forking thread keeps its record (make_thread_task): the locks that it holds are its own in the child, too. Who forked in a goroutine
-//    is an OS thread from then on, on the goroutine's stack; when its function returns the child ends as at the end of main.
+//    is an OS thread from then on, on the goroutine's stack; when its function returns the child ends as at the end of main. So it does
+//    when an OS thread forked and its function returns: glibc ends a process with its last thread, and ours are left. (A key of pthread:
+//    its destructor comes after those of thread_locals. Not of main: a process goes on without it that has called pthread_exit.)
 // 5. A lock of one channel, timer or context that a thread held which is not here is held for ever: after two seconds of waiting for it
 //    the child ends with a line that says so (base/spin_lock.cpp). Locks of ours as a whole are freed.
 // 6. glibc leaves the dynamic linker's lock as it is: base/modules.h keeps forks out while we hold it.
@@ -29,6 +31,8 @@ extern task* forking_record;              // of the thread that forked, until th
 void remember_forking_thread() noexcept;  // in the handler
 task* take_forking_record() noexcept;     // of the calling thread, by (4); nullptr: it has none
 [[noreturn]] void end_of_forking_goroutine() noexcept;
+void watch_end_of_forking_thread() noexcept;  // before any fork: makes the key
+void note_forking_thread() noexcept;          // in the handler, whether or not the runtime has started
 
 // Parts of it, each where its data are.
 void forget_scheduler() noexcept;

@@ -72,6 +72,7 @@ sigset_t mask_at_start;
 // after_fork.h 2.
 void in_child() noexcept {
   base::forget_failure();
+  note_forking_thread();
   if (phase.load() == not_started) return;
   // Workers block the program's signals; what a goroutine forks must not: SIGTERM could not end it.
   if (current_worker() != nullptr) pthread_sigmask(SIG_SETMASK, &mask_at_start, nullptr);
@@ -80,7 +81,10 @@ void in_child() noexcept {
   phase.store(forked);
 }
 
-[[gnu::constructor]] void watch_forks() noexcept { pthread_atfork(nullptr, nullptr, in_child); }
+[[gnu::constructor]] void watch_forks() noexcept {
+  watch_end_of_forking_thread();
+  pthread_atfork(nullptr, nullptr, in_child);
+}
 #endif
 
 int usable_cores() noexcept {

@@ -138,7 +138,9 @@ struct bottom {
 };
 _Unwind_Reason_Code on_frame(_Unwind_Context* context, void* arg) {
   auto& b = *static_cast<bottom*>(arg);
-  b.foreign = b.foreign || (b.frames != 0 && !in_libc(static_cast<std::uintptr_t>(_Unwind_GetIP(context))));
+  const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIP(context));
+  if (pc == 0) return _URC_END_OF_STACK;  // above the outermost
+  b.foreign = b.foreign || (b.frames != 0 && !in_libc(pc));
   b.sp = static_cast<std::uintptr_t>(_Unwind_GetCFA(context));
   b.frames++;
   return b.frames < 16 ? _URC_NO_REASON : _URC_END_OF_STACK;

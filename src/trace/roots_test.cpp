@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "trace/roots_case.h"
+#include "trace/thread_layout.h"
 
 namespace stray::trace {
 namespace {
@@ -410,6 +411,14 @@ TEST_F(roots_case, mallocs_own_state_does_not_count) {
   }
   for (std::uintptr_t h : hidden) std::free(h == 0 ? nullptr : reinterpret_cast<void*>(~h));
   out->complement = first;
+}
+
+// Its saved registers are the creator's, at the moment of pthread_create.
+TEST_F(roots_case, the_frame_from_which_libc_calls_a_threads_function_is_told_from_its_thread_local_storage) {
+  thread_layout layout;
+  find_thread_layout(layout);
+  ASSERT_TRUE(layout.known);
+  EXPECT_LT(layout.tls_below, layout.frames_below);
 }
 
 }  // namespace

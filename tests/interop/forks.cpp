@@ -1,6 +1,6 @@
 // A process that forks after the runtime has started; children end with status 0 when all was as it should be.
 //
-//   interop_forks afresh | primitives | timers | in_goroutine | inherited | unused | busy | watch | nested | fails | asleep | locked
+//   interop_forks afresh | primitives | timers | in_goroutine | in_thread | inherited | unused | busy | watch | nested | fails | asleep | locked
 //   interop_forks daemon [late] [twice]   serves by STRAY_PPROF, becomes a daemon, and prints `daemon PID`; late: goroutines before; ends with
 //                                  the end of stdin
 //   interop_forks serves           prints `child PID` of a child that uses goroutines beside its parent, which serves on
@@ -284,6 +284,39 @@ void in_goroutine() {
   _exit(0);
 }
 
+// The end of a thread that forked is the end of the child; main's pthread_exit is not.
+void in_thread() {
+  for (bool started : {false, true}) {
+    if (started) park(10);
+    for (bool used : {false, true}) {
+      int status = -1;
+      std::thread([&] {
+        pid_t pid = fork();
+        if (pid == 0) {
+          alarm(60);
+          if (used) work();
+          return;
+        }
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+      }).join();
+      REQUIRE(status == 0);
+    }
+    expect_in_child(
+        __LINE__,
+        [] {
+          std::jthread([] { work(); });
+          stray::go([] {
+            stray::sleep_for(50ms);
+            _exit(7);
+          });
+          pthread_exit(nullptr);
+        },
+        7);
+  }
+  _exit(0);
+}
+
 stray::leak::subscription watched;  // destroyed in children, too
 std::optional<stray::pprof::server> server;
 
@@ -437,6 +470,7 @@ int main(int argc, char** argv) {
   if (how == "primitives") primitives();
   if (how == "timers") timers();
   if (how == "in_goroutine") in_goroutine();
+  if (how == "in_thread") in_thread();
   if (how == "inherited") inherited();
   if (how == "unused") unused();
   if (how == "busy") busy();

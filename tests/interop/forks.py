@@ -5,6 +5,7 @@ as it would without us; a daemon serves in the place of its parent."""
 # subject: primitives
 # subject: timers
 # subject: in_goroutine
+# subject: in_thread
 # subject: inherited
 # subject: unused
 # subject: busy
