@@ -9,7 +9,7 @@ LINK = re.compile(r"(?<!!)\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)|!\[[^\]]*\]\(
 PAGE = re.compile(r"(?<![\w/.*}-])[\w.-][\w./-]*\.md\b")
 PATH = re.compile(r"(?<![\w/.-])(?:src|include|tests|bench|examples|contrib)/[\w./*-]*[\w*/]")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
-DECISION = re.compile(r"\bdecision (\d{4})\b")
+DECISION = re.compile(r"\bdecision\s+(\d{4})\b")
 DECISIONS = "docs/decisions"
 COMMENTED = ("src", "include", "tests", "bench", "examples")
 # Of other projects: what a page of theirs is called here.
