@@ -1,5 +1,5 @@
 // Preloaded into any program: after a while it looks at the program's heap as a detection would, and prints how much of it nothing is seen to
-// refer to (ORPHAN of docs/design.md): memory that has leaked, or whose only pointer is where the tracer cannot see it.
+// refer to (ORPHAN of docs/design/soundness.md): memory that has leaked, or whose only pointer is where the tracer cannot see it.
 //
 // Prints one line on standard error, and ends the program: NAME,blocks,bytes,orphans,orphan_bytes,heads,like_handles,pause_us,child_us
 // heads: orphans that no other orphan leads to. like_handles: words of orphans that point into where channels would lie.

@@ -3,7 +3,7 @@
 //   stray::leak::report r = stray::leak::find();
 //   std::cout << r;
 //
-// find() takes a copy-on-write snapshot of the process and traces ordinary memory in it (docs/design.md). What it does not understand is
+// find() takes a copy-on-write snapshot of the process and traces ordinary memory in it (docs/design/README.md). What it does not understand is
 // taken as alive and named in notes(). A report never contains a goroutine that something alive could still wake.
 #pragma once
 

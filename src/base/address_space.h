@@ -1,7 +1,7 @@
 // The one stretch of addresses that the library reserves: its records ("hidden memory") and the goroutines' stacks.
 //
 // 1. Everything of ours lies in one reservation, so that the tracer asks one range question: "is this word one of ours?"
-// 2. Hidden memory never holds a byte of a user's object (docs/design.md, NO USER BYTE HIDDEN); it is skipped by the tracer.
+// 2. Hidden memory never holds a byte of a user's object (docs/design/soundness.md, NO USER BYTE HIDDEN); it is skipped by the tracer.
 // 3. Reserved pages are PROT_NONE and cost nothing; a slab makes its next pages usable in steps, and never gives addresses back.
 // 4. A slab's items have stable addresses and indices; slot 0 is never handed out.
 // Rejected: one mapping a slab (several range tests a scanned word); malloc (blocks of ours would become graph nodes).

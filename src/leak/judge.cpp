@@ -101,7 +101,7 @@ void wake_list(wait_graph& g, marker& m, std::uint32_t head, const arrival& how)
   for (std::uint32_t w = head; w != no_node; w = g.waits[w].next) make_live(g, m, g.waits[w].node, how);
 }
 
-// A live holder of this kind can do what api.md lets it: the table of docs/design.md.
+// A live holder of this kind can do what the table of docs/design/README.md lets it.
 void use_core(wait_graph& g, marker& m, core_state& c, detail::handle_kind kind, const arrival& how) noexcept {
   if (!c.marked_ring && c.ring.size() != 0) {
     c.marked_ring = true;

@@ -1,6 +1,6 @@
 // The verdicts: who can never be woken. Runs in the snapshot; pure.
 //
-// One pass (docs/design.md): blocked stacks are nodes, not roots. Finding a word with the right to wake makes its waiters live, and their
+// One pass (docs/design/soundness.md): blocked stacks are nodes, not roots. Finding a word with the right to wake makes its waiters live, and their
 // stacks go on the same work list: O(words + waits), in any order, no fix-point.
 //
 // 1. live: it can run some day; entered: a live pointer leads into its stack, whose contents then count. live implies entered.

@@ -1,4 +1,4 @@
-// The formats of profile.md. A writer turns samples into bytes and knows nothing of where they come from.
+// The formats of docs/design/endpoint-and-tool.md. A writer turns samples into bytes and knows nothing of where they come from.
 // incomplete: why the samples may lack something. Each reason is a line `# incomplete: REASON` of a text, which Go's parsers skip, and a
 // comment `incomplete: REASON` of the protobuf, which every `go tool pprof -top` shows. likely: in the same way `likely: N, not proven: DOUBT`.
 #pragma once

@@ -46,7 +46,7 @@ bool is_runtime(const source_line& line);
 bool is_invoke_helper(const source_line& line);
 
 // The lines of a stack that a person should see (leaf first): leaf-side runtime lines and root-side runtime and invoke-helper lines are
-// dropped, by line, unless nothing would remain (docs/design.md, profile).
+// dropped, by line, unless nothing would remain (docs/design/endpoint-and-tool.md).
 struct shown_line {
   std::uintptr_t pc = 0;  // return address minus 1
   const source_line* line = nullptr;

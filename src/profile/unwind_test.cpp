@@ -237,7 +237,7 @@ TEST(unwind, every_code_address_of_this_program_is_safe_to_ask) {
   EXPECT_FALSE(cfi::find_rule(~std::uintptr_t{0}));
 }
 
-// The figure of docs/design.md: 100,000 parked stacks.
+// A figure of docs/measurements.md: 100,000 parked stacks.
 TEST(unwind, the_same_stack_again_and_again) {
   parked p;
   park(p);

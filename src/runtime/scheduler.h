@@ -11,7 +11,7 @@
 // 6. A goroutine that holds its worker for long, or sleeps in a system call, strands nobody: the watcher gives the queue and the permit of
 //    that worker to another one (watcher.h).
 // 7. A searching worker takes only what it has seen at a look 10 us before: a task in a queue, or one in a run-next slot whose worker still
-//    goes on with the same goroutine. Most are run by then, where their data are; figures in docs/design.md.
+//    goes on with the same goroutine. Most are run by then, where their data are; figures in decision 0032.
 // 8. What spawning writes, what thieves read, and the list of the idle lie in different cache lines.
 // Rejected: one shared queue (a cache miss a switch), waking on every enqueue (a futex call a hand-over), running the scheduler between any
 // two goroutines (a second switch each time).

@@ -1,7 +1,7 @@
 // The answers of /debug/pprof: a function from (method, target) to (status, headers, body). It knows no sockets and no channels.
 //
 // 1. Every answer carries the headers of gate.h; every error is one line of text that ends with a newline.
-// 2. Statuses, headers and texts are Go's (docs/design.md, profile), so that every client of Go's endpoint reads ours.
+// 2. Statuses, headers and texts are Go's (docs/design/endpoint-and-tool.md), so that every client of Go's endpoint reads ours.
 // 3. Silence is never a verdict: an incomplete detection says so in every format, and one that proved nothing is a 503 with its
 //    reasons, never an empty profile.
 // 4. What is older than its request says so: the header Age, and a line `# taken: TIME, N s ago` of the texts.

@@ -9,7 +9,7 @@
 // 4. The bytes of a block: [user, user + chunk size - 8), of an mmapped one 16 less; the size is read from the chunk header.
 // 5. A segment is 64 MiB of addresses; segments without blocks do not exist. `carry` is the block that reaches into a segment from below.
 //    Those that exist are chained: between [heap] and the arenas lie 700,000 that do not, and asking for each took 1.3 ms a pass.
-// Rejected (tracing.md 4, 20 M blocks, random graph, prefetched): sorted array 8473 ms, byte map 554 ms, this 548 ms at a quarter of the
+// Rejected (decision 0019, 20 M blocks, random graph, prefetched): sorted array 8473 ms, byte map 554 ms, this 548 ms at a quarter of the
 // byte map's memory; one flat table for 47 bits of addresses is 2 TiB of reservation.
 // Pure; runs in the snapshot.
 #pragma once

@@ -14,7 +14,7 @@
 // 9. A word that points near its own block is looked up at once, the others wait in the queue: locality decides word by word.
 // 10. Pointers lie as whole words at any offset (packed messages, struct epoll_event, immediates in code). All passes but the last read aligned
 //    words only; mark_unaligned searches what is live at the others, for what is not live yet. It also tells saved contexts (saved_contexts.h).
-// Figures (tracing.md 4): two-stage prefetch, 32 candidates waiting for their bitmap line and 16 blocks for their contents: 36 M blocks/s
+// Figures (decision 0020): two-stage prefetch, 32 candidates waiting for their bitmap line and 16 blocks for their contents: 36 M blocks/s
 // on a random graph of 20 M blocks; a plain loop 5.6. A one-stage queue: a quarter of the speed.
 // Pure; runs in the snapshot, one thread.
 #pragma once

@@ -8,7 +8,7 @@
 //    has a time limit. There is memory for it below the control groups' limits (memory_room.h), or there is no snapshot.
 // 4. Child code is pure: no malloc, lock, libc, exception, lazy binding; snapshot_objects.txt lists its objects for the test.
 //
-// The order (detector.md 5, 6): flags of all mappings, list of threads, up to 3 times (stop, all arena locks free?) 1 ms apart, else lock
+// The order (docs/design/roots-and-snapshot.md): flags of all mappings, list of threads, up to 3 times (stop, all arena locks free?) 1 ms apart, else lock
 // for at most 50 ms and stop; copies of what the clone would not show; clone; unlock; release; wait for the child.
 // Figures: pause 16 ms a GB of 4K pages (page tables), 0.3 with huge pages. Rejected: process_vm_readv 200 ms a GB; mprotect 17.
 #pragma once

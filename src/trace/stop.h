@@ -21,7 +21,7 @@
 //   stopped   handler, helper  left (timed out) | the next prepare_stop clears the table
 // A signal that arrives late finds no slot `asked` and returns at once.
 //
-// Figures (tracing.md 1.2): 8 threads 55-75 us median. Rejected as the first means: ptrace (15-17 us a thread, may be forbidden).
+// Figures (decision 0016): 8 threads 55-75 us median. Rejected as the first means: ptrace (15-17 us a thread, may be forbidden).
 #pragma once
 
 #include <cstdint>

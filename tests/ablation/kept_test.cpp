@@ -1,5 +1,5 @@
 // What the library is given it lets go in time: a pointer to the only owner of a channel passes through each operation, between things that
-// stay reachable, and the goroutine that waits for that channel is proven at once. docs/design.md, WHAT OUR MEMORY HOLDS, has the table.
+// stay reachable, and the goroutine that waits for that channel is proven at once. docs/design/what-memory-holds.md has the table.
 #include <any>
 #include <array>
 #include <string>

@@ -1,5 +1,5 @@
 // A wake under the microscope: the waker is stepped one instruction at a time on a thread of its own, and at each the real detector takes a
-// snapshot of the process: may the waiter be called leaked? (CLAIM, docs/design.md) All that the waker has is a reference into the waiter's
+// snapshot of the process: may the waiter be called leaked? (CLAIM, docs/design/soundness.md) All that the waker has is a reference into the waiter's
 // own blocked frame, the lock, or a timer: the worst case there is.
 // Asked at each of the first 80 instructions, then at the n-th with probability 80/n; with STRAY_TEST_LONG=1 at each. STRAY_TEST_SEED=N
 // repeats a run's choice, which is printed.

@@ -1,4 +1,4 @@
-// The counted, self-checking handle beneath chan, send_chan and recv_chan (rule COUNT of docs/design.md).
+// The counted, self-checking handle beneath chan, send_chan and recv_chan (rule COUNT of docs/design/soundness.md).
 //
 // 1. A handle is two words: {core, core ^ its own address ^ key ^ kind}; nil is {0, 0}. The second word tells the tracer a real handle
 //    from a stale copy of the first, and its kind from its value. So a handle must never be moved by memcpy.
