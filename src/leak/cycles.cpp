@@ -1,7 +1,7 @@
 // Cycles of locks: the strongly connected components of "waits for an owner that is not live" (R. Tarjan, SIAM Journal on Computing 1 (1972)
 // 146), without recursion; O(nodes + edges). A node that waits for itself alone is no component here: it has its own verdict.
 // Pure; runs in the snapshot.
-#include "leak/judge.h"
+#include "leak/cycles.h"
 
 namespace stray::leak {
 

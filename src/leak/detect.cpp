@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
+#include "leak/classify.h"
 #include "leak/extra_roots.h"
 #include "leak/findings.h"
 #include "leak/history.h"
@@ -252,28 +253,25 @@ void look_for_leaks(const ablation& without, const std::vector<int>& askers, fin
     return list_findings(nullptr, without.none(), nullptr, out);
   }
   extra_root_list roots = copy_extra_roots();
-  judge_request judged;
-  judged.view = capture();
-  judged.view.holds_rule = without.holds_rule;
-  judged.memory = &memory.bump;
-  judged.log = memory.log;
-  judged.extra_roots = roots.ranges;
-  judged.extra_count = roots.count;
-  judged.count_rule = without.count_rule;
-  judged.timer_roots = without.timer_roots;
-  judged.with_blame = without.blame;
-  if (without.none()) judged.known = &proven_list();
+  classify_input input;
+  input.view = capture();
+  input.without = without;
+  input.memory = &memory.bump;
+  input.log = memory.log;
+  input.extra_roots = roots.ranges;
+  input.extra_count = roots.count;
+  if (without.none()) input.known = &proven_list();
   path_request path;
   path.id = path_to;
   path.log = memory.path;
   path.extra_roots = roots.ranges;
   path.extra_count = roots.count;
-  if (path_out != nullptr) judged.path = &path;
+  if (path_out != nullptr) input.path = &path;
   const base::range hidden[] = {memory.log_range(), memory.bump.where()};
   trace::snapshot_request snapshot;
-  snapshot.decide = judge;
-  snapshot.arg = &judged;
-  snapshot.who = judge_client(judged);
+  snapshot.decide = classify;
+  snapshot.arg = &input;
+  snapshot.who = client_of(input);
   snapshot.hidden = {hidden, 2};
   snapshot.off = without.off;
   view_of_all view = take_view(snapshot, *memory.log, askers, proven_list(), without.none() && path_out == nullptr);

@@ -15,8 +15,10 @@
 
 #include <stray/leak.hpp>
 #include "base/printable.h"
-#include "leak/judge.h"
+#include "leak/ablation.h"
+#include "leak/verdict.h"
 #include "profile/sample.h"
+#include "runtime/task.h"
 
 namespace stray::leak {
 
@@ -40,7 +42,7 @@ struct finding {
   std::vector<std::uintptr_t> pcs;
   std::vector<profile::label> labels;    // by key
   std::string place;                     // likely: where the word or block lies; suspected: what it is compared with
-  std::vector<std::uint64_t> owner_ids;  // of the lock, or several that could wake it (judge.h): some of them
+  std::vector<std::uint64_t> owner_ids;  // of the lock, or several that could wake it (blame.h): some of them
   std::size_t owner_count = 0;
   bool for_reading = false;             // they hold it for reading
   std::uintptr_t masked_primitive = 0;  // the complement of an embedded primitive's address; 0: none
@@ -71,17 +73,7 @@ struct findings {
 };
 
 // Waits for a detection that begins after the call; calls at the same time share it. Any goroutine or OS thread.
-// off: bits of trace::root to ignore; no COUNT when !count_rule, no timers as roots when !timer_roots: for ablation tests only; such a run
-// is not shared.
-struct ablation {
-  unsigned off = 0;
-  bool count_rule = true;
-  bool holds_rule = true;  // off: holds of a shared_mutex need not add up to its count
-  bool timer_roots = true;
-  bool blame = true;  // off: causes name no root leak, nothing is said of what is kept
-
-  bool none() const noexcept { return off == 0 && count_rule && holds_rule && timer_roots && blame; }
-};
+// A detection with `without` is not shared.
 // pause_budget_ns: as in options.
 std::shared_ptr<const findings> detect(const ablation& without = {}, std::int64_t pause_budget_ns = 0);
 // The same for a request that was sent at that time (base::now_ns): a detection that began since may answer it, too, while its findings

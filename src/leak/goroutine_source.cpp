@@ -100,7 +100,7 @@ bool add_inherited(const source_view& view, trace::bump& memory, wait_graph& g) 
 
 }  // namespace
 
-bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
+bool fill_from_goroutines(const source_view& view, bool holds_rule, trace::bump& memory, wait_graph& g) noexcept {
   const auto& cores = *static_cast<const base::slab<detail::chan_core>*>(view.cores);
   std::size_t task_count = view.tasks->used(), core_count = cores.used();
   g.task_slab = view.tasks->where();
@@ -167,7 +167,7 @@ bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_gra
     g.candidates++;
   }
 
-  return add_inherited(view, memory, g) && add_lock_owners(view, memory, g);
+  return add_inherited(view, memory, g) && add_lock_owners(view, holds_rule, memory, g);
 }
 
 }  // namespace stray::leak

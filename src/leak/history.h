@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include <stray/leak.hpp>
-#include "leak/judge.h"
+#include "leak/verdict.h"
 
 namespace stray::leak {
 

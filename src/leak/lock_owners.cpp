@@ -85,6 +85,7 @@ struct draining {
 
 struct builder {
   const source_view& view;
+  bool holds_rule;
   trace::bump& memory;
   wait_graph& g;
   key_table ids, locks;
@@ -162,7 +163,7 @@ struct builder {
     }
     bool lost = ended.lost.load(std::memory_order_relaxed);  // order: frozen
     for (const draining& d : writers) {
-      bool exact = (d.known == d.readers && !lost) || !view.holds_rule;
+      bool exact = (d.known == d.readers && !lost) || !holds_rule;
       if (d.readers == 0 || !exact) make_root(g.nodes[d.node]);
     }
     return true;
@@ -171,13 +172,13 @@ struct builder {
 
 }  // namespace
 
-bool add_lock_owners(const source_view& view, trace::bump& memory, wait_graph& g) noexcept {
+bool add_lock_owners(const source_view& view, bool holds_rule, trace::bump& memory, wait_graph& g) noexcept {
   bool any = false;
   for (const node& n : g.nodes) {
     any = any || (n.what == node::candidate && (n.rule == live_rule::owner || n.rule == live_rule::readers));
   }
   if (!any) return true;
-  builder b{view, memory, g, {}, {}, {}};
+  builder b{view, holds_rule, memory, g, {}, {}, {}};
   if (!b.ids.reserve(memory, g.nodes.size)) return false;
   for (std::uint32_t i = 0; i < g.nodes.size; i++) {
     if (g.nodes[i].what != node::none) b.ids.add(g.nodes[i].id, i);

@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "leak/judge.h"
+#include "leak/verdict.h"
 #include "trace/snapshot.h"
 
 namespace stray::leak {

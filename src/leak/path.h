@@ -1,4 +1,4 @@
-// What keeps a blocked one alive: the chain from a root to it, as the judge found it. Only when asked (leak::why).
+// What keeps a blocked one alive: the chain from a root to it, as classification found it. Only when asked (leak::why).
 //
 // 1. Each node has at most two arrivals: how its memory became live (entered), and how it became live itself. Each was made by something
 //    that was live before, so a chain ends at a root.

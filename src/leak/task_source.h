@@ -1,5 +1,5 @@
 // The seam for everything that can be blocked: goroutines and OS threads today; coroutine frames later. A source says who waits on what;
-// the judge decides from that alone.
+// classification decides from that alone.
 #pragma once
 
 #include "leak/wait_graph.h"
@@ -24,13 +24,13 @@ struct source_view {
   runtime::task* const* forking_record = nullptr;
   const runtime::worker* workers = nullptr;
   int worker_count = 0;
-  bool holds_rule = true;  // off: read holds need not add up; for the ablation test only
   const runtime::timer_table* timers = nullptr;
 };
 
 // Runs in the snapshot: fills the graph from the frozen records. false: out of bump memory.
-bool fill_from_goroutines(const source_view& view, trace::bump& memory, wait_graph& graph) noexcept;
+bool fill_from_goroutines(const source_view& view, bool holds_rule, trace::bump& memory, wait_graph& graph) noexcept;
 // Its part for locks: edges from waiters to owners.
-bool add_lock_owners(const source_view& view, trace::bump& memory, wait_graph& graph) noexcept;
+// holds_rule: as in ablation.
+bool add_lock_owners(const source_view& view, bool holds_rule, trace::bump& memory, wait_graph& graph) noexcept;
 
 }  // namespace stray::leak

@@ -1,4 +1,4 @@
-// Who waits for what, as the snapshot's child sees it: one node a task, one edge a wait. Filled by task sources, read by the judge.
+// Who waits for what, as the snapshot's child sees it: one node a task, one edge a wait. Filled by task sources, read by classification.
 //
 // 1. A node is a candidate iff its task's state word says `waiting` for an eligible reason; every other existing task is a root.
 // 2. A node's number is its record's index in the source's slab, so no lookup is needed from a record to its node.

@@ -1,7 +1,9 @@
-// What the tracer asks of the one who uses it. The tracer knows threads, mappings, heap blocks, spans and words; it does not know
-// goroutines or channels: those are the client's, and reach the tracer only through this table.
+// What the tracer asks of its client. The tracer knows threads, mappings, heap blocks, spans and words. Goroutines and channels are the
+// client's; they reach the tracer only through this table.
 //
-// All functions run in the snapshot: pure (no malloc, lock, libc, exception), and they read frozen memory only.
+// 1. All functions run in the snapshot: pure (no malloc, lock, libc, exception), and they read frozen memory only.
+// 2. The order: prepare once, after the heap walk and before roots are listed; then the marker's passes, which call the others.
+// 3. Listing the roots reads what prepare has written and changes nothing.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +31,8 @@ struct word {
   origin from;
 };
 
-// What a stopped (or unstoppable) thread is to the client.
-struct thread_rule {
+// What a thread is to the client.
+struct thread_role {
   enum kind : std::uint8_t {
     foreign,  // a plain thread: registers and native stack are roots
     idle,     // one of ours, without work: neither registers nor stack are scanned, unless a signal handler runs there
@@ -46,12 +48,14 @@ struct thread_rule {
 };
 
 class marker;
+struct image;
 
 struct client {
   void* self;
   range interest;  // words that point into it go to locate() and hit(), never to blocks; the tracer scans none of it by itself
 
-  thread_rule (*rule)(void* self, int tid, std::uintptr_t sp);
+  // Writes image.roles: one for each of image.threads that stands_somewhere(); the others keep `foreign`. May be null: all do.
+  void (*prepare)(void* self, image& in);
 
   // First pass: every word into `interest` of every root range, every in-use block, every thread stack that is not idle or ours.
   // The client calls for_each_word on the spans of its own (parked stacks) by itself.

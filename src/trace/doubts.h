@@ -1,7 +1,7 @@
 // Places that may hold pointers and cannot be read: kernel objects in use, pages of files that are not in memory.
 //
 // 1. A hidden pointer to a block that nothing is seen to refer to is ORPHAN's matter. What remains is one to a waiter's own frame or blocks: while
-//    there is a doubt, who would wake if those were live is at best likely, and the doubt is named (judge.h 8).
+//    there is a doubt, who would wake if those were live is at best likely, and the doubt is named (classify.h 6).
 // 2. A range of a doubt is memory: a primitive that lies in it may be used by whoever can reach that memory.
 // 3. More of them than there is room for: nothing is proven.
 // In memory shared by parent and child; written by the parent in the pause.

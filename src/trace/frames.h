@@ -6,7 +6,7 @@
 // 1. leads_home: each frame is described by call frame information, each CFA lies above the one before, and the outermost one, which has
 //    no caller, is the stack's own: by where it lies (of a thread), by its code (of a stack of the client's). Then control has come to where it stands by calls only, and nothing has been left below.
 // 2. Everything else is not at home: no description, garbage, an end in the middle (of makecontext, make_fcontext, a hand-written switch).
-//    That costs little: who waits for what lies below is likely, and the place is named (judge.h 9).
+//    That costs little: who waits for what lies below is likely, and the place is named (classify.h 7).
 // 3. Modules are found by the child's own memory map and their program headers, tables are read inside readable segments, stacks inside
 //    their mapping: whatever the bytes are, no read goes astray, and each step goes up.
 // 4. One rule a pc, in a direct-mapped table. Most need the stack and the frame pointer only.

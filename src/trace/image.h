@@ -52,6 +52,7 @@ struct image {
   page_scan pages;
   block_table blocks;
   slice<stopped_thread> threads;
+  slice<thread_role> roles;  // of each of `threads`; written by client.prepare
   slice<saved_span> saved;
   list<range> ours;     // memory of the tracer and of the client: never scanned
   list<range> claimed;  // heap ranges whose blocks are in the table, and malloc's own state: not roots

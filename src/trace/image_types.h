@@ -39,6 +39,9 @@ struct stopped_thread {
   std::uintptr_t fs_base, gs_base;
   std::uintptr_t sp, pc;
   char name[16];
+
+  // sp is valid, and what lies there may be the program's.
+  bool stands_somewhere() const noexcept { return !skipped && (stopped || (looked && asleep)); }
 };
 
 struct note {  // one line of the report: what was not understood and became a root, or was refused

@@ -8,7 +8,7 @@
 //    so the words that libc keeps of every thread: in its own control block, and those to the arguments and environment of main.
 // 5. Callbacks may push, never drain: work is done by the outermost call.
 // 6. With a trail each marked block gets the address of the word that led to it; the queues are not used then, and it is slower.
-// 7. The order that the judge needs: locate, mark_roots, mark_weak, reach_push and drain, mark_orphans, then mark_words and mark_unaligned.
+// 7. The order that classification needs: locate, mark_roots, mark_weak, reach_push and drain, mark_orphans, then mark_words and mark_unaligned.
 // 8. Spans come in masses, one stack each: each is asked for eight spans before it is read. The second colour of 10^5 stacks: 19 ms of CPU
 //    time, 35 without.
 // 9. A word that points near its own block is looked up at once, the others wait in the queue: locality decides word by word.

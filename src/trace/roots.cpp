@@ -22,7 +22,7 @@ class root_finder {
     for (const range& r : in_.ours) cut(r);
     for (const range& r : in_.claimed) cut(r);
     cut(in_.who->interest);
-    for (stopped_thread& t : in_.threads) thread(t);
+    for (std::size_t i = 0; i < in_.threads.size; i++) thread(in_.threads[i], in_.roles[i]);
     caller(caller_fs);
     for (const native_stack& s : stacks_.all()) {
       if (s.tid > 0) continue;
@@ -127,7 +127,7 @@ class root_finder {
     add(frames, root::stacks, how, origin::memory, t.tid, again);
   }
 
-  void thread(const stopped_thread& t) noexcept {
+  void thread(const stopped_thread& t, const thread_role& given) noexcept {
     const native_stack* own = t.stopped ? stacks_.by_fs(t.fs_base) : stacks_.by_tid(t.tid);
     range native{}, tls{};
     if (own != nullptr) {
@@ -141,30 +141,28 @@ class root_finder {
       return;
     }
     const bool in_motion = t.looked && !t.asleep;  // where its frames begin is unknown
-    const thread_rule rule = t.skipped   ? thread_rule{thread_rule::ours}
-                             : in_motion ? thread_rule{}
-                                         : in_.who->rule(in_.who->self, t.tid, t.sp);
+    const thread_role role = t.skipped ? thread_role{thread_role::ours} : given;
     if (native.hi != 0) {
       cut({native.lo, tls.hi != 0 ? tls.hi : native.hi});
-      if (rule.what != thread_rule::ours) add(tls, root::tls, strength::strong, origin::memory, t.tid);
+      if (role.what != thread_role::ours) add(tls, root::tls, strength::strong, origin::memory, t.tid);
     }
-    if (in_motion || rule.what == thread_rule::ours) return;
-    const bool of_ours = rule.stack_top != 0, at_work = rule.what == thread_rule::idle || rule.what == thread_rule::busy;
-    const bool at_home = native.holds(t.sp) || (of_ours && (at_work || rule.own));
-    range frames = of_ours ? range{t.sp, rule.stack_top} : at_home ? range{t.sp, native.hi} : stands_on(t.sp);
+    if (in_motion || role.what == thread_role::ours) return;
+    const bool of_ours = role.stack_top != 0, at_work = role.what == thread_role::idle || role.what == thread_role::busy;
+    const bool at_home = native.holds(t.sp) || (of_ours && (at_work || role.own));
+    range frames = of_ours ? range{t.sp, role.stack_top} : at_home ? range{t.sp, native.hi} : stands_on(t.sp);
     const bool in_handler = has_signal_frame(frames);
-    if (rule.what == thread_rule::idle && !in_handler) return;
+    if (role.what == thread_role::idle && !in_handler) return;
     // The handler may stand on an alternate stack that is an array in a frame: what it interrupted lies below.
-    if (in_handler && at_home) frames.lo = of_ours ? rule.stack_lo : native.lo;
+    if (in_handler && at_home) frames.lo = of_ours ? role.stack_lo : native.lo;
     strength how = strength::strong;
-    if (!in_handler && rule.what == thread_rule::parked) {
+    if (!in_handler && role.what == thread_role::parked) {
       how = strength::parked;
     } else if (!in_handler && at_home &&
-               (rule.what == thread_rule::settled || (rule.what == thread_rule::foreign && t.in_syscall))) {
+               (role.what == thread_role::settled || (role.what == thread_role::foreign && t.in_syscall))) {
       how = strength::weak;
     }
     if (!in_handler && at_home && t.context != nullptr) {
-      const range stack = of_ours ? range{rule.stack_lo, rule.stack_top} : frames_of(own, native);
+      const range stack = of_ours ? range{role.stack_lo, role.stack_top} : frames_of(own, native);
       const outermost home = of_ours ? outermost{stack, in_.who->entry} : home_of(own);
       in_.standings.push(*in_.memory, {t.context, {stack.lo, t.sp}, stack, home, how, t.tid});
     }

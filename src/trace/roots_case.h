@@ -54,7 +54,7 @@ inline secret* the_secret;         // shared with the child, hidden from the roo
 
 struct roots_case : ::testing::Test {
   test::shared_with_child<secret> out;
-  thread_rule (*rule)(void*, int, std::uintptr_t) = [](void*, int, std::uintptr_t) { return thread_rule{}; };
+  thread_role (*role)(int tid, std::uintptr_t sp) = [](int, std::uintptr_t) { return thread_role{}; };
   range interest{};
   snapshot_outcome last;
 
@@ -72,7 +72,7 @@ struct roots_case : ::testing::Test {
     out->after_calls = 0;
     snapshot_request request;
     request.who = test::blank_client();
-    request.who.rule = rule;
+    request.who.prepare = [](void* self, image& in) { give_roles(in, static_cast<roots_case*>(self)->role); };
     request.who.interest = interest;
     request.who.self = this;
     request.decide = [](void* arg, image& in) noexcept {

@@ -164,11 +164,11 @@ TEST_F(roots_case, a_signal_handler_in_a_system_call_makes_the_frames_strong) {
 }
 
 TEST_F(roots_case, idle_and_service_threads_are_not_scanned) {
-  for (auto what : {thread_rule::idle, thread_rule::ours}) {
-    static thread_rule::kind kind;
+  for (auto what : {thread_role::idle, thread_role::ours}) {
+    static thread_role::kind kind;
     kind = what;
     phase.store(0);
-    rule = [](void*, int, std::uintptr_t) { return thread_rule{kind, 0}; };
+    role = [](int, std::uintptr_t) { return thread_role{kind, 0}; };
     with_thread(
         [] {
           volatile std::uintptr_t slot[4];
@@ -181,7 +181,7 @@ TEST_F(roots_case, idle_and_service_threads_are_not_scanned) {
 }
 
 TEST_F(roots_case, a_parked_thread_is_pushed_by_the_client) {
-  rule = [](void*, int, std::uintptr_t) { return thread_rule{thread_rule::parked, 0}; };
+  role = [](int, std::uintptr_t) { return thread_role{thread_role::parked, 0}; };
   with_thread(
       [] {
         volatile std::uintptr_t slot[4];
@@ -247,9 +247,9 @@ TEST_F(roots_case, a_busy_thread_on_the_clients_stack) {
   top = interest.hi;
   with_thread([&] { run_on_fiber(stack, fiber_size, fiber_with_pointer); },
               [&] {
-                rule = [](void*, int, std::uintptr_t) { return thread_rule{thread_rule::idle, 0}; };
+                role = [](int, std::uintptr_t) { return thread_role{thread_role::idle, 0}; };
                 EXPECT_FALSE(found()) << "interest is not scanned by itself";
-                rule = [](void*, int, std::uintptr_t) { return thread_rule{thread_rule::busy, top}; };
+                role = [](int, std::uintptr_t) { return thread_role{thread_role::busy, top}; };
                 expect_only_by(root::stacks);
               });
   munmap(stack, fiber_size);

@@ -89,7 +89,11 @@ void run_child(const child_input& input) noexcept {
       if (t.looked) t.fs_base = stacks.tcb_of(t.tid, in.parent_pid);  // which no signal frame tells
     }
     heap_sources[input.heap->source].walk(in, *input.heap, input.held_locks);
-    find_roots(in, *input.layout, stacks, *input.pause, input.heap->caller_fs);
+    in.roles = {memory.array<thread_role>(in.threads.size + 1), in.threads.size};
+    if (in.roles.data != nullptr) {
+      if (request.who.prepare != nullptr) request.who.prepare(request.who.self, in);
+      find_roots(in, *input.layout, stacks, *input.pause, input.heap->caller_fs);
+    }
     in.pages.close();
     std::int64_t walked = sys::now_ns();
     page.walk_ns = walked - begin;

@@ -386,8 +386,10 @@ TEST(snapshot, wild_ends_of_stacks_do_no_harm) {
     snapshot_request request;
     request.who = test::blank_client();
     request.who.self = &top;
-    request.who.rule = [](void* self, int, std::uintptr_t) {
-      return thread_rule{thread_rule::busy, *static_cast<std::uintptr_t*>(self)};
+    request.who.prepare = [](void* self, image& in) {
+      test::give_roles(in, [self](int, std::uintptr_t) {
+        return thread_role{thread_role::busy, *static_cast<std::uintptr_t*>(self)};
+      });
     };
     request.decide = [](void*, image& in) noexcept {
       marker m(in);

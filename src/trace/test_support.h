@@ -15,10 +15,17 @@ namespace stray::trace::test {
 
 inline client blank_client() noexcept {
   client c{};
-  c.rule = [](void*, int, std::uintptr_t) { return thread_rule{}; };
   c.locate = [](void*, const word&) {};
   c.hit = [](void*, marker&, const word&) {};
   return c;
+}
+
+// For client.prepare: role(tid, sp) of each thread that has one.
+template <class F>
+void give_roles(image& in, F role) noexcept {
+  for (std::size_t i = 0; i < in.threads.size; i++) {
+    if (in.threads[i].stands_somewhere()) in.roles[i] = role(in.threads[i].tid, in.threads[i].sp);
+  }
 }
 
 // A T in MAP_SHARED memory, with what it takes to keep it out of the roots.
