@@ -172,14 +172,26 @@ class recv_iterator {
 #define STRAY_CHAN_SEND_OPERATIONS                                                                                                    \
   /* Waits until a receiver or room in the buffer takes the value. Throws stray::panic "send on closed channel" (the value is left */ \
   /* as it was). On a nil channel it blocks for ever. */                                                                              \
-  void send(const T& value) const { detail::send_copy<T>(this->core(), value); }                                                      \
+  void send(const T& value) const {                                                                                                   \
+    detail::send_copy<T>(this->core(), value);                                                                                        \
+    STRAY_KEEP_HANDLE;                                                                                                                \
+  }                                                                                                                                   \
   [[gnu::always_inline]] inline void send(T&& value) const {                                                                          \
     detail::send_move<T>(this->core(), std::move(value));                                                                             \
+    STRAY_KEEP_HANDLE;                                                                                                                \
     STRAY_KEEP_FRAME;                                                                                                                 \
   }                                                                                                                                   \
   /* Never waits; false: no receiver and no room, or nil (the value is left as it was). Throws as send does. */                       \
-  bool try_send(const T& value) const { return detail::try_send_copy<T>(this->core(), value); }                                       \
-  bool try_send(T&& value) const { return detail::try_send_move<T>(this->core(), std::move(value)); }                                 \
+  bool try_send(const T& value) const {                                                                                               \
+    bool sent = detail::try_send_copy<T>(this->core(), value);                                                                        \
+    STRAY_KEEP_HANDLE;                                                                                                                \
+    return sent;                                                                                                                      \
+  }                                                                                                                                   \
+  bool try_send(T&& value) const {                                                                                                    \
+    bool sent = detail::try_send_move<T>(this->core(), std::move(value));                                                             \
+    STRAY_KEEP_HANDLE;                                                                                                                \
+    return sent;                                                                                                                      \
+  }                                                                                                                                   \
   STRAY_CHAN_CLOSE_OPERATION
 
 #define STRAY_CHAN_CLOSE_OPERATION                                                                                    \
@@ -187,21 +199,26 @@ class recv_iterator {
   /* "close of nil channel". Wakes all that wait. */                                                                  \
   void close() const { detail::chan_close(this->core()); }
 
-#define STRAY_CHAN_RECV_OPERATIONS                                                                           \
-  /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */                 \
-  [[gnu::always_inline]] inline std::optional<T> recv() const {                                              \
-    std::optional<T> value = detail::recv_value<T>(this->core());                                            \
-    STRAY_KEEP_FRAME;                                                                                        \
-    return value;                                                                                            \
-  }                                                                                                          \
-  /* Never waits; on ok `out` holds the value, otherwise it is empty. */                                     \
-  chan_status try_recv(std::optional<T>& out) const { return detail::try_recv_value<T>(this->core(), out); } \
-  /* for (T v : ch): receives until closed and drained. */                                                   \
-  [[gnu::always_inline]] inline detail::recv_iterator<T> begin() const {                                     \
-    detail::recv_iterator<T> first{recv_chan<T>(*this)};                                                     \
-    STRAY_KEEP_FRAME;                                                                                        \
-    return first;                                                                                            \
-  }                                                                                                          \
+#define STRAY_CHAN_RECV_OPERATIONS                                                           \
+  /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */ \
+  [[gnu::always_inline]] inline std::optional<T> recv() const {                              \
+    std::optional<T> value = detail::recv_value<T>(this->core());                            \
+    STRAY_KEEP_HANDLE;                                                                       \
+    STRAY_KEEP_FRAME;                                                                        \
+    return value;                                                                            \
+  }                                                                                          \
+  /* Never waits; on ok `out` holds the value, otherwise it is empty. */                     \
+  chan_status try_recv(std::optional<T>& out) const {                                        \
+    chan_status status = detail::try_recv_value<T>(this->core(), out);                       \
+    STRAY_KEEP_HANDLE;                                                                       \
+    return status;                                                                           \
+  }                                                                                          \
+  /* for (T v : ch): receives until closed and drained. */                                   \
+  [[gnu::always_inline]] inline detail::recv_iterator<T> begin() const {                     \
+    detail::recv_iterator<T> first{recv_chan<T>(*this)};                                     \
+    STRAY_KEEP_FRAME;                                                                        \
+    return first;                                                                            \
+  }                                                                                          \
   std::default_sentinel_t end() const noexcept { return {}; }
 
 #define STRAY_CHAN_COMMON_OPERATIONS                                                 \

@@ -1,5 +1,7 @@
 // Goroutines share the workers: yield is fair, exceptions stay with their goroutine when it moves, maxprocs may change at any time.
 #include "runtime/scheduler.h"
+#include "runtime/current.h"
+#include "runtime/park.h"
 #include "runtime/test_waits.h"
 
 #include <algorithm>
@@ -69,6 +71,33 @@ TEST(yielding, lets_a_goroutine_from_outside_in) {
   }
   stop = true;
   all_ended();
+  maxprocs(before);
+}
+
+// As one that yields is: its worker mostly comes back to it, so nobody is woken. Here the other worker sleeps, and this one computes.
+TEST(yielding, to_one_that_computes_is_told_to_an_idle_worker) {
+  int before = maxprocs(2);
+  std::atomic<task*> queued{nullptr};
+  std::atomic<bool> runs{false}, late{false};
+  go([&] {
+    task* self = current_task();
+    prepare_wait(self, wait_reason::internal, nullptr, 0);
+    queued = self;
+    park(self);
+    runs = true;
+  });
+  until([&] { return queued != nullptr && queued.load()->current_state() == state::waiting; });
+  go([&] {
+    auto end = std::chrono::steady_clock::now() + 10s;
+    while (sched().idle_count.load() == 0) base::cpu_relax();
+    task* t = queued;
+    ASSERT_TRUE(try_claim(t));
+    t->word.store(word::with(t->word.load(), state::runnable));
+    ASSERT_TRUE(current_worker()->queue.push(t));
+    while (!runs && !late) late = std::chrono::steady_clock::now() > end;
+  });
+  all_ended();
+  EXPECT_FALSE(late);
   maxprocs(before);
 }
 

@@ -99,7 +99,13 @@ void look_for_stuck_workers() noexcept {
     if (w.bound == nullptr) over++;
     drain(&w);  // what it got after its permit was gone
   }
-  if (!work || s.idle_count.load() != 0) return;
+  if (!work) return;
+  if (s.idle_count.load() != 0) {
+    for (int i = 0; i < made; i++) {
+      if (seen[i].rounds != 0) return wake_one();
+    }
+    return;
+  }
   retake_lent();
   for (int i = 0; i < made; i++) {
     worker& w = s.workers[i];

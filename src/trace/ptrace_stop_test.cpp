@@ -278,10 +278,10 @@ std::string notes_where(F spoil) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? all : "the process has ended: " + std::to_string(status);
 }
 
-void filter_ptrace(unsigned action) {
+void filter(long call, unsigned action) {
   sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1), BPF_STMT(BPF_RET | BPF_K, action),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, action), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   sock_fprog program = {4, code};
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
@@ -291,15 +291,36 @@ TEST_F(ptrace_case, without_hindrance_it_stops) {
   EXPECT_EQ(notes_where([](int) {}), "stopped");
 }
 TEST_F(ptrace_case, a_filter_that_allows_it_is_found_out) {
-  EXPECT_EQ(notes_where([](int) { filter_ptrace(SECCOMP_RET_ALLOW); }), "stopped");
+  EXPECT_EQ(notes_where([](int) { filter(SYS_ptrace, SECCOMP_RET_ALLOW); }), "stopped");
 }
 TEST_F(ptrace_case, a_filter_that_refuses_is_said) {
-  EXPECT_NE(notes_where([](int) { filter_ptrace(SECCOMP_RET_ERRNO | EPERM); }).find("a seccomp filter forbids it"),
+  EXPECT_NE(notes_where([](int) { filter(SYS_ptrace, SECCOMP_RET_ERRNO | EPERM); }).find("a seccomp filter forbids it"),
             std::string::npos);
 }
 TEST_F(ptrace_case, a_filter_that_kills_does_no_harm) {
-  EXPECT_NE(notes_where([](int) { filter_ptrace(SECCOMP_RET_KILL_PROCESS); }).find("a seccomp filter forbids it"),
+  EXPECT_NE(notes_where([](int) { filter(SYS_ptrace, SECCOMP_RET_KILL_PROCESS); }).find("a seccomp filter forbids it"),
             std::string::npos);
+}
+// Errno 0: the call answers as it does in the copy, and there is none.
+constexpr unsigned answer_0 = SECCOMP_RET_ERRNO;
+TEST_F(ptrace_case, a_filter_that_answers_0_for_clone_does_no_harm) {
+  EXPECT_NE(notes_where([](int) { filter(SYS_clone, answer_0); }).find("a seccomp filter forbids it"), std::string::npos);
+}
+TEST(snapshot, a_filter_that_answers_0_for_clone_is_said) {
+  ASSERT_TRUE(init_snapshot());
+  const pid_t child = fork();
+  if (child == 0) {
+    forget_snapshot();
+    filter(SYS_clone, answer_0);
+    snapshot_request request;
+    request.who = test::blank_client();
+    request.decide = [](void*, image&) noexcept {};
+    const snapshot_outcome out = take_snapshot(request);
+    _exit(!out.ok && std::string(out.why).find("clone was refused") == 0 ? 77 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 77) << status;
 }
 TEST_F(ptrace_case, a_thread_under_a_debugger_is_said) {
   const std::string notes = notes_where([](int tid) {

@@ -24,8 +24,14 @@ std::uint64_t seccomp_filters() noexcept {
   return number_after(status, "Seccomp:") == 0 ? 0 : 1 + number_after(status, "Seccomp_filters:");
 }
 
+long clone_process() noexcept {
+  const int parent = sys::getpid();
+  const long pid = sys::call(SYS_clone, CLONE_FILES | untraced, 0, 0, 0, 0);
+  return pid == 0 && sys::getpid() == parent ? -ENOSYS : pid;
+}
+
 bool survives(bool (*ask)(void* arg) noexcept, void* arg) noexcept {
-  long pid = sys::call(SYS_clone, CLONE_FILES | untraced, 0, 0, 0, 0);
+  const long pid = clone_process();
   if (pid == 0) {
     std::uint64_t all = ~std::uint64_t{0}, no_core[2] = {0, 0};
     sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::arg(&all), 0, 8);

@@ -19,6 +19,7 @@
 #include "trace/memory_room.h"
 #include "trace/open_files.h"
 #include "trace/ptrace_stop.h"
+#include "trace/seccomp.h"
 #include "trace/snapshot_child.h"
 
 namespace stray::trace {
@@ -26,7 +27,7 @@ namespace {
 
 namespace sys = base::sys;
 constexpr std::int64_t ms = 1'000'000;
-constexpr long clone_untraced = 0x00800000, wait_all = 0x40000000;
+constexpr long wait_all = 0x40000000;
 
 struct tracer {
   bool ready = false;
@@ -157,7 +158,7 @@ long freeze_and_clone(const snapshot_request& request, child_input& input, snaps
   } else {
     input.threads = stopped_threads();
     input.held_locks = held_heap_locks();
-    pid = sys::call(SYS_clone, CLONE_FILES | clone_untraced, 0, 0, 0, 0);
+    pid = clone_process();
     if (pid == 0) run_child(input);
     if (pid < 0) refuse(out, clone_refusal(pid));
     if (pid > 0) out.ran = have_run();
