@@ -1,4 +1,5 @@
-// What the programs behind docs/porting-from-*.md share: an expectation, and what the detector says of all that was left behind.
+// What the programs behind docs/porting-from-*.md share: an expectation, and what the detector says of all
+// that was left behind.
 #pragma once
 
 #include <cstdio>
@@ -28,12 +29,14 @@ void expect_panic(F f, const std::string& text) {
   expect(said == text, (said + " instead of " + text).c_str());
 }
 
-// How many goroutines are leaked now. Without a verdict (sanitizers, other allocators) the expected number is believed.
+// How many goroutines are leaked now. Without a verdict (sanitizers, other allocators) the expected number is
+// believed.
 inline std::size_t leaked(std::size_t expected) {
   stray::testing::until_settled(std::chrono::seconds(10));
   stray::leak::report r = stray::leak::find();
   if (!r.complete()) return expected;
-  if (r.total() != expected) std::fputs((r.groups().empty() ? "nothing leaked\n" : r.groups().front().cause.c_str()), stderr);
+  if (r.total() != expected)
+    std::fputs((r.groups().empty() ? "nothing leaked\n" : r.groups().front().cause.c_str()), stderr);
   return r.total();
 }
 

@@ -1,4 +1,5 @@
-// The right halves of docs/porting-from-fibers.md: the page quotes what lies between the marks (tests/lint/quotes.py), and main runs all of it.
+// The right halves of docs/porting-from-fibers.md: the page quotes what lies between the marks
+// (tests/lint/quotes.py), and main runs all of it.
 #include <cerrno>
 #include <fcntl.h>
 #include <functional>
@@ -58,7 +59,9 @@ class orders {
 //]
 
 //[ noexcept
-[[gnu::noinline]] void wait_for_word(const stray::recv_chan<int>& ch) { ch.recv(); }  // not noexcept: it may be unwound
+[[gnu::noinline]] void wait_for_word(const stray::recv_chan<int>& ch) {
+  ch.recv();
+}  // not noexcept: it may be unwound
 
 void leak_one() {
   auto ch = stray::make_chan<int>();
@@ -103,7 +106,7 @@ result read_some(int fd, char* to, std::size_t n) {
 int later() {
   auto answer = stray::make_chan<int>(1);
   std::thread worker([answer] { answer.send(42); });  // any thread may use a channel
-  int got = *answer.recv();                           // blocks this goroutine only, and the detector sees it
+  int got = *answer.recv();  // blocks this goroutine only, and the detector sees it
   worker.join();
   return got;
 }
@@ -113,7 +116,8 @@ int later() {
 // A goroutine has no handle. What is to be waited for is a wait_group, or a channel that carries the result.
 int sum_of_both(std::function<int()> a, std::function<int()> b) {
   auto results = stray::make_chan<int>(2);
-  for (std::function<int()>& f : {std::ref(a), std::ref(b)}) stray::go([f, results] { results.send(f()); });
+  for (std::function<int()>& f : {std::ref(a), std::ref(b)})
+    stray::go([f, results] { results.send(f()); });
   return *results.recv() + *results.recv();
 }
 //]
@@ -163,7 +167,8 @@ int use_a_megabyte() {
 //]
 
 //[ affinity
-// For a library that keeps its state in the thread: the goroutine stays, and the thread runs nothing else meanwhile.
+// For a library that keeps its state in the thread: the goroutine stays, and the thread runs
+// nothing else meanwhile.
 class on_one_thread {
  public:
   on_one_thread() { stray::lock_os_thread(); }
@@ -232,7 +237,8 @@ int main() {
   orders shop;
   stray::go([&shop] { shop.add(7); });
   expect(shop.made().recv() == 7, "std_mutex");
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // no verdict there, and no fork of a process with threads
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // no verdict there, and no fork of a process with threads
   leak_one();
   stray::testing::until_parked(1);
   expect(end_the_leaked() == 1, "noexcept: reclaimed");
@@ -242,7 +248,8 @@ int main() {
   expect(::pipe(ends) == 0, "pipe");
   stray::go([to = ends[1]] { stray::blocking([to] { return ::write(to, "x", 1); }); });
   char byte = 0;
-  expect(on_a_goroutine([&] { return read_some(ends[0], &byte, 1).bytes; }) == 1 && byte == 'x', "system_call");
+  expect(on_a_goroutine([&] { return read_some(ends[0], &byte, 1).bytes; }) == 1 && byte == 'x',
+         "system_call");
   expect(read_some(-1, &byte, 1).error == EBADF, "system_call: errno");
   expect(on_a_goroutine(later) == 42, "future");
   expect(sum_of_both([] { return 1; }, [] { return 2; }) == 3, "join");

@@ -1,5 +1,6 @@
-// The wrong halves of docs/porting-from-fibers.md: the page quotes what lies between the marks (tests/lint/quotes.py). main runs those whose end is
-// defined; the others are undefined behaviour, or end the process, or hang: they are compiled only.
+// The wrong halves of docs/porting-from-fibers.md: the page quotes what lies between the marks
+// (tests/lint/quotes.py). main runs those whose end is defined: by a panic, as a leak that the detector
+// proves, or as a refusal. The others are undefined behaviour, or end the process, or hang: they are compiled only.
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -28,7 +29,8 @@ thread_local std::string line;
 
 std::string echo(const stray::recv_chan<std::string>& in) {
   line = "> ";
-  if (std::optional<std::string> text = in.recv()) line += *text;  // another thread's line, or another goroutine has changed it
+  if (std::optional<std::string> text = in.recv())
+    line += *text;  // another thread's line, or another goroutine has changed it
   return line;
 }
 //]
@@ -49,7 +51,7 @@ class orders {
   void add(int order) {
     std::lock_guard held(lock_);  // owned by the thread
     all_.push_back(order);
-    made_.send(order);  // parks: the thread runs another goroutine, which locks it again; or the unlock comes on another thread
+    made_.send(order);  // parks: this thread may lock it again, or another one unlock it
   }
 
  private:
@@ -60,7 +62,9 @@ class orders {
 //]
 
 //[ noexcept
-[[gnu::noinline]] void wait_for_word(const stray::recv_chan<void>& ch) noexcept { ch.recv(); }  // reclaim cannot get out of it
+[[gnu::noinline]] void wait_for_word(const stray::recv_chan<void>& ch) noexcept {
+  ch.recv();
+}  // reclaim cannot get out of it
 
 void leak_one() {
   auto ch = stray::make_chan<void>();
@@ -79,7 +83,8 @@ void in_a_child(stray::wait_group& workers) {
 
 //[ system_call
 ssize_t read_some(int fd, char* to, std::size_t n) {
-  return ::read(fd, to, n);  // its thread runs nothing else until the watcher replaces it, after some 10 ms
+  return ::read(fd, to,
+                n);  // its thread runs nothing else until the watcher replaces it, after some 10 ms
 }
 //]
 
@@ -124,7 +129,8 @@ void open_all(const std::vector<std::string>& paths, stray::wait_group& done) {
 //[ stack
 void use_a_megabyte() {
   stray::go([] {
-    volatile char room[1 << 20];  // 64 KiB is all there is: the process ends, with the goroutine's trace and status 2
+    volatile char room
+        [1 << 20];  // 64 KiB is all there is: the process ends, with the goroutine's trace and status 2
     room[0] = 1;
     static_cast<void>(room[0]);
   });

@@ -1,4 +1,5 @@
-// The right halves of docs/porting-from-go.md: the page quotes what lies between the marks (tests/lint/quotes.py), and main runs all of it.
+// The right halves of docs/porting-from-go.md: the page quotes what lies between the marks
+// (tests/lint/quotes.py), and main runs all of it.
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -109,7 +110,8 @@ std::optional<int> ask(std::chrono::milliseconds patience) {
     answer.send(42);
   });
   std::optional<int> got;
-  stray::select(stray::on_recv(answer, [&](std::optional<int> a) { got = a; }), stray::on_timeout(patience));
+  stray::select(stray::on_recv(answer, [&](std::optional<int> a) { got = a; }),
+                stray::on_timeout(patience));
   return got;
 }
 //]
@@ -179,7 +181,8 @@ int drain_until_quiet(const stray::recv_chan<int>& values) {
   int seen = 0;
   bool quiet = false;
   while (!quiet) {
-    stray::select(stray::on_recv(values, [&] { seen++; }), stray::on_timeout(10ms, [&] { quiet = true; }));
+    stray::select(stray::on_recv(values, [&] { seen++; }),
+                  stray::on_timeout(10ms, [&] { quiet = true; }));
   }
   return seen;
 }
@@ -205,7 +208,8 @@ class buffers {
   using buffer = std::unique_ptr<std::vector<char>>;
   buffer get() const {
     std::optional<buffer> b;
-    return free_.try_recv(b) == stray::chan_status::ok ? std::move(*b) : std::make_unique<std::vector<char>>(4096);
+    return free_.try_recv(b) == stray::chan_status::ok ? std::move(*b)
+                                                       : std::make_unique<std::vector<char>>(4096);
   }
   void put(buffer b) const { free_.try_send(std::move(b)); }
 

@@ -1,6 +1,6 @@
-// The wrong halves of docs/porting-from-go.md: the page quotes what lies between the marks (tests/lint/quotes.py). main runs those that end
-// in a way that is defined: by a panic, or as a leak that the detector proves. The others are undefined behaviour, or end the process, or hang:
-// they are compiled only.
+// The wrong halves of docs/porting-from-go.md: the page quotes what lies between the marks
+// (tests/lint/quotes.py). main runs those whose end is defined: by a panic, as a leak that the detector
+// proves, or as a refusal. The others are undefined behaviour, or end the process, or hang: they are compiled only.
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -29,7 +29,8 @@ void greet(stray::send_chan<std::string> out) {
 //[ loop
 void send_squares(const stray::chan<int>& squares, stray::wait_group& done) {
   for (int i = 0; i < 10; i++) {
-    done.go([&] { squares.send(i * i); });  // one i for all, which the loop changes, and which ends with it
+    done.go(
+        [&] { squares.send(i * i); });  // one i for all, which the loop changes, and which ends with it
   }
 }
 //]
@@ -46,8 +47,9 @@ void withdraw(stray::mutex& lock, int amount) {
 //[ panic
 void try_it() {
   try {
-    stray::go([] { throw std::invalid_argument("negative"); });  // ends the process: panic: negative, status 2
-  } catch (const std::invalid_argument&) {                       // never: the exception is on another stack
+    stray::go(
+        [] { throw std::invalid_argument("negative"); });  // ends the process: panic: negative, status 2
+  } catch (const std::invalid_argument&) {                 // never: the exception is on another stack
   }
 }
 //]
@@ -79,7 +81,8 @@ std::optional<int> ask(std::chrono::milliseconds patience) {
     answer.send(42);  // after a time-out: blocked for ever
   });
   std::optional<int> got;
-  stray::select(stray::on_recv(answer, [&](std::optional<int> a) { got = a; }), stray::on_timeout(patience));
+  stray::select(stray::on_recv(answer, [&](std::optional<int> a) { got = a; }),
+                stray::on_timeout(patience));
   return got;
 }
 //]
@@ -94,7 +97,8 @@ void start() {
 //[ close_twice
 void finish(const stray::chan<int>& values) {
   for (int i = 0; i < 2; i++) {
-    values.close();  // each sender "closes when it is done": the second one panics, "close of closed channel"
+    values
+        .close();  // each sender "closes when it is done": the second one panics, "close of closed channel"
   }
 }
 //]
@@ -150,7 +154,9 @@ void pass(stray::mutex& lock, stray::condition_variable& changed) {
 //[ unlock_elsewhere
 void hand_over(stray::mutex& turn) {
   turn.lock();
-  stray::go([&turn] { turn.unlock(); });  // ends the process: unlock by a goroutine that does not hold the mutex
+  stray::go([&turn] {
+    turn.unlock();
+  });  // ends the process: unlock by a goroutine that does not hold the mutex
 }
 //]
 
@@ -176,9 +182,11 @@ void start_worker() {
 
 // Not run, but kept.
 [[maybe_unused]] void* const only_compiled[] = {
-    reinterpret_cast<void*>(&greet), reinterpret_cast<void*>(&send_squares), reinterpret_cast<void*>(&try_it),
-    reinterpret_cast<void*>(&count), reinterpret_cast<void*>(&echo),         reinterpret_cast<void*>(&pass),
-    reinterpret_cast<void*>(&drain), reinterpret_cast<void*>(&hand_over),    reinterpret_cast<void*>(&work),
+    reinterpret_cast<void*>(&greet),  reinterpret_cast<void*>(&send_squares),
+    reinterpret_cast<void*>(&try_it), reinterpret_cast<void*>(&count),
+    reinterpret_cast<void*>(&echo),   reinterpret_cast<void*>(&pass),
+    reinterpret_cast<void*>(&drain),  reinterpret_cast<void*>(&hand_over),
+    reinterpret_cast<void*>(&work),
 };
 
 [[gnu::noinline]] void leak_by_timeout() { expect(!ask(1ms), "it comes too late"); }
