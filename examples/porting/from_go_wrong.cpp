@@ -127,6 +127,7 @@ void sum_in_background(const std::vector<int>& numbers) {
   stray::go([values] {
     int sum = 0;
     for (int v : values) sum += v;  // never ends: no close
+    balance = sum;
   });
   for (int n : numbers) values.send(n);
 }
