@@ -11,6 +11,12 @@
 
 namespace porting {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;  // nothing can be proven
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 inline void expect(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "not so: %s\n", what);
