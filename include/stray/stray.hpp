@@ -17,4 +17,5 @@
 #include <stray/semaphore.hpp>
 #include <stray/shared_mutex.hpp>
 #include <stray/time.hpp>
+#include <stray/version.hpp>
 #include <stray/wait_group.hpp>

@@ -17,6 +17,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <stray/version.hpp>
 #include "base/environment.h"
 #include "base/printable.h"
 #include "cli/completion.h"

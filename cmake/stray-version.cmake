@@ -1,0 +1,12 @@
+# STRAY_VERSION_IN_HEADER: the version as include/stray/version.hpp has it. Read before project(), which takes it.
+set(header ${CMAKE_CURRENT_LIST_DIR}/../include/stray/version.hpp)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+set(STRAY_VERSION_IN_HEADER)
+foreach(part MAJOR MINOR PATCH)
+  file(STRINGS ${header} line REGEX "^#define STRAY_VERSION_${part} [0-9]+$")
+  if(NOT line MATCHES "([0-9]+)$")
+    message(FATAL_ERROR "${header} has no line `#define STRAY_VERSION_${part} NUMBER`")
+  endif()
+  list(APPEND STRAY_VERSION_IN_HEADER ${CMAKE_MATCH_1})
+endforeach()
+list(JOIN STRAY_VERSION_IN_HEADER . STRAY_VERSION_IN_HEADER)
