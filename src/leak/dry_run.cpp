@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "leak/stacks.h"
+#include "leak/terminates.h"
 #include "profile/cfi.h"
 #include "runtime/context.h"
 #include "runtime/divert.h"
@@ -38,6 +39,7 @@ personality personality_at(std::uintptr_t pc) {
 struct walk {
   const std::vector<std::uintptr_t>& pcs;
   const std::vector<personality>& kinds;
+  const terminate_calls& ends;
   std::size_t next = 0;  // the frame that comes next
   way_out result;
 };
@@ -65,8 +67,11 @@ _Unwind_Reason_Code step(_Unwind_Context* context, void* arg) {
 #if defined(__GLIBCXX__)  // it also knows abi::__forced_unwind, which may be caught
     free = free && goes_on(static_cast<_Unwind_Action>(_UA_SEARCH_PHASE | _UA_FORCE_UNWIND), context);
 #endif
-    if (!free) {
-      w.result = {0, "a noexcept function, a handler or a destructor is in the way", pc};
+    if (!free || w.ends.in_function_of(pc)) {
+      w.result = {0,
+                  free ? "a noexcept function, or another one that calls std::terminate, is in the way"
+                       : "a noexcept function, a handler or a destructor is in the way",
+                  pc};
       return _URC_NORMAL_STOP;
     }
   }
@@ -92,7 +97,8 @@ way_out dry_run(const runtime::task& t) {
     kinds.push_back(personality_at(pcs[i]));
     if (kinds.back() == personality::unknown) return {0, "an unknown personality routine", pcs[i]};
   }
-  walk w{pcs, kinds, 0, {0, incomplete, 0}};
+  const terminate_calls ends;
+  walk w{pcs, kinds, ends, 0, {0, incomplete, 0}};
   runtime::call_above(t, unwinder_walk, &w);
   return w.result;
 }

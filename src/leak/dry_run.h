@@ -4,6 +4,7 @@
 //    do it. Both must see the same frames.
 // 2. Each frame's personality routine is asked in its search phase, about an exception of a class that nobody knows and about a forced
 //    unwinding. Any answer but "go on" is an obstacle: a handler, a noexcept function, a destructor that blocked.
+//    What it cannot tell is a noexcept function in which something is destroyed on the way: its code is searched (terminates.h).
 // 3. A personality routine that is neither C++'s nor C's of this process is an obstacle: nobody knows what it does with a forced unwinding.
 // Rejected: reading the exception tables ourselves (a second opinion on what a foreign runtime will do); resuming the goroutine and looking from
 // its own stack (a refusal would have to put it back).

@@ -122,6 +122,17 @@ TEST(reclaim, typed_handlers_are_passed) {
 TEST(reclaim, a_noexcept_function_is_refused) {
   expect_refused([] { never_throws(); }, "in the way", "never_throws");
 }
+// g++ makes a cleanup of it, which ends in std::terminate.
+[[gnu::noinline]] void never_throws_and_destroys() noexcept {
+  std::atomic<int> ends{0};
+  counts_end local(&ends);
+  block();
+}
+[[gnu::noinline]] void never_throws_and_receives(const stray::recv_chan<int>& ch) noexcept { ch.recv(); }
+TEST(reclaim, a_noexcept_function_with_something_to_destroy_is_refused) {
+  expect_refused([] { never_throws_and_destroys(); }, "in the way", "never_throws_and_destroys");
+  expect_refused([] { never_throws_and_receives(stray::make_chan<int>()); }, "in the way", "never_throws_and_receives");
+}
 [[gnu::noinline]] void swallows() {
   try {
     block();
