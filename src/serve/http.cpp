@@ -31,6 +31,7 @@
 #include "serve/address.h"
 #include "serve/connection.h"
 #include "serve/gate.h"
+#include "serve/open_sockets.h"
 #include "serve/request_head.h"
 
 namespace stray::serve {
@@ -67,13 +68,6 @@ bool has_whole_head(int fd) noexcept {
   char bytes[4096];
   ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
   return n == 0 || n == sizeof bytes || (n > 0 && head_size({bytes, static_cast<std::size_t>(n)}) != 0);
-}
-
-// Tells a socket from another one that got its number; 0: cannot be told.
-std::uint64_t cookie_of(int fd) noexcept {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 std::string date_now() {
@@ -161,7 +155,7 @@ class http_server::impl : public base::zeroed {
           "stray: warning: /debug/pprof on %.*s can be reached from other machines, and it shows the program's inside; "
           "localhost:%d cannot",
           static_cast<int>(address.size()), address.data(), socket_.port);
-    static const int registered = pthread_atfork(nullptr, nullptr, [] { all_lock.free_in_child(); });
+    static const int registered = pthread_atfork(nullptr, nullptr, close_in_child);
     static_cast<void>(registered);
     // One that serves until the process ends is never destroyed.
     if (socket_.port == 0) {
@@ -169,7 +163,8 @@ class http_server::impl : public base::zeroed {
       static_cast<void>(at_end);
     }
     std::lock_guard guard(all_lock);
-    next_ = std::exchange(all, this);
+    next_ = all;  // before it is in the list: a fork may come in between
+    all = this;
   }
   ~impl() {
     {
@@ -195,7 +190,18 @@ class http_server::impl : public base::zeroed {
     const int self = getpid();
     std::lock_guard guard(all_lock);
     for (impl* i = all; i != nullptr; i = i->next_) {
-      if (i->pid_ != self) i->take_over();
+      if (i->pid_ != self && i->inherited_) i->take_over();
+    }
+  }
+
+  // In the child of a fork, which may never use us again. Only what may be done in a signal handler.
+  static void close_in_child() noexcept {
+    all_lock.free_in_child();
+    for (impl* i = all; i != nullptr; i = i->next_) {
+      i->clients_.close_copies();
+      if (close_if_same(i->socket_.fd, i->cookie_)) i->inherited_ = true;
+      i->socket_.fd = -1;
+      i->socket_.inode = 0;  // the file is the parent's
     }
   }
 
@@ -205,6 +211,11 @@ class http_server::impl : public base::zeroed {
     int fd = -1;
     std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
     std::int64_t accepted_ns = 0;
+  };
+  struct leaving {
+    open_sockets& from;
+    int fd;
+    ~leaving() { from.remove(fd); }
   };
   // The threads, and what they share. In the child of a fork the parent's stays as it is: it may be locked.
   struct crew : base::zeroed {
@@ -259,8 +270,41 @@ class http_server::impl : public base::zeroed {
   }
 
   void lead() {
-    if (parent_ != 0 && !ends_soon(parent_)) return give_up();
+    if (parent_ != 0 && !is_bound_anew()) {
+      inherited_ = false;
+      return;
+    }
     listen();
+  }
+
+  // Once the parent has ended. Another child of its may have a copy of the socket until it calls exec.
+  bool is_bound_anew() noexcept {
+    if (!ends_soon(parent_)) return false;
+    int error = EADDRINUSE;
+    for (int waited = 0; error == EADDRINUSE && waited < 5000; waited += 20) {
+      if (waited != 0 && stops_within(20)) return false;
+      error = bind_anew();
+    }
+    if (error == 0) return true;
+    const std::string where = socket_.port != 0 ? base::format("port {}", socket_.port) : std::string(socket_.path);
+    base::say("stray: the child of a fork cannot serve on %s: %s", where.c_str(), std::strerror(error));
+    return false;
+  }
+
+  int bind_anew() noexcept {
+    listener anew = socket_;
+    if (int error = listen_again(anew); error != 0) return error;
+    anew.fd = raised(anew.fd);
+    std::lock_guard guard(all_lock);  // the end of the process may look for files
+    cookie_ = cookie_of(anew.fd);
+    socket_ = anew;
+    inherited_ = false;
+    return 0;
+  }
+
+  bool stops_within(int ms) const noexcept {
+    pollfd stop = {stop_fd_, POLLIN, 0};
+    return ::poll(&stop, 1, ms) > 0;
   }
 
   void take_over() noexcept {
@@ -286,17 +330,19 @@ class http_server::impl : public base::zeroed {
     }
     for (int waited = 0; waited < limit_ms; waited += 20) {
       if (kill(process, 0) != 0 && errno == ESRCH) return true;
-      pollfd stop = {stop_fd_, POLLIN, 0};
-      if (::poll(&stop, 1, 20) > 0) return false;
+      if (stops_within(20)) return false;
     }
     return false;
   }
 
-  void give_up() noexcept { close(std::exchange(socket_.fd, -1)); }
+  void close_client(int fd) noexcept {
+    clients_.remove(fd);
+    close(fd);
+  }
 
   void stop() noexcept {
     if (pid_ != getpid()) {  // the child of a fork: the threads are the parent's, and so is what they share
-      close(socket_.fd);
+      close_if_same(socket_.fd, cookie_);
       close(stop_fd_);
       return;
     }
@@ -308,9 +354,9 @@ class http_server::impl : public base::zeroed {
     if (!event_lost_ && ::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
     crew_->wake.notify_all();
     for (int i = 0; i < crew_->started; i++) pthread_join(crew_->threads[i], nullptr);
-    for (unsigned i = 0; i < crew_->count; i++) close(crew_->waiting(i).fd);
+    for (unsigned i = 0; i < crew_->count; i++) close_client(crew_->waiting(i).fd);
     remove_file_of(socket_);
-    if (socket_.fd >= 0 && cookie_of(socket_.fd) == cookie_) close(socket_.fd);
+    close_if_same(socket_.fd, cookie_);
     if (!event_lost_) close(stop_fd_);
     delete crew_;
   }
@@ -341,6 +387,7 @@ class http_server::impl : public base::zeroed {
       if (fd >= 0 && socket_.port == 0 && !is_own_client(fd)) {
         close(fd);
       } else if (fd >= 0) {
+        clients_.add(fd);
         admit(fd);
       } else if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) {
         return end_listening("socket");
@@ -358,7 +405,7 @@ class http_server::impl : public base::zeroed {
         timeout = static_cast<int>(left / 1'000'000) + 1;
         return;
       }
-      close(crew_->take(i).fd);
+      close_client(crew_->take(i).fd);
     }
   }
 
@@ -368,7 +415,7 @@ class http_server::impl : public base::zeroed {
       see_who_has_sent();
       unsigned victim = crew_->oldest(false);
       if (victim == crew_->count) victim = oldest_with_head(false);
-      close(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
+      close_client(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
     }
     if (fd >= 0) crew_->waiting(crew_->count++) = {fd, 0, base::now_ns()};
   }
@@ -377,7 +424,7 @@ class http_server::impl : public base::zeroed {
   void end_listening(const char* what) noexcept {
     base::say("stray: the program has closed the %s of /debug/pprof, which is served no longer", what);
     if (*what == 'e') event_lost_ = true;
-    if (cookie_ != 0 && cookie_of(socket_.fd) == cookie_) close(socket_.fd);
+    close_if_same(socket_.fd, cookie_);
     socket_.fd = -1;
   }
 
@@ -393,6 +440,7 @@ class http_server::impl : public base::zeroed {
         next = crew_->take(next_to_serve());
       }
       connection client(next.fd, stop_fd_);
+      const leaving before_its_close{clients_, next.fd};
       try {
         for (int i = 1; i == 1 || next_request(client); ++i) {
           if (!serve(client, i == 1 ? next.sent_ns : base::now_ns(), requests_per_connection - i)) break;
@@ -474,6 +522,8 @@ class http_server::impl : public base::zeroed {
   listener socket_;
   char hosts_[256] = {}, token_[256] = {};  // STRAY_PPROF_HOSTS, STRAY_PPROF_TOKEN
   std::uint64_t cookie_ = 0;
+  open_sockets clients_;
+  bool inherited_ = false;               // by the child of a fork, which has not bound it anew
   std::atomic<bool> event_lost_{false};  // the program has closed it
   int stop_fd_ = -1;
   crew* crew_ = nullptr;

@@ -10,8 +10,9 @@
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
 // 6. Neither its threads nor what it stands in leads to anything of the user's: service threads, no container, zeroed memory (a block that the
 //    program has freed would show its old words).
-// 7. In the child of a fork its threads do not exist. When the runtime starts there, the child serves on the same socket, if the process that
-//    served has ended by then or within 5 s (daemon()); otherwise it closes its copy. Destroying the object there leaves the parent's alone.
+// 7. In the child of a fork its threads do not exist, and its sockets are closed before fork() returns: port and connections are the parent's. When
+//    the runtime starts there, the child binds the same address anew, if the process that served has ended by then or within 5 s (daemon());
+//    until then clients are refused. Destroying the object there leaves the parent's alone; a unix socket's file is removed by who has bound it.
 // 8. Who may ask: gate.h. Its descriptors are 64 and above where the limit allows. When the program closes them it says so and ends; it neither
 //    spins nor takes what has the number by then for its own.
 // Any thread may construct and destroy it.
