@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/environment.h"
 #include "base/format.h"
+#include "base/printable.h"
 #include "base/spin_lock.h"
 #include "base/zeroed.h"
 #include "runtime/start.h"
@@ -132,7 +133,8 @@ void refuse(connection& client, int status) {
 
 class http_server::impl : public base::zeroed {
  public:
-  impl(std::string_view address, handler answer) : answer_(std::move(answer)), socket_(listen_on(address)) {
+  impl(std::string_view address, handler answer, budget* paid)
+      : answer_(std::move(answer)), budget_(paid), socket_(listen_on(address)) {
     socket_.fd = raised(socket_.fd);
     cookie_ = cookie_of(socket_.fd);
     setting("STRAY_PPROF_HOSTS", hosts_, sizeof hosts_);
@@ -364,37 +366,55 @@ class http_server::impl : public base::zeroed {
   // Accepts, and watches those that have sent nothing: they hold no thread.
   void listen() {
     runtime::service_thread ours;
-    for (;;) {
-      pollfd fds[2 + most_waiting] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
-      nfds_t n = 2;
-      int timeout = -1;
-      {
-        std::lock_guard guard(crew_->lock);
-        drop_silent(base::now_ns() - silence_ns, timeout);
-        for (unsigned i = 0; i < crew_->count; i++)
-          if (crew_->waiting(i).sent_ns == 0) fds[n++] = {crew_->waiting(i).fd, POLLIN, 0};
-      }
-      if (::poll(fds, n, timeout) < 0) continue;
-      if ((fds[1].revents & (POLLNVAL | POLLERR)) != 0) return end_listening("event descriptor");
-      if (fds[1].revents != 0) return;
-      if (n > 2) {
-        std::lock_guard guard(crew_->lock);
-        see_who_has_sent();
-      }
-      if (fds[0].revents == 0) continue;
-      if ((fds[0].revents & (POLLNVAL | POLLERR)) != 0 || cookie_of(socket_.fd) != cookie_) return end_listening("socket");
-      int fd = accept4(socket_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (fd >= 0 && socket_.port == 0 && !is_own_client(fd)) {
-        close(fd);
-      } else if (fd >= 0) {
-        clients_.add(fd);
-        admit(fd);
-      } else if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) {
-        return end_listening("socket");
-      } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        ::poll(&fds[1], 1, 100);  // the client waits in the backlog; look again a little later
+    for (std::int64_t paid = base::thread_cpu_ns(); look_round();) {
+      const std::int64_t now = base::thread_cpu_ns();
+      rest(pay(now - std::exchange(paid, now), 0));
+    }
+  }
+
+  // False: the end.
+  bool look_round() {
+    pollfd fds[2 + most_waiting] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
+    nfds_t n = 2;
+    int timeout = -1;
+    {
+      std::lock_guard guard(crew_->lock);
+      drop_silent(base::now_ns() - silence_ns, timeout);
+      for (unsigned i = 0; i < crew_->count; i++)
+        if (crew_->waiting(i).sent_ns == 0) fds[n++] = {crew_->waiting(i).fd, POLLIN, 0};
+      if (is_full()) {
+        constexpr int until_there_is_room_ms = 10;
+        fds[0].events = 0;  // whoever comes now waits in the kernel's queue, in the order of coming
+        timeout = until_there_is_room_ms;
       }
     }
+    if (::poll(fds, n, timeout) < 0) return true;
+    if ((fds[1].revents & (POLLNVAL | POLLERR)) != 0) return end_listening("event descriptor"), false;
+    if (fds[1].revents != 0) return false;
+    if (n > 2) {
+      std::lock_guard guard(crew_->lock);
+      see_who_has_sent();
+    }
+    if (fds[0].revents == 0) return true;
+    if ((fds[0].revents & (POLLNVAL | POLLERR)) != 0 || cookie_of(socket_.fd) != cookie_) return end_listening("socket"), false;
+    int fd = accept4(socket_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && socket_.port == 0 && !is_own_client(fd)) {
+      close(fd);
+    } else if (fd >= 0) {
+      clients_.add(fd);
+      admit(fd);
+    } else if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) {
+      return end_listening("socket"), false;
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+      stops_within(100);  // the client waits in the backlog; look again a little later
+    }
+    return true;
+  }
+
+  // With the lock held: of requests that are there.
+  bool is_full() noexcept {
+    return crew_->count >= room_for_waiting() && crew_->oldest(false) == crew_->count &&
+           oldest_with_head(false) == crew_->count;
   }
 
   // With the lock held: those that were accepted before then; timeout: until the next one, in ms.
@@ -439,16 +459,39 @@ class http_server::impl : public base::zeroed {
         see_who_has_sent();
         next = crew_->take(next_to_serve());
       }
-      connection client(next.fd, stop_fd_);
-      const leaving before_its_close{clients_, next.fd};
-      try {
-        for (int i = 1; i == 1 || next_request(client); ++i) {
-          if (!serve(client, i == 1 ? next.sent_ns : base::now_ns(), requests_per_connection - i)) break;
-        }
-      } catch (const std::exception& e) {
-        base::say("stray: an HTTP request failed: %s", e.what());
-      }
+      rest(serve_all(next));
     }
+  }
+
+  // The requests of one connection; how long the thread rests then.
+  std::int64_t serve_all(const waiting_client& next) {
+    connection client(next.fd, stop_fd_);
+    const leaving before_its_close{clients_, next.fd};
+    try {
+      for (int i = 1; i == 1 || next_request(client); ++i) {
+        const std::int64_t began = base::thread_cpu_ns();
+        std::int64_t answering = 0;
+        bool more = serve(client, i == 1 ? next.sent_ns : base::now_ns(), requests_per_connection - i, answering);
+        std::int64_t to_rest = pay(base::thread_cpu_ns() - began, answering);
+        if (!more) return to_rest;
+        rest(to_rest);
+      }
+    } catch (const std::exception& e) {
+      base::say("stray: an HTTP request failed: %s", base::printable(e.what()).c_str());
+    }
+    return 0;
+  }
+
+  // answering: the part that is paid already.
+  std::int64_t pay(std::int64_t took_ns, std::int64_t answering_ns) noexcept {
+    if (budget_ == nullptr) return 0;
+    const std::int64_t now = base::now_ns();
+    budget_->pay(now, took_ns - answering_ns);
+    return budget_->rest_ns(now, took_ns, request_threads + 1);
+  }
+  // Wakes when the server stops.
+  void rest(std::int64_t ns) const noexcept {
+    if (ns > 0) stops_within(static_cast<int>(ns / 1'000'000) + 1);
   }
 
   // With the lock held, as the next: of those that have sent something the oldest whose head is whole, or is not; count: there is none.
@@ -469,7 +512,8 @@ class http_server::impl : public base::zeroed {
   }
 
   // One request and its answer; false when the connection must end.
-  bool serve(connection& client, std::int64_t sent_ns, int left) {
+  // answering: the time that answer_ took of the processor.
+  bool serve(connection& client, std::int64_t sent_ns, int left, std::int64_t& answering) {
     std::string_view head = client.read_head([this] { return others_wait(); });
     if (head.empty()) {
       if (client.too_large()) refuse(client, 431);
@@ -487,7 +531,9 @@ class http_server::impl : public base::zeroed {
       return false;
     }
     wait_function wait = [&client](std::chrono::seconds time) { return client.linger(time); };
+    const std::int64_t began = base::thread_cpu_ns();
     response r = answer_({in.method, in.target, sent_ns, wait});
+    answering = base::thread_cpu_ns() - began;
     // An unread body would be taken for the next request. Who has been answered goes to the end of the line.
     if (!in.keep_alive || in.has_body || others_wait()) left = 0;
     return send(client, r, in.method != "HEAD", left) && left != 0;
@@ -519,6 +565,7 @@ class http_server::impl : public base::zeroed {
   }
 
   const handler answer_;
+  budget* const budget_;
   listener socket_;
   char hosts_[256] = {}, token_[256] = {};  // STRAY_PPROF_HOSTS, STRAY_PPROF_TOKEN
   std::uint64_t cookie_ = 0;
@@ -537,8 +584,8 @@ class http_server::impl : public base::zeroed {
 
 void http_server::take_over_all() noexcept { impl::take_over_all(); }
 
-http_server::http_server(std::string_view address, handler answer)
-    : impl_(std::make_unique<impl>(address, std::move(answer))) {}
+http_server::http_server(std::string_view address, handler answer, budget* paid)
+    : impl_(std::make_unique<impl>(address, std::move(answer), paid)) {}
 http_server::~http_server() = default;
 int http_server::port() const noexcept { return impl_->port(); }
 
