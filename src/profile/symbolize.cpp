@@ -198,8 +198,8 @@ class symbols {
     auto& index = indices_[module];
     Dwarf_Addr bias = 0;
     Dwarf* dwarf = dwfl_module_getdwarf(module, &bias);
-    if (index == nullptr) index = std::make_unique<dwarf_index>(dwarf);
-    if (dwarf != nullptr) index->lines_at(pc - bias, lines);
+    if (index == nullptr) index = index_of(module, dwarf);
+    index->lines_at(pc - bias, lines);
     if (lines.empty()) lines.push_back(symbol(module, pc));
     // The symbol table knows the mangled name of the physical function also where the DWARF does not.
     source_line& physical = lines.back();
@@ -212,6 +212,16 @@ class symbols {
     }
     for (auto& line : lines) line.function = line.function.empty() ? "{unnamed}" : limited(line.function);
     return lines;
+  }
+
+  static std::unique_ptr<dwarf_index> index_of(Dwfl_Module* module, Dwarf* dwarf) {
+    std::vector<std::string> files;
+    const char *own = nullptr, *separate = nullptr;
+    dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, &own, &separate);
+    for (const char* file : {own, separate})
+      if (file != nullptr) files.emplace_back(file);
+    if (dwarf != nullptr && !shared_part_is_regular(dwarf, files)) dwarf = nullptr;
+    return std::make_unique<dwarf_index>(dwarf, std::move(files));
   }
 
   source_line symbol(Dwfl_Module* module, std::uintptr_t pc) {
