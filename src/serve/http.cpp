@@ -42,7 +42,7 @@ namespace {
 constexpr int request_threads = 4, requests_per_connection = 100;
 constexpr unsigned most_waiting = 64;
 constexpr int high_number = 64;
-constexpr std::int64_t silence_ns = 5'000'000'000;
+constexpr std::int64_t silence_ns = 5'000'000'000, grace_ns = 50'000'000;
 
 // Where a program that closes 3, 4, ... or expects them for its own does not look. The same descriptor when there is no room.
 int raised(int fd) noexcept {
@@ -411,10 +411,19 @@ class http_server::impl : public base::zeroed {
     return true;
   }
 
-  // With the lock held: of requests that are there.
-  bool is_full() noexcept {
-    return crew_->count >= room_for_waiting() && crew_->oldest(false) == crew_->count &&
-           oldest_with_head(false) == crew_->count;
+  // With the lock held, as what follows.
+  bool is_full() noexcept { return crew_->count >= room_for_waiting() && oldest_to_give_way() == crew_->count; }
+  // The oldest that has sent nothing, or else the oldest without a whole head; count: there is none. Who has just come may be about to send.
+  unsigned oldest_to_give_way() noexcept {
+    const std::int64_t before = base::now_ns() - grace_ns;
+    unsigned half = crew_->count;
+    for (unsigned i = 0; i < crew_->count; i++) {
+      const waiting_client& w = crew_->waiting(i);
+      if (w.accepted_ns > before) continue;
+      if (w.sent_ns == 0) return i;
+      if (half == crew_->count && !has_whole_head(w.fd)) half = i;
+    }
+    return half;
   }
 
   // With the lock held: those that were accepted before then; timeout: until the next one, in ms.
@@ -432,9 +441,8 @@ class http_server::impl : public base::zeroed {
   void admit(int fd) {
     std::lock_guard guard(crew_->lock);
     if (crew_->count >= room_for_waiting()) {
-      see_who_has_sent();
-      unsigned victim = crew_->oldest(false);
-      if (victim == crew_->count) victim = oldest_with_head(false);
+      see_who_has_sent();  // it may have changed since is_full
+      unsigned victim = oldest_to_give_way();
       close_client(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
     }
     if (fd >= 0) crew_->waiting(crew_->count++) = {fd, 0, base::now_ns()};

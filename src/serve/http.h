@@ -5,7 +5,7 @@
 // 2. Every wait ends by itself: a request's head has 10 s in all, or half a one when others wait, each read and write 5 s, an idle connection 5 s. Who has
 //    sent nothing holds no thread, whose head is not whole comes after those whose is, who has been answered goes to the end of the line.
 // 3. A head is at most 32 KiB; bodies are not read; at most 64 connections wait, and a quarter of RLIMIT_NOFILE is taken in all. For a further
-//    one the oldest that has sent nothing is closed, or else one without a whole head; where there is none it waits in the kernel's queue.
+//    one the oldest that has sent nothing for 50 ms is closed, or else one without a whole head; where there is none it waits in the kernel's queue.
 // 4. The destructor joins all threads; a request in progress ends its own collection, its waiting ends at once.
 // 5. A request was sent no later than `sent_ns` says: of one that waited for a thread that is when its first bytes were seen.
 // 6. Neither its threads nor what it stands in leads to anything of the user's: service threads, no container, zeroed memory (a block that the
