@@ -20,6 +20,7 @@
 
 #include <elfutils/libdwfl.h>
 
+#include "base/clock.h"
 #include "base/format.h"
 #include "base/modules.h"
 #include "profile/debug_file.h"
@@ -114,14 +115,21 @@ loaded_module module_of(std::uintptr_t address) {
   return it.found;
 }
 
+thread_local std::int64_t learnt_ns = 0;
+
 class symbols {
  public:
   const std::vector<source_line>& at(std::uintptr_t pc) {
     std::lock_guard guard(lock_);
     module_counters now = count_modules();
+    if (dwfl_ != nullptr && now == modules_) {
+      if (auto known = cache_.find(pc); known != cache_.end() && known->second != nullptr) return *known->second;
+    }
+    const std::int64_t began = base::thread_cpu_ns();
     if (dwfl_ == nullptr || now != modules_) report(now);
     auto& slot = cache_[pc];
     if (slot == nullptr) slot = std::make_unique<std::vector<source_line>>(look_up(pc));
+    learnt_ns += base::thread_cpu_ns() - began;
     return *slot;
   }
 
@@ -279,6 +287,8 @@ std::string module_offset(std::uintptr_t address) {
 }
 
 const std::vector<source_line>& symbolize(std::uintptr_t pc) { return instance().at(pc); }
+
+std::int64_t time_spent_learning_ns() noexcept { return learnt_ns; }
 
 source_line physical_line(std::uintptr_t pc) { return instance().physical_at(pc); }
 

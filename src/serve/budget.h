@@ -2,7 +2,8 @@
 // for the process, whoever asks and however: otherwise any client could make the program look for leaks, or write dumps, without a pause.
 //
 // 1. Lock-free; in the child of a fork it goes on as it is.
-// 2. Paid is a detection, for its whole duration, and the processor time of the threads that collect, write and send answers.
+// 2. Paid is a detection, for its whole duration, and the processor time of the threads that collect, write and send answers; not
+//    what is spent on names and lines of addresses that nobody has asked for before.
 // 3. It may be overdrawn by what is under way when it is used up: by what each thread that serves requests has begun. Then a thread that has
 //    answered rests, so that refusals in a loop stay below the share, too.
 // Any thread. Pure, but for from_environment.

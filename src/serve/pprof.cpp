@@ -22,6 +22,7 @@
 #include "leak/findings.h"
 #include "leak/history.h"
 #include "profile/formats.h"
+#include "profile/symbolize.h"
 #include "runtime/labels.h"
 #include "runtime/park.h"
 #include "runtime/start.h"
@@ -46,7 +47,7 @@ class live_collector final : public serve::collector {
   live_collector() noexcept = default;  // for the program itself: a new detection, whatever the budget
   // For a request, sent then.
   explicit live_collector(std::int64_t sent_ns)
-      : sent_ns_(sent_ns), budget_(&serve::budget::from_environment()), paid_cpu_ns_(base::thread_cpu_ns()) {}
+      : sent_ns_(sent_ns), budget_(&serve::budget::from_environment()), paid_cpu_ns_(spent_ns()) {}
 
   void ask_for_time() override {
     if (budget_ == nullptr) return;
@@ -64,7 +65,7 @@ class live_collector final : public serve::collector {
   }
   // What this thread has done since the last time, or since it has begun.
   void pay_for_thread() {
-    const std::int64_t now = base::thread_cpu_ns();
+    const std::int64_t now = spent_ns();
     pay(now - std::exchange(paid_cpu_ns_, now));
   }
 
@@ -197,13 +198,15 @@ class live_collector final : public serve::collector {
                                        left.count()),
                           left);
   }
+  // By the calling thread. What is learnt of the program's symbols is free: it is done once, and no request can make it more.
+  static std::int64_t spent_ns() noexcept { return base::thread_cpu_ns() - profile::time_spent_learning_ns(); }
   template <class Job>
   void on_detector(Job job) {
     std::int64_t took_ns = 0;
     leak::on_detector([&] {
-      const std::int64_t began = base::thread_cpu_ns();
+      const std::int64_t began = spent_ns();
       job();
-      took_ns = base::thread_cpu_ns() - began;
+      took_ns = spent_ns() - began;
     });
     pay(took_ns);
   }
