@@ -17,7 +17,7 @@ PROFILES = ("goroutine", "goroutine?debug=1", "goroutine?debug=2", "goroutinelea
 class Server:
     def __init__(self, program):
         self.process = subprocess.Popen([program, str(GOROUTINES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "GOMAXPROCS": "2", "STRAY_MAXPROCS": "2"})
+                                        env={**os.environ, "GOMAXPROCS": "2", "STRAY_MAXPROCS": "2", "STRAY_PPROF_BUDGET": "100"})
         self.port = int(self.process.stdout.readline())
 
     def get(self, target):

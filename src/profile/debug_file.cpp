@@ -1,7 +1,9 @@
 #include "profile/debug_file.h"
 
 #include <algorithm>
+#include <dwarf.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -46,7 +48,45 @@ std::string mismatch(int fd, const debug_file_id& wanted) {
   return checksum_of(fd) == wanted.checksum ? "" : "its checksum is not that of .gnu_debuglink";
 }
 
+bool is_regular_or_nothing(const std::filesystem::path& path) {
+  struct stat is {};
+  return stat(path.c_str(), &is) != 0 || S_ISREG(is.st_mode);
+}
+
+// libdw resolves links of the file's own path, and then goes on from its folder.
+bool are_regular_beside(const std::vector<std::string>& files, const char* directory, const char* name) {
+  for (const std::string& file : files) {
+    std::error_code error;
+    for (const std::filesystem::path& own : {std::filesystem::path(file), std::filesystem::weakly_canonical(file, error)}) {
+      const std::filesystem::path folder = own.parent_path();
+      if (!is_regular_or_nothing(folder / name) || !is_regular_or_nothing(folder / directory / name) ||
+          !is_regular_or_nothing(own.string() + ".dwp"))
+        return false;
+    }
+  }
+  return true;
+}
+
+const char* text_of(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute;
+  return dwarf_formstring(dwarf_attr(die, name, &attribute));
+}
+
 }  // namespace
+
+bool shared_part_is_regular(Dwarf* dwarf, const std::vector<std::string>& files) {
+  const char* name = nullptr;
+  const void* id = nullptr;
+  return dwelf_dwarf_gnu_debugaltlink(dwarf, &name, &id) <= 0 || are_regular_beside(files, "", name);
+}
+
+bool split_part_is_regular(Dwarf_Die* skeleton, const std::vector<std::string>& files) {
+  const char* name = text_of(skeleton, DW_AT_dwo_name);
+  if (name == nullptr) name = text_of(skeleton, DW_AT_GNU_dwo_name);
+  if (name == nullptr) return true;
+  const char* directory = text_of(skeleton, DW_AT_comp_dir);
+  return are_regular_beside(files, directory != nullptr ? directory : "", name);
+}
 
 int open_debug_file(const std::string& path, const debug_file_id& wanted, std::string& why) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

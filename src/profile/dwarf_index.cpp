@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "profile/debug_file.h"
 #include "profile/dwarf_name.h"
 
 namespace stray::profile {
@@ -72,7 +73,9 @@ dwarf_index::unit& dwarf_index::unit_of(Dwarf_CU* cu) {
   if (!fresh) return u;
   Dwarf_Die split{};
   std::uint8_t type = 0;
-  if (dwarf_cu_info(cu, nullptr, &type, &u.die, &split, nullptr, nullptr, nullptr) != 0) return u;
+  if (dwarf_cu_info(cu, nullptr, &type, &u.die, nullptr, nullptr, nullptr, nullptr) != 0) return u;
+  u.refused = type == DW_UT_skeleton && !split_part_is_regular(&u.die, files_);
+  if (u.refused || dwarf_cu_info(cu, nullptr, nullptr, nullptr, &split, nullptr, nullptr, nullptr) != 0) return u;
   u.tree = type == DW_UT_skeleton && dwarf_tag(&split) == DW_TAG_compile_unit ? split : u.die;
   if (const char* directory = text_of(&u.die, DW_AT_comp_dir)) u.directory = directory;
   return u;
@@ -92,17 +95,23 @@ void dwarf_index::list_units() {
 }
 
 dwarf_index::unit* dwarf_index::unit_at(std::uintptr_t address) {
-  if (dwarf_ == nullptr) return nullptr;
+  Dwarf_CU* cu = dwarf_ != nullptr ? cu_at(address) : nullptr;
+  if (cu == nullptr) return nullptr;
+  unit& found = unit_of(cu);
+  return found.refused ? nullptr : &found;
+}
+
+Dwarf_CU* dwarf_index::cu_at(std::uintptr_t address) {
   Dwarf_Aranges* ranges = nullptr;
   Dwarf_Off offset = 0;
   Dwarf_Die die;
   if (dwarf_getaranges(dwarf_, &ranges, nullptr) == 0 &&
       dwarf_getarangeinfo(dwarf_getarange_addr(ranges, address), nullptr, nullptr, &offset) == 0 &&
       dwarf_offdie(dwarf_, offset, &die) != nullptr && holds(&die, address))
-    return &unit_of(die.cu);
+    return die.cu;
   if (!std::exchange(all_listed_, true)) list_units();
   const span* found = find(unit_spans_, address);
-  return found != nullptr ? &unit_of(listed_[found->owner]) : nullptr;
+  return found != nullptr ? listed_[found->owner] : nullptr;
 }
 
 void dwarf_index::walk(unit& u, Dwarf_Die* parent, bool classes, int depth) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <elfutils/libdw.h>
@@ -21,8 +22,8 @@ namespace stray::profile {
 
 class dwarf_index {
  public:
-  // dwarf may be nullptr: a module without debug information.
-  explicit dwarf_index(Dwarf* dwarf) : dwarf_(dwarf) {}
+  // dwarf may be nullptr: a module without debug information. files: of the module, by which its other parts are found.
+  dwarf_index(Dwarf* dwarf, std::vector<std::string> files) : dwarf_(dwarf), files_(std::move(files)) {}
 
   // Appends the lines of the address, innermost first, and gives the start of the physical function; 0 and nothing: not described.
   std::uintptr_t lines_at(std::uintptr_t address, std::vector<source_line>& lines);
@@ -36,13 +37,15 @@ class dwarf_index {
     Dwarf_Die die{};   // the one with lines and files
     Dwarf_Die tree{};  // the one with functions: of a split unit its other half
     std::string directory;
-    int walked = 0;  // 1: but for classes outside of functions; 2: all
+    bool refused = false;  // its other half is no regular file: it describes nothing
+    int walked = 0;        // 1: but for classes outside of functions; 2: all
     std::vector<Dwarf_Die> functions;
     std::vector<span> spans;
   };
 
   unit& unit_of(Dwarf_CU* cu);
   unit* unit_at(std::uintptr_t address);
+  Dwarf_CU* cu_at(std::uintptr_t address);
   void list_units();
   // The line with its three fields of the name set.
   const source_line& named(Dwarf_Die* function);
@@ -54,6 +57,7 @@ class dwarf_index {
   static const span* find(const std::vector<span>& spans, std::uintptr_t address);
 
   Dwarf* dwarf_;
+  const std::vector<std::string> files_;
   std::unordered_map<Dwarf_CU*, unit> units_;  // those asked for
   bool all_listed_ = false;
   std::vector<Dwarf_CU*> listed_;

@@ -20,6 +20,7 @@
 
 #include <elfutils/libdwfl.h>
 
+#include "base/clock.h"
 #include "base/format.h"
 #include "base/modules.h"
 #include "profile/debug_file.h"
@@ -114,14 +115,21 @@ loaded_module module_of(std::uintptr_t address) {
   return it.found;
 }
 
+thread_local std::int64_t learnt_ns = 0;
+
 class symbols {
  public:
   const std::vector<source_line>& at(std::uintptr_t pc) {
     std::lock_guard guard(lock_);
     module_counters now = count_modules();
+    if (dwfl_ != nullptr && now == modules_) {
+      if (auto known = cache_.find(pc); known != cache_.end() && known->second != nullptr) return *known->second;
+    }
+    const std::int64_t began = base::thread_cpu_ns();
     if (dwfl_ == nullptr || now != modules_) report(now);
     auto& slot = cache_[pc];
     if (slot == nullptr) slot = std::make_unique<std::vector<source_line>>(look_up(pc));
+    learnt_ns += base::thread_cpu_ns() - began;
     return *slot;
   }
 
@@ -198,8 +206,8 @@ class symbols {
     auto& index = indices_[module];
     Dwarf_Addr bias = 0;
     Dwarf* dwarf = dwfl_module_getdwarf(module, &bias);
-    if (index == nullptr) index = std::make_unique<dwarf_index>(dwarf);
-    if (dwarf != nullptr) index->lines_at(pc - bias, lines);
+    if (index == nullptr) index = index_of(module, dwarf);
+    index->lines_at(pc - bias, lines);
     if (lines.empty()) lines.push_back(symbol(module, pc));
     // The symbol table knows the mangled name of the physical function also where the DWARF does not.
     source_line& physical = lines.back();
@@ -212,6 +220,16 @@ class symbols {
     }
     for (auto& line : lines) line.function = line.function.empty() ? "{unnamed}" : limited(line.function);
     return lines;
+  }
+
+  static std::unique_ptr<dwarf_index> index_of(Dwfl_Module* module, Dwarf* dwarf) {
+    std::vector<std::string> files;
+    const char *own = nullptr, *separate = nullptr;
+    dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, &own, &separate);
+    for (const char* file : {own, separate})
+      if (file != nullptr) files.emplace_back(file);
+    if (dwarf != nullptr && !shared_part_is_regular(dwarf, files)) dwarf = nullptr;
+    return std::make_unique<dwarf_index>(dwarf, std::move(files));
   }
 
   source_line symbol(Dwfl_Module* module, std::uintptr_t pc) {
@@ -269,6 +287,8 @@ std::string module_offset(std::uintptr_t address) {
 }
 
 const std::vector<source_line>& symbolize(std::uintptr_t pc) { return instance().at(pc); }
+
+std::int64_t time_spent_learning_ns() noexcept { return learnt_ns; }
 
 source_line physical_line(std::uintptr_t pc) { return instance().physical_at(pc); }
 

@@ -19,6 +19,9 @@ struct source_line {
 // The lines of the instruction at `pc` (a return address minus 1), innermost inlined frame first; never empty.
 const std::vector<source_line>& symbolize(std::uintptr_t pc);
 
+// Processor time that the calling thread has spent on addresses which were asked for the first time: in all that is bounded by the program.
+std::int64_t time_spent_learning_ns() noexcept;
+
 // The last of them, for an address that anybody may ask for: it leaves nothing in the cache.
 source_line physical_line(std::uintptr_t pc);
 

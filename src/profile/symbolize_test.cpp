@@ -119,6 +119,17 @@ TEST(symbolize, shows_all_when_nothing_would_remain) {
   EXPECT_TRUE(shown_lines({}).empty());
 }
 
+TEST(symbolize, an_address_is_learnt_once) {
+  const auto pc = reinterpret_cast<std::uintptr_t>(&time_spent_learning_ns) + 1;
+  const std::int64_t before = time_spent_learning_ns();
+  symbolize(pc);
+  const std::int64_t learnt = time_spent_learning_ns();
+  EXPECT_GT(learnt, before);
+  symbolize(pc);
+  physical_line(pc + 1);
+  EXPECT_EQ(time_spent_learning_ns(), learnt);
+}
+
 TEST(symbolize, answers_are_never_empty) {
   if (stack.empty()) app::create();
   for (std::uintptr_t pc :

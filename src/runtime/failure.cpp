@@ -5,11 +5,14 @@
 #include <cstring>
 #include <cxxabi.h>
 #include <exception>
+#include <new>
+#include <string>
 #include <typeinfo>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/first_failure.h"
+#include "base/printable.h"
 #include "base/upcalls.h"
 #include "runtime/current.h"
 #include "runtime/stack.h"
@@ -26,6 +29,17 @@ struct {
   void (*with_info)(int, siginfo_t*, void*) = nullptr;
 } previous_segv;
 
+// what() may hold what a client has sent. Lines behind the first are indented, as Go does, so that none looks like one of the dump.
+void print_panic(const char* text) noexcept {
+  try {
+    std::string shown = base::printable_lines(text);
+    for (std::size_t i = shown.find('\n'); i != std::string::npos; i = shown.find('\n', i + 1)) shown.insert(i + 1, "\t");
+    base::say("panic: %s\n", shown.c_str());
+  } catch (const std::bad_alloc&) {
+    base::say("panic: there is no memory for its text\n");
+  }
+}
+
 void print_exception() noexcept {
   std::type_info* type = abi::__cxa_current_exception_type();
   if (type == nullptr) {
@@ -35,9 +49,9 @@ void print_exception() noexcept {
   try {
     throw;
   } catch (const std::exception& e) {
-    base::say("panic: %s\n", e.what());
+    print_panic(e.what());
   } catch (const char* text) {
-    base::say("panic: %s\n", text);
+    print_panic(text);
   } catch (...) {
     int status = 0;
     char* name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);

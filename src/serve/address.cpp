@@ -83,6 +83,8 @@ int open_socket(const sockaddr* where, socklen_t size, bool both_families, liste
   out.port = ntohs(bound.ss_family == AF_INET ? reinterpret_cast<sockaddr_in&>(bound).sin_port
                                               : reinterpret_cast<sockaddr_in6&>(bound).sin6_port);
   out.loopback = is_loopback(bound);
+  out.bound = bound;
+  out.both_families = both_families;
   return 0;
 }
 
@@ -101,16 +103,10 @@ bool is_left_over(const sockaddr_un& at) noexcept {
   return refused;
 }
 
-listener listen_on_file(std::string_view address, std::string_view path) {
-  sockaddr_un at{};
-  at.sun_family = AF_UNIX;
-  if (!path.starts_with('/') || path.find('\0') != path.npos)
-    bad_address(address, "the path of its socket does not begin with /");
-  if (path.size() >= sizeof at.sun_path) bad_address(address, "the path of its socket is longer than 107 bytes");
-  std::memcpy(at.sun_path, path.data(), path.size());
-  listener result;
+// 0 or an error number; the path is in `at`.
+int bind_file(const sockaddr_un& at, listener& out) noexcept {
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) fail(address, errno);
+  if (fd < 0) return errno;
   const auto* where = reinterpret_cast<const sockaddr*>(&at);
   // The file gets the socket's mode: there is no moment at which others could connect.
   int error = fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, where, sizeof at) == 0 ? 0 : errno;
@@ -119,19 +115,45 @@ listener listen_on_file(std::string_view address, std::string_view path) {
   if (error == 0 && (listen(fd, backlog) != 0 || lstat(at.sun_path, &s) != 0)) error = errno;
   if (error != 0) {
     close(fd);
+    return error;
+  }
+  out.fd = fd;
+  out.device = s.st_dev;
+  out.inode = s.st_ino;
+  return 0;
+}
+
+listener listen_on_file(std::string_view address, std::string_view path) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  if (!path.starts_with('/') || path.find('\0') != path.npos)
+    bad_address(address, "the path of its socket does not begin with /");
+  if (path.size() >= sizeof at.sun_path) bad_address(address, "the path of its socket is longer than 107 bytes");
+  std::memcpy(at.sun_path, path.data(), path.size());
+  listener result;
+  int error = bind_file(at, result);
+  if (error == EMFILE || error == ENFILE) fail(address, error);
+  if (error != 0)
     fail_on_file(address, error,
                  error == EADDRINUSE ? "another process serves there, or it is another user's or no socket: choose another path"
                                      : "its folder must be there, and this process's user must be allowed to make files in it");
-  }
-  result.fd = fd;
   result.loopback = true;
   std::memcpy(result.path, at.sun_path, sizeof result.path);
-  result.device = s.st_dev;
-  result.inode = s.st_ino;
   return result;
 }
 
 }  // namespace
+
+int listen_again(listener& l) noexcept {
+  if (l.port == 0) {
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    std::memcpy(at.sun_path, l.path, sizeof at.sun_path);
+    return bind_file(at, l);
+  }
+  const socklen_t size = l.bound.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  return open_socket(reinterpret_cast<const sockaddr*>(&l.bound), size, l.both_families, l);
+}
 
 bool is_own_client(int fd) noexcept {
   ucred who{};

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 namespace stray::serve {
@@ -15,11 +16,16 @@ struct listener {
   char path[108] = {};    // of a unix socket, and which file that is
   dev_t device = 0;
   ino_t inode = 0;
+  sockaddr_storage bound = {};  // of the others
+  bool both_families = false;
 };
 
 // "localhost:6060", "127.0.0.1:0", "[::1]:6060", ":6060" (every interface), "unix:/run/app.sock": a file of mode 0600, in the place of a socket
 // that nobody serves on any more. Throws std::system_error or std::invalid_argument whose text says what, why and what to do.
 listener listen_on(std::string_view address);
+
+// In the child of a fork, which has closed its copy: on the same address, port or path. 0 or an error number.
+int listen_again(listener& l) noexcept;
 
 // Whether a client of a unix socket is of this process's user, or root.
 bool is_own_client(int fd) noexcept;

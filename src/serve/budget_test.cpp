@@ -43,5 +43,16 @@ TEST(budget, a_hundred_percent_is_no_limit) {
   EXPECT_TRUE(b.allows(1000 * s));
 }
 
+TEST(budget, threads_rest_when_it_is_used_up) {
+  budget b(5);
+  constexpr std::int64_t now = 1000 * s;
+  EXPECT_EQ(b.rest_ns(now, 10 * ms, 4), 0) << "not before";
+  b.pay(now, 2 * budget::in_advance_ns);
+  EXPECT_EQ(b.rest_ns(now, ms, 4), 80 * ms) << "four of them take 5 % together";
+  EXPECT_EQ(b.rest_ns(now, 1000 * ms, 4), budget::longest_rest_ns);
+  EXPECT_EQ(b.rest_ns(now + 40'000 * ms, ms, 4), 0) << "not afterwards";
+  EXPECT_EQ(budget(100).rest_ns(now, ms, 4), 0) << "no limit";
+}
+
 }  // namespace
 }  // namespace stray::serve

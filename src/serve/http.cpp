@@ -25,12 +25,14 @@
 #include "base/clock.h"
 #include "base/environment.h"
 #include "base/format.h"
+#include "base/printable.h"
 #include "base/spin_lock.h"
 #include "base/zeroed.h"
 #include "runtime/start.h"
 #include "serve/address.h"
 #include "serve/connection.h"
 #include "serve/gate.h"
+#include "serve/open_sockets.h"
 #include "serve/request_head.h"
 
 namespace stray::serve {
@@ -40,7 +42,7 @@ namespace {
 constexpr int request_threads = 4, requests_per_connection = 100;
 constexpr unsigned most_waiting = 64;
 constexpr int high_number = 64;
-constexpr std::int64_t silence_ns = 5'000'000'000;
+constexpr std::int64_t silence_ns = 5'000'000'000, grace_ns = 50'000'000;
 
 // Where a program that closes 3, 4, ... or expects them for its own does not look. The same descriptor when there is no room.
 int raised(int fd) noexcept {
@@ -67,13 +69,6 @@ bool has_whole_head(int fd) noexcept {
   char bytes[4096];
   ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
   return n == 0 || n == sizeof bytes || (n > 0 && head_size({bytes, static_cast<std::size_t>(n)}) != 0);
-}
-
-// Tells a socket from another one that got its number; 0: cannot be told.
-std::uint64_t cookie_of(int fd) noexcept {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 std::string date_now() {
@@ -138,7 +133,8 @@ void refuse(connection& client, int status) {
 
 class http_server::impl : public base::zeroed {
  public:
-  impl(std::string_view address, handler answer) : answer_(std::move(answer)), socket_(listen_on(address)) {
+  impl(std::string_view address, handler answer, budget* paid)
+      : answer_(std::move(answer)), budget_(paid), socket_(listen_on(address)) {
     socket_.fd = raised(socket_.fd);
     cookie_ = cookie_of(socket_.fd);
     setting("STRAY_PPROF_HOSTS", hosts_, sizeof hosts_);
@@ -161,7 +157,7 @@ class http_server::impl : public base::zeroed {
           "stray: warning: /debug/pprof on %.*s can be reached from other machines, and it shows the program's inside; "
           "localhost:%d cannot",
           static_cast<int>(address.size()), address.data(), socket_.port);
-    static const int registered = pthread_atfork(nullptr, nullptr, [] { all_lock.free_in_child(); });
+    static const int registered = pthread_atfork(nullptr, nullptr, close_in_child);
     static_cast<void>(registered);
     // One that serves until the process ends is never destroyed.
     if (socket_.port == 0) {
@@ -169,7 +165,8 @@ class http_server::impl : public base::zeroed {
       static_cast<void>(at_end);
     }
     std::lock_guard guard(all_lock);
-    next_ = std::exchange(all, this);
+    next_ = all;  // before it is in the list: a fork may come in between
+    all = this;
   }
   ~impl() {
     {
@@ -195,7 +192,18 @@ class http_server::impl : public base::zeroed {
     const int self = getpid();
     std::lock_guard guard(all_lock);
     for (impl* i = all; i != nullptr; i = i->next_) {
-      if (i->pid_ != self) i->take_over();
+      if (i->pid_ != self && i->inherited_) i->take_over();
+    }
+  }
+
+  // In the child of a fork, which may never use us again. Only what may be done in a signal handler.
+  static void close_in_child() noexcept {
+    all_lock.free_in_child();
+    for (impl* i = all; i != nullptr; i = i->next_) {
+      i->clients_.close_copies();
+      if (close_if_same(i->socket_.fd, i->cookie_)) i->inherited_ = true;
+      i->socket_.fd = -1;
+      i->socket_.inode = 0;  // the file is the parent's
     }
   }
 
@@ -205,6 +213,11 @@ class http_server::impl : public base::zeroed {
     int fd = -1;
     std::int64_t sent_ns = 0;  // when bytes of it were first seen; 0: none so far
     std::int64_t accepted_ns = 0;
+  };
+  struct leaving {
+    open_sockets& from;
+    int fd;
+    ~leaving() { from.remove(fd); }
   };
   // The threads, and what they share. In the child of a fork the parent's stays as it is: it may be locked.
   struct crew : base::zeroed {
@@ -259,8 +272,41 @@ class http_server::impl : public base::zeroed {
   }
 
   void lead() {
-    if (parent_ != 0 && !ends_soon(parent_)) return give_up();
+    if (parent_ != 0 && !is_bound_anew()) {
+      inherited_ = false;
+      return;
+    }
     listen();
+  }
+
+  // Once the parent has ended. Another child of its may have a copy of the socket until it calls exec.
+  bool is_bound_anew() noexcept {
+    if (!ends_soon(parent_)) return false;
+    int error = EADDRINUSE;
+    for (int waited = 0; error == EADDRINUSE && waited < 5000; waited += 20) {
+      if (waited != 0 && stops_within(20)) return false;
+      error = bind_anew();
+    }
+    if (error == 0) return true;
+    const std::string where = socket_.port != 0 ? base::format("port {}", socket_.port) : std::string(socket_.path);
+    base::say("stray: the child of a fork cannot serve on %s: %s", where.c_str(), std::strerror(error));
+    return false;
+  }
+
+  int bind_anew() noexcept {
+    listener anew = socket_;
+    if (int error = listen_again(anew); error != 0) return error;
+    anew.fd = raised(anew.fd);
+    std::lock_guard guard(all_lock);  // the end of the process may look for files
+    cookie_ = cookie_of(anew.fd);
+    socket_ = anew;
+    inherited_ = false;
+    return 0;
+  }
+
+  bool stops_within(int ms) const noexcept {
+    pollfd stop = {stop_fd_, POLLIN, 0};
+    return ::poll(&stop, 1, ms) > 0;
   }
 
   void take_over() noexcept {
@@ -286,17 +332,19 @@ class http_server::impl : public base::zeroed {
     }
     for (int waited = 0; waited < limit_ms; waited += 20) {
       if (kill(process, 0) != 0 && errno == ESRCH) return true;
-      pollfd stop = {stop_fd_, POLLIN, 0};
-      if (::poll(&stop, 1, 20) > 0) return false;
+      if (stops_within(20)) return false;
     }
     return false;
   }
 
-  void give_up() noexcept { close(std::exchange(socket_.fd, -1)); }
+  void close_client(int fd) noexcept {
+    clients_.remove(fd);
+    close(fd);
+  }
 
   void stop() noexcept {
     if (pid_ != getpid()) {  // the child of a fork: the threads are the parent's, and so is what they share
-      close(socket_.fd);
+      close_if_same(socket_.fd, cookie_);
       close(stop_fd_);
       return;
     }
@@ -308,9 +356,9 @@ class http_server::impl : public base::zeroed {
     if (!event_lost_ && ::write(stop_fd_, &one, sizeof one) < 0) base::say("stray: cannot wake the HTTP threads");
     crew_->wake.notify_all();
     for (int i = 0; i < crew_->started; i++) pthread_join(crew_->threads[i], nullptr);
-    for (unsigned i = 0; i < crew_->count; i++) close(crew_->waiting(i).fd);
+    for (unsigned i = 0; i < crew_->count; i++) close_client(crew_->waiting(i).fd);
     remove_file_of(socket_);
-    if (socket_.fd >= 0 && cookie_of(socket_.fd) == cookie_) close(socket_.fd);
+    close_if_same(socket_.fd, cookie_);
     if (!event_lost_) close(stop_fd_);
     delete crew_;
   }
@@ -318,36 +366,64 @@ class http_server::impl : public base::zeroed {
   // Accepts, and watches those that have sent nothing: they hold no thread.
   void listen() {
     runtime::service_thread ours;
-    for (;;) {
-      pollfd fds[2 + most_waiting] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
-      nfds_t n = 2;
-      int timeout = -1;
-      {
-        std::lock_guard guard(crew_->lock);
-        drop_silent(base::now_ns() - silence_ns, timeout);
-        for (unsigned i = 0; i < crew_->count; i++)
-          if (crew_->waiting(i).sent_ns == 0) fds[n++] = {crew_->waiting(i).fd, POLLIN, 0};
-      }
-      if (::poll(fds, n, timeout) < 0) continue;
-      if ((fds[1].revents & (POLLNVAL | POLLERR)) != 0) return end_listening("event descriptor");
-      if (fds[1].revents != 0) return;
-      if (n > 2) {
-        std::lock_guard guard(crew_->lock);
-        see_who_has_sent();
-      }
-      if (fds[0].revents == 0) continue;
-      if ((fds[0].revents & (POLLNVAL | POLLERR)) != 0 || cookie_of(socket_.fd) != cookie_) return end_listening("socket");
-      int fd = accept4(socket_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (fd >= 0 && socket_.port == 0 && !is_own_client(fd)) {
-        close(fd);
-      } else if (fd >= 0) {
-        admit(fd);
-      } else if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) {
-        return end_listening("socket");
-      } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        ::poll(&fds[1], 1, 100);  // the client waits in the backlog; look again a little later
+    for (std::int64_t paid = base::thread_cpu_ns(); look_round();) {
+      const std::int64_t now = base::thread_cpu_ns();
+      rest(pay(now - std::exchange(paid, now), 0));
+    }
+  }
+
+  // False: the end.
+  bool look_round() {
+    pollfd fds[2 + most_waiting] = {{socket_.fd, POLLIN, 0}, {stop_fd_, POLLIN, 0}};
+    nfds_t n = 2;
+    int timeout = -1;
+    {
+      std::lock_guard guard(crew_->lock);
+      drop_silent(base::now_ns() - silence_ns, timeout);
+      for (unsigned i = 0; i < crew_->count; i++)
+        if (crew_->waiting(i).sent_ns == 0) fds[n++] = {crew_->waiting(i).fd, POLLIN, 0};
+      if (is_full()) {
+        constexpr int until_there_is_room_ms = 10;
+        fds[0].events = 0;  // whoever comes now waits in the kernel's queue, in the order of coming
+        timeout = until_there_is_room_ms;
       }
     }
+    if (::poll(fds, n, timeout) < 0) return true;
+    if ((fds[1].revents & (POLLNVAL | POLLERR)) != 0) return end_listening("event descriptor"), false;
+    if (fds[1].revents != 0) return false;
+    if (n > 2) {
+      std::lock_guard guard(crew_->lock);
+      see_who_has_sent();
+    }
+    if (fds[0].revents == 0) return true;
+    if ((fds[0].revents & (POLLNVAL | POLLERR)) != 0 || cookie_of(socket_.fd) != cookie_) return end_listening("socket"), false;
+    int fd = accept4(socket_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && socket_.port == 0 && !is_own_client(fd)) {
+      close(fd);
+    } else if (fd >= 0) {
+      clients_.add(fd);
+      admit(fd);
+    } else if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) {
+      return end_listening("socket"), false;
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+      stops_within(100);  // the client waits in the backlog; look again a little later
+    }
+    return true;
+  }
+
+  // With the lock held, as what follows.
+  bool is_full() noexcept { return crew_->count >= room_for_waiting() && oldest_to_give_way() == crew_->count; }
+  // The oldest that has sent nothing, or else the oldest without a whole head; count: there is none. Who has just come may be about to send.
+  unsigned oldest_to_give_way() noexcept {
+    const std::int64_t before = base::now_ns() - grace_ns;
+    unsigned half = crew_->count;
+    for (unsigned i = 0; i < crew_->count; i++) {
+      const waiting_client& w = crew_->waiting(i);
+      if (w.accepted_ns > before) continue;
+      if (w.sent_ns == 0) return i;
+      if (half == crew_->count && !has_whole_head(w.fd)) half = i;
+    }
+    return half;
   }
 
   // With the lock held: those that were accepted before then; timeout: until the next one, in ms.
@@ -358,17 +434,16 @@ class http_server::impl : public base::zeroed {
         timeout = static_cast<int>(left / 1'000'000) + 1;
         return;
       }
-      close(crew_->take(i).fd);
+      close_client(crew_->take(i).fd);
     }
   }
 
   void admit(int fd) {
     std::lock_guard guard(crew_->lock);
     if (crew_->count >= room_for_waiting()) {
-      see_who_has_sent();
-      unsigned victim = crew_->oldest(false);
-      if (victim == crew_->count) victim = oldest_with_head(false);
-      close(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
+      see_who_has_sent();  // it may have changed since is_full
+      unsigned victim = oldest_to_give_way();
+      close_client(victim < crew_->count ? crew_->take(victim).fd : std::exchange(fd, -1));
     }
     if (fd >= 0) crew_->waiting(crew_->count++) = {fd, 0, base::now_ns()};
   }
@@ -377,7 +452,7 @@ class http_server::impl : public base::zeroed {
   void end_listening(const char* what) noexcept {
     base::say("stray: the program has closed the %s of /debug/pprof, which is served no longer", what);
     if (*what == 'e') event_lost_ = true;
-    if (cookie_ != 0 && cookie_of(socket_.fd) == cookie_) close(socket_.fd);
+    close_if_same(socket_.fd, cookie_);
     socket_.fd = -1;
   }
 
@@ -392,15 +467,39 @@ class http_server::impl : public base::zeroed {
         see_who_has_sent();
         next = crew_->take(next_to_serve());
       }
-      connection client(next.fd, stop_fd_);
-      try {
-        for (int i = 1; i == 1 || next_request(client); ++i) {
-          if (!serve(client, i == 1 ? next.sent_ns : base::now_ns(), requests_per_connection - i)) break;
-        }
-      } catch (const std::exception& e) {
-        base::say("stray: an HTTP request failed: %s", e.what());
-      }
+      rest(serve_all(next));
     }
+  }
+
+  // The requests of one connection; how long the thread rests then.
+  std::int64_t serve_all(const waiting_client& next) {
+    connection client(next.fd, stop_fd_);
+    const leaving before_its_close{clients_, next.fd};
+    try {
+      for (int i = 1; i == 1 || next_request(client); ++i) {
+        const std::int64_t began = base::thread_cpu_ns();
+        std::int64_t answering = 0;
+        bool more = serve(client, i == 1 ? next.sent_ns : base::now_ns(), requests_per_connection - i, answering);
+        std::int64_t to_rest = pay(base::thread_cpu_ns() - began, answering);
+        if (!more) return to_rest;
+        rest(to_rest);
+      }
+    } catch (const std::exception& e) {
+      base::say("stray: an HTTP request failed: %s", base::printable(e.what()).c_str());
+    }
+    return 0;
+  }
+
+  // answering: the part that is paid already.
+  std::int64_t pay(std::int64_t took_ns, std::int64_t answering_ns) noexcept {
+    if (budget_ == nullptr) return 0;
+    const std::int64_t now = base::now_ns();
+    budget_->pay(now, took_ns - answering_ns);
+    return budget_->rest_ns(now, took_ns, request_threads + 1);
+  }
+  // Wakes when the server stops.
+  void rest(std::int64_t ns) const noexcept {
+    if (ns > 0) stops_within(static_cast<int>(ns / 1'000'000) + 1);
   }
 
   // With the lock held, as the next: of those that have sent something the oldest whose head is whole, or is not; count: there is none.
@@ -421,7 +520,8 @@ class http_server::impl : public base::zeroed {
   }
 
   // One request and its answer; false when the connection must end.
-  bool serve(connection& client, std::int64_t sent_ns, int left) {
+  // answering: the time that answer_ took of the processor.
+  bool serve(connection& client, std::int64_t sent_ns, int left, std::int64_t& answering) {
     std::string_view head = client.read_head([this] { return others_wait(); });
     if (head.empty()) {
       if (client.too_large()) refuse(client, 431);
@@ -439,7 +539,9 @@ class http_server::impl : public base::zeroed {
       return false;
     }
     wait_function wait = [&client](std::chrono::seconds time) { return client.linger(time); };
+    const std::int64_t began = base::thread_cpu_ns();
     response r = answer_({in.method, in.target, sent_ns, wait});
+    answering = base::thread_cpu_ns() - began;
     // An unread body would be taken for the next request. Who has been answered goes to the end of the line.
     if (!in.keep_alive || in.has_body || others_wait()) left = 0;
     return send(client, r, in.method != "HEAD", left) && left != 0;
@@ -471,9 +573,12 @@ class http_server::impl : public base::zeroed {
   }
 
   const handler answer_;
+  budget* const budget_;
   listener socket_;
   char hosts_[256] = {}, token_[256] = {};  // STRAY_PPROF_HOSTS, STRAY_PPROF_TOKEN
   std::uint64_t cookie_ = 0;
+  open_sockets clients_;
+  bool inherited_ = false;               // by the child of a fork, which has not bound it anew
   std::atomic<bool> event_lost_{false};  // the program has closed it
   int stop_fd_ = -1;
   crew* crew_ = nullptr;
@@ -487,8 +592,8 @@ class http_server::impl : public base::zeroed {
 
 void http_server::take_over_all() noexcept { impl::take_over_all(); }
 
-http_server::http_server(std::string_view address, handler answer)
-    : impl_(std::make_unique<impl>(address, std::move(answer))) {}
+http_server::http_server(std::string_view address, handler answer, budget* paid)
+    : impl_(std::make_unique<impl>(address, std::move(answer), paid)) {}
 http_server::~http_server() = default;
 int http_server::port() const noexcept { return impl_->port(); }
 

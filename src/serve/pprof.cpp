@@ -22,11 +22,13 @@
 #include "leak/findings.h"
 #include "leak/history.h"
 #include "profile/formats.h"
+#include "profile/symbolize.h"
 #include "runtime/labels.h"
 #include "runtime/park.h"
 #include "runtime/start.h"
 #include "serve/budget.h"
 #include "serve/http.h"
+#include "serve/kept_answers.h"
 #include "serve/longest.h"
 #include "serve/metrics.h"
 #include "serve/page.h"
@@ -38,16 +40,39 @@ namespace stray::pprof {
 
 namespace {
 
+constinit serve::kept_answers last_answers;
+
 class live_collector final : public serve::collector {
  public:
   live_collector() noexcept = default;  // for the program itself: a new detection, whatever the budget
   // For a request, sent then.
-  explicit live_collector(std::int64_t sent_ns) : sent_ns_(sent_ns), budget_(&serve::budget::from_environment()) {}
+  explicit live_collector(std::int64_t sent_ns)
+      : sent_ns_(sent_ns), budget_(&serve::budget::from_environment()), paid_cpu_ns_(spent_ns()) {}
+
+  void ask_for_time() override {
+    if (budget_ == nullptr) return;
+    if (!budget_->allows(base::now_ns())) refuse();
+    last_answers.forget();
+  }
+  void keep(std::string_view question, const serve::response& r) override {
+    pay_for_thread();
+    if (budget_ != nullptr && !budget_->allows(base::now_ns()))
+      last_answers.keep(question, r, std::chrono::system_clock::now());
+  }
+  std::optional<kept_answer> kept(std::string_view question) override {
+    if (budget_ == nullptr || budget_->allows(base::now_ns())) return std::nullopt;
+    return last_answers.find(question);
+  }
+  // What this thread has done since the last time, or since it has begun.
+  void pay_for_thread() {
+    const std::int64_t now = spent_ns();
+    pay(now - std::exchange(paid_cpu_ns_, now));
+  }
 
   profile::collection<profile::sample> samples(std::string_view profile, serve::look how) override {
     profile::collection<profile::sample> out;
     std::shared_ptr<const leak::findings> found = detect_for(profile, how);
-    leak::on_detector([&] {
+    on_detector([&] {
       out.list = found != nullptr ? leak::leak_samples(*found) : leak::goroutine_samples();
       remark(found, out);
       found.reset();
@@ -57,7 +82,7 @@ class live_collector final : public serve::collector {
   profile::collection<profile::stack_entry> stacks(std::string_view profile, bool leaked_only) override {
     std::shared_ptr<const leak::findings> found = detect_for(profile);
     profile::collection<profile::stack_entry> out{leak::all_stacks(found.get(), found != nullptr && leaked_only), {}};
-    leak::on_detector([&] {
+    on_detector([&] {
       remark(found, out);
       found.reset();
     });
@@ -73,7 +98,7 @@ class live_collector final : public serve::collector {
   std::optional<std::string> explain() override {
     std::shared_ptr<const leak::findings> found = detect();
     std::string text;
-    leak::on_detector([&] {
+    on_detector([&] {
       std::ostringstream out;
       out << leak::make_report(*found, {.min_tier = leak::tier::likely});
       text = std::move(out).str();
@@ -125,7 +150,7 @@ class live_collector final : public serve::collector {
     c.all = leak::all_stacks(c.found.get(), false);
     c.past = leak::so_far();
     serve::written_page page;
-    leak::on_detector([&] {
+    on_detector([&] {
       c.longest = leak::blocked_longest(serve::most_longest_rows);
       c.report = leak::make_report(*c.found, {.min_tier = leak::tier::likely});
       page = serve::write_page(c);
@@ -161,22 +186,35 @@ class live_collector final : public serve::collector {
     }
   }
   void pay(std::int64_t took_ns) {
+    if (budget_ == nullptr) return;
     budget_->pay(base::now_ns(), took_ns);
     leak::keep_detection_until(budget_->next_ns());
   }
   [[noreturn]] void refuse() {
     auto left = std::chrono::ceil<std::chrono::seconds>(std::chrono::nanoseconds(budget_->next_ns() - base::now_ns()));
     left = std::max(left, std::chrono::seconds(1));
-    throw serve::too_soon(base::format("the budget of detections for requests is used up: ask again in {} s "
+    throw serve::too_soon(base::format("the budget of requests is used up: ask again in {} s "
                                        "(STRAY_PPROF_BUDGET)",
                                        left.count()),
                           left);
   }
+  // By the calling thread. What is learnt of the program's symbols is free: it is done once, and no request can make it more.
+  static std::int64_t spent_ns() noexcept { return base::thread_cpu_ns() - profile::time_spent_learning_ns(); }
+  template <class Job>
+  void on_detector(Job job) {
+    std::int64_t took_ns = 0;
+    leak::on_detector([&] {
+      const std::int64_t began = spent_ns();
+      job();
+      took_ns = spent_ns() - began;
+    });
+    pay(took_ns);
+  }
   // Before anything was started nobody waits.
   template <class Write>
-  static void with_longest(std::size_t most, std::vector<leak::longest_row>& rows, Write write) {
+  void with_longest(std::size_t most, std::vector<leak::longest_row>& rows, Write write) {
     if (!runtime::started()) return write();
-    leak::on_detector([&] {
+    on_detector([&] {
       rows = leak::blocked_longest(most);
       write();
     });
@@ -190,6 +228,7 @@ class live_collector final : public serve::collector {
 
   std::int64_t sent_ns_ = leak::asks_now;
   serve::budget* budget_ = nullptr;  // of requests
+  std::int64_t paid_cpu_ns_ = 0;     // of this thread's time
   std::optional<std::chrono::system_clock::time_point> taken_before_;
 };
 
@@ -202,10 +241,15 @@ bool wait_here(std::chrono::seconds time) {
 
 struct server::state : base::zeroed {
   explicit state(const std::string& address)
-      : http(address, [](const serve::request& r) {
-          live_collector collector(r.sent_ns);
-          return serve::route(collector, r.method, r.target, r.wait);
-        }) {
+      : http(
+            address,
+            [](const serve::request& r) {
+              live_collector collector(r.sent_ns);
+              serve::response answer = serve::route(collector, r.method, r.target, r.wait);
+              collector.pay_for_thread();
+              return answer;
+            },
+            &serve::budget::from_environment()) {
     serve::budget::
         from_environment();  // what is wrong with a setting is said at once, and nobody changes the environment meanwhile
     serve::sources_are_shown();
@@ -267,6 +311,7 @@ void* handle_body(void* arg) {
   {
     live_collector collector(base::now_ns());
     serve::response r = serve::route(collector, h.method, h.target, wait_here);
+    collector.pay_for_thread();
     h.answer = {r.status, std::move(r.headers), std::move(r.body)};
   }
   if (!joined) ready.send();

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "base/format.h"
+#include "base/printable.h"
 #include "profile/formats.h"
 #include "profile/symbolize.h"
 #include "serve/delta.h"
@@ -32,7 +33,7 @@ response answer(std::string body, std::string_view type = text_type) {
 
 // An error of the profile handlers carries X-Go-Pprof, by which `go tool pprof` knows that the text is worth showing.
 response error(int status, std::string_view text, bool from_pprof = true) {
-  response r = answer(std::string(text) + "\n");
+  response r = answer(base::printable(text) + "\n");
   r.status = status;
   if (from_pprof) r.headers.emplace_back("X-Go-Pprof", "1");
   return r;
@@ -53,8 +54,6 @@ bool is_silent(const profile::collection<T>& collected) {
 response no_verdict(std::string_view name, const std::vector<std::string>& reasons) {
   std::string text = base::format("{} profile: the detection is incomplete, and nothing was proven", name);
   for (const std::string& reason : reasons) text.append(&reason == &reasons.front() ? ": " : "; ").append(reason);
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20) c = '?';
   return error(503, text);
 }
 
@@ -74,6 +73,7 @@ response delta(collector& source, std::string_view name, std::string_view second
   if (*seconds > most_seconds) seconds = most_seconds;
   static constinit places waiting{0};
   place mine(waiting, most_waits);
+  source.ask_for_time();
   if (!mine) return later("two other requests with \"seconds\" are waiting: ask again later", std::chrono::seconds(10));
   auto started = std::chrono::steady_clock::now();
   auto before = source.samples(name, look::new_or_none);
@@ -90,9 +90,12 @@ response delta(collector& source, std::string_view name, std::string_view second
                     std::string(name) + "-delta");
 }
 
-response serve_profile(collector& source, std::string_view name, const query& q, const wait_function& wait) {
+response serve_profile(collector& source, std::string_view name, const query& q, const wait_function& wait,
+                       std::string_view target, std::string& question) {
   std::int64_t debug = q.number("debug");
   if (!q.get("seconds").empty()) return delta(source, name, q.get("seconds"), debug, wait);
+  question = target;
+  source.ask_for_time();
   bool leaks = name == "goroutineleak";
   if (debug >= 3 && leaks)
     if (auto text = source.explain()) return answer(std::move(*text));
@@ -126,12 +129,63 @@ response symbol(std::string_view raw_query) {
     auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), pc, base);
     if (failure != std::errc() || end != word.data() + word.size() || pc == 0) continue;
     const profile::source_line line = profile::physical_line(pc);
-    if (!line.system_name.empty()) body += base::format("{:#x} {}\n", pc, line.function);
+    if (!line.system_name.empty()) body += base::format("{:#x} {}\n", pc, base::printable(line.function));
   }
   return answer(std::move(body));
 }
 
-response dispatch(collector& source, std::string_view target, const wait_function& wait) {
+void say_age(response& r, std::chrono::system_clock::time_point taken) {
+  auto now = std::chrono::system_clock::now();
+  auto age = std::chrono::duration_cast<std::chrono::seconds>(std::max(now - taken, {})).count();
+  bool is_text = r.headers.front().second.starts_with("text/plain");
+  r.headers.emplace_back("Age", base::format("{}", age));
+  if (!is_text) return;
+  std::string line = base::format("# taken: {}, {} s ago\n", utc_text(std::chrono::system_clock::to_time_t(taken)), age);
+  std::size_t at = r.body.starts_with("goroutineleak profile: ") ? r.body.find('\n') + 1 : 0;
+  if (at == 0 && !r.body.starts_with('#')) line += '\n';
+  r.body.insert(at, line);
+}
+
+// /debug/stray/, and what lies below it.
+response stray_page(collector& source, std::string_view path, const query& q, std::string& question) {
+  if (path == "/debug/stray/") {
+    auto why = static_cast<std::uint64_t>(std::max<std::int64_t>(q.number("why"), 0));
+    if (why == 0) question = path;
+    source.ask_for_time();
+    auto page = source.page(why);
+    return page ? answer(std::move(*page), "text/html; charset=utf-8") : not_found();
+  }
+  if (path == "/debug/stray/longest") {
+    question = path;
+    source.ask_for_time();
+    auto text = source.longest();
+    return text ? answer(std::move(*text)) : not_found();
+  }
+  if (path == "/debug/stray/why") {
+    std::int64_t id = q.number("id");
+    if (id <= 0) return error(400, "id must be the number of a goroutine: /debug/stray/why?id=5", false);
+    source.ask_for_time();
+    auto text = source.why(static_cast<std::uint64_t>(id));
+    return text ? answer(std::move(*text)) : not_found();
+  }
+  return not_found();
+}
+
+// For whoever scrapes there is always an answer, and it is not old.
+response metrics(collector& source, bool detect, std::string& question) {
+  constexpr auto most_age = std::chrono::seconds(5);
+  const std::string_view name = "/metrics";
+  if (auto old = source.kept(name); old && std::chrono::system_clock::now() - old->taken < most_age) {
+    say_age(old->what, old->taken);
+    return std::move(old->what);
+  }
+  question = name;
+  auto text = source.metrics(detect);
+  return text ? answer(std::move(*text), "text/plain; version=0.0.4; charset=utf-8") : not_found();
+}
+
+// question: by what the answer may be kept for others who ask the same; empty: not at all.
+response dispatch(collector& source, std::string_view target, const wait_function& wait, std::string& question) {
   // A user's own server may hand over anything (pprof::handle), and parts of the target come back in a Location.
   for (char c : target)
     if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return error(400, "400 Bad Request", false);
@@ -147,53 +201,33 @@ response dispatch(collector& source, std::string_view target, const wait_functio
     r.headers.emplace_back("Location", base::format("{}/{}{}", *path, raw_query.empty() ? "" : "?", raw_query));
     return r;
   }
-  if (*path == "/metrics") {
-    auto text = source.metrics(query(raw_query).number("detect") != 0);
-    return text ? answer(std::move(*text), "text/plain; version=0.0.4; charset=utf-8") : not_found();
-  }
-  if (*path == "/debug/stray/") {
-    auto page = source.page(static_cast<std::uint64_t>(std::max<std::int64_t>(query(raw_query).number("why"), 0)));
-    if (!page) return not_found();
-    return answer(std::move(*page), "text/html; charset=utf-8");
-  }
-  if (*path == "/debug/stray/longest") {
-    auto text = source.longest();
-    return text ? answer(std::move(*text)) : not_found();
-  }
-  if (*path == "/debug/stray/why") {
-    std::int64_t id = query(raw_query).number("id");
-    if (id <= 0) return error(400, "id must be the number of a goroutine: /debug/stray/why?id=5", false);
-    auto text = source.why(static_cast<std::uint64_t>(id));
-    return text ? answer(std::move(*text)) : not_found();
-  }
+  if (*path == "/metrics") return metrics(source, query(raw_query).number("detect") != 0, question);
+  if (path->starts_with("/debug/stray/")) return stray_page(source, *path, query(raw_query), question);
   if (!path->starts_with(root)) return not_found();
   std::string_view name = std::string_view(*path).substr(root.size());
   if (name.empty()) return answer(index_page(source), "text/html; charset=utf-8");
   if (name == "cmdline") return cmdline();
-  if (name == "symbol") return symbol(raw_query);
-  if (name == "goroutine" || name == "goroutineleak") return serve_profile(source, name, query(raw_query), wait);
+  if (name == "symbol") return source.ask_for_time(), symbol(raw_query);
+  if (name == "goroutine" || name == "goroutineleak")
+    return serve_profile(source, name, query(raw_query), wait, target, question);
   return error(404, "Unknown profile");
 }
 
-void say_age(response& r, std::chrono::system_clock::time_point taken) {
-  auto now = std::chrono::system_clock::now();
-  auto age = std::chrono::duration_cast<std::chrono::seconds>(std::max(now - taken, {})).count();
-  bool is_text = r.headers.front().second.starts_with("text/plain");
-  r.headers.emplace_back("Age", base::format("{}", age));
-  if (!is_text) return;
-  std::string line = base::format("# taken: {}, {} s ago\n", utc_text(std::chrono::system_clock::to_time_t(taken)), age);
-  std::size_t at = r.body.starts_with("goroutineleak profile: ") ? r.body.find('\n') + 1 : 0;
-  if (at == 0 && !r.body.starts_with('#')) line += '\n';
-  r.body.insert(at, line);
-}
-
 response guarded(collector& source, std::string_view target, const wait_function& wait) {
+  std::string question;
   try {
-    response r = dispatch(source, target, wait);
-    if (auto taken = source.taken_before()) say_age(r, *taken);
+    response r = dispatch(source, target, wait, question);
+    if (auto taken = source.taken_before()) {
+      say_age(r, *taken);
+    } else if (r.status == 200 && !question.empty()) {
+      source.keep(question, r);
+    }
     return r;
   } catch (const too_soon& e) {
-    return later(e.what(), e.retry_after);
+    auto old = question.empty() ? std::nullopt : source.kept(question);
+    if (!old) return later(e.what(), e.retry_after);
+    say_age(old->what, old->taken);
+    return std::move(old->what);
   } catch (const std::exception& e) {
     return error(500, e.what());
   } catch (...) {

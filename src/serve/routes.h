@@ -5,6 +5,7 @@
 // 3. Silence is never a verdict: an incomplete detection says so in every format, and one that proved nothing is a 503 with its
 //    reasons, never an empty profile.
 // 4. What is older than its request says so: the header Age, and a line `# taken: TIME, N s ago` of the texts.
+//    So does one of the last answers, which is given when the collector has no time for another.
 // 5. At most two requests with `seconds` wait at a time in the process.
 // 6. Safe to call from several threads at once, as far as the collector is.
 #pragma once
@@ -29,7 +30,7 @@ struct response {
   std::string body;  // of a HEAD request too: who sends it leaves the body out and keeps its length
 };
 
-// Thrown by a collector that will not look for leaks again so soon (budget.h), or is asked for too much at once: a 503 with Retry-After.
+// Thrown by a collector that has no time for such a question so soon (budget.h), or is asked for too much at once: a 503 with Retry-After.
 struct too_soon : std::runtime_error {
   too_soon(const std::string& text, std::chrono::seconds after) : std::runtime_error(text), retry_after(after) {}
   std::chrono::seconds retry_after;
@@ -49,6 +50,14 @@ class collector {
   };
 
   virtual ~collector() = default;
+  // Before anything that costs much. Throws too_soon; an answer that was kept to the same question is given then.
+  virtual void ask_for_time() {}
+  virtual void keep(std::string_view /*question*/, const response& /*answer*/) {}
+  struct kept_answer {
+    response what;
+    std::chrono::system_clock::time_point taken;
+  };
+  virtual std::optional<kept_answer> kept(std::string_view /*question*/) { return std::nullopt; }
   // profile is "goroutineleak" (runs a detection) or "goroutine".
   virtual profile::collection<profile::sample> samples(std::string_view profile, look how) = 0;
   // All goroutines, leaked ones first and marked; with leaked_only those alone. For "goroutineleak" a detection runs before.

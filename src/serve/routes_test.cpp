@@ -22,14 +22,28 @@ struct fake_collector : collector {
   bool broken = false, with_extras = false, busy = false;
   std::vector<look> looks;
   std::optional<std::chrono::system_clock::time_point> taken;
-  std::string asked;
+  std::string asked, broken_text = "detection was refused: no memory";
   tally leaks{0, 0, false};
 
+  bool no_time = false;
+  std::optional<kept_answer> last;
+  std::string kept_for;
+
+  void ask_for_time() override {
+    if (no_time) throw too_soon("not so soon", std::chrono::seconds(7));
+  }
+  void keep(std::string_view question, const response& r) override {
+    kept_for = question;
+    last = {r, std::chrono::system_clock::now()};
+  }
+  std::optional<kept_answer> kept(std::string_view question) override {
+    return no_time && question == kept_for ? last : std::nullopt;
+  }
   profile::collection<profile::sample> samples(std::string_view name, look how) override {
     asked = name;
     looks.push_back(how);
     if (busy) throw too_soon("not so soon", std::chrono::seconds(7));
-    if (broken) throw std::runtime_error("detection was refused: no memory");
+    if (broken) throw std::runtime_error(broken_text);
     ++collections;
     if (nothing) return {{}, incomplete, likely};
     profile::sample s;
@@ -83,6 +97,64 @@ struct routes : testing::Test {
 };
 
 }  // namespace
+
+TEST_F(routes, without_time_the_last_answer_or_none) {
+  source.with_extras = true;
+  for (std::string_view target :
+       {"/debug/pprof/goroutine", "/debug/pprof/goroutine?debug=1", "/debug/pprof/goroutineleak?debug=2",
+        "/debug/stray/longest", "/debug/pprof/%67oroutine?debug=2"}) {
+    SCOPED_TRACE(target);
+    source.no_time = false;
+    response anew = get(target);
+    EXPECT_EQ(header(anew, "Age"), "-");
+    source.no_time = true;
+    response old = get(target);
+    EXPECT_EQ(old.status, 200);
+    EXPECT_NE(header(old, "Age"), "-");
+    EXPECT_EQ(header(old, "Content-Type"), header(anew, "Content-Type"));
+    EXPECT_EQ(header(old, "Content-Disposition"), header(anew, "Content-Disposition"));
+    bool binary = target.ends_with("goroutine");
+    EXPECT_EQ(old.body.find("# taken: ") != std::string::npos, !binary);
+    if (binary) {
+      EXPECT_EQ(old.body, anew.body);
+    }
+    response another = get(std::string(target) + (target.find('?') == target.npos ? "?x=1" : "&x=1"));
+    if (target.find("longest") == target.npos) {
+      EXPECT_EQ(another.status, 503) << "another question";
+    }
+  }
+}
+
+TEST_F(routes, what_costs_much_asks_for_time) {
+  source.with_extras = true;
+  source.no_time = true;
+  for (std::string_view target :
+       {"/debug/pprof/goroutine", "/debug/pprof/goroutine?seconds=1", "/debug/pprof/goroutineleak?debug=3", "/debug/stray/",
+        "/debug/stray/?why=1", "/debug/stray/why?id=5", "/debug/stray/longest", "/debug/pprof/symbol?0x1"}) {
+    response r = get(target);
+    EXPECT_EQ(r.status, 503) << target;
+    EXPECT_EQ(header(r, "Retry-After"), "7") << target;
+  }
+  for (std::string_view target : {"/debug/pprof/", "/debug/pprof/cmdline", "/metrics"})
+    EXPECT_EQ(get(target).status, 200) << target;
+}
+
+TEST_F(routes, metrics_without_time_are_five_seconds_old_at_most) {
+  source.with_extras = true;
+  get("/metrics?detect=1");
+  source.no_time = true;
+  EXPECT_EQ(header(get("/metrics?x=1"), "Age"), "0");
+  EXPECT_EQ(source.collections, 1);
+  source.last->taken -= std::chrono::seconds(6);
+  EXPECT_EQ(header(get("/metrics?detect=1"), "Age"), "-");
+  EXPECT_EQ(source.collections, 2);
+}
+
+TEST_F(routes, errors_are_printable) {
+  source.broken_text = "no \x1b]0;x\x07 memory\n";
+  source.broken = true;
+  EXPECT_EQ(get("/debug/pprof/goroutineleak").body, "no \\x1b]0;x\\a memory\\n\n");
+}
 
 TEST_F(routes, table) {
   constexpr const char *text = "text/plain; charset=utf-8", *html = "text/html; charset=utf-8",
@@ -240,10 +312,10 @@ TEST_F(routes, an_incomplete_detection_is_never_silent) {
   for (const char* query : {"", "?debug=1", "?debug=2&leaked=1", "?seconds=1"}) {
     response r = get(std::string("/debug/pprof/goroutineleak") + query);
     EXPECT_EQ(r.status, 503) << query;
-    EXPECT_EQ(
-        r.body,
-        "goroutineleak profile: the detection is incomplete, and nothing was proven: thread 7 (a?b) blocks signal 34: it could "
-        "not be stopped; 1 candidate not decided\n")
+    EXPECT_EQ(r.body,
+              "goroutineleak profile: the detection is incomplete, and nothing was proven: thread 7 (a\\nb) blocks signal 34: "
+              "it could "
+              "not be stopped; 1 candidate not decided\n")
         << query;
     EXPECT_EQ(header(r, "X-Go-Pprof"), "1");
     EXPECT_EQ(header(r, "Content-Disposition"), "-");

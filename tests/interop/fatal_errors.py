@@ -2,6 +2,7 @@
 """What ends the process says what and where, shows the goroutine and the others, and the status is 2."""
 # subject: overflow
 # subject: exception
+# subject: hostile
 # subject: int
 # subject: panic
 # subject: stalled
@@ -16,6 +17,7 @@ FIRST = {
     "overflow": r"\Afatal error: stack overflow\n\ngoroutine 2: stack overflow, 64 KiB; "
                 r"raise it by go\(\{\.stack_size=\.\.\.\}\) or STRAY_STACK_SIZE\n",
     "exception": r"\Apanic: no such order\n\n",
+    "hostile": r"\Apanic: order \\x1b\]0;x\\a of\ttwo\n\t\n\tgoroutine 1 \[running\]:\\u009b\n\n",
     "int": r"\Apanic: an exception of type int\n\n",
     "panic": r"\Apanic: close of closed channel\n\n",
 }

@@ -1,4 +1,4 @@
-// Ends, or does not, by what the argument names: `overflow`, `exception`, `int`, `panic`, or `settings`, which prints what it runs with.
+// Ends, or does not, by what the argument names: `overflow`, `exception`, `hostile`, `int`, `panic`, or `settings`, which prints what it runs with.
 // `stalled_exception`, `stalled_lock`: and a thread holds the loader's list of modules for ever, without which no function has a name.
 // `stalled_what`: what() does not return.
 #include <iostream>
@@ -23,6 +23,9 @@ int sink;
 }
 [[gnu::noinline]] void take_order() {
   throw std::runtime_error("no such order");  // here: exception
+}
+[[gnu::noinline]] void take_hostile_order() {
+  throw std::runtime_error("order \x1b]0;x\a of\ttwo\n\ngoroutine 1 [running]:\xc2\x9b");  // here: hostile
 }
 [[gnu::noinline]] void take_number() {
   throw 42;  // here: int
@@ -76,6 +79,7 @@ int main(int, char** argv) {
   stray::testing::until_parked(1);
   if (what == "overflow") stray::go([] { shop::sink = shop::recurse(0); });
   if (what == "exception") stray::go(shop::take_order);
+  if (what == "hostile") stray::go(shop::take_hostile_order);
   if (what == "int") stray::go(shop::take_number);
   if (what == "panic") stray::go(shop::close_twice);
   if (what == "stalled_exception" || what == "stalled_what")

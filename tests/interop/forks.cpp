@@ -3,6 +3,7 @@
 //   interop_forks afresh | primitives | timers | in_goroutine | in_thread | inherited | unused | busy | watch | nested | fails | asleep | locked
 //   interop_forks daemon [late] [twice]   serves by STRAY_PPROF, becomes a daemon, and prints `daemon PID`; late: goroutines before; ends with
 //                                  the end of stdin
+//   interop_forks sleeper          forks at a line of stdin and prints `child PID` of a child that never uses the library; ends with the next line
 //   interop_forks serves           prints `child PID` of a child that uses goroutines beside its parent, which serves on
 #include <atomic>
 #include <cerrno>
@@ -448,6 +449,17 @@ void be_daemon(bool late, bool twice) {
   std::cin.get();
 }
 
+// The child never uses what it has inherited.
+void sleeper() {
+  std::string line;
+  std::getline(std::cin, line);
+  if (fork() == 0) {
+    std::cout << "child " << getpid() << std::endl;
+    for (;;) pause();
+  }
+  std::getline(std::cin, line);
+}
+
 void serves() {
   park(10);
   pid_t pid = fork();
@@ -480,6 +492,7 @@ int main(int argc, char** argv) {
   if (how == "asleep") asleep();
   if (how == "locked") locked();
   if (how == "daemon") be_daemon(all.size() > 1 && all[1] == "late", all.size() > 1 && all.back() == "twice");
+  if (how == "sleeper") sleeper();
   if (how == "serves") serves();
   return 0;
 }

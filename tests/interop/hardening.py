@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What SECURITY.md says of the build: protectors and checked functions in our objects, none in snapshot code; the shared library and the tool
-are read-only after relocation, bound at start, without an executable stack."""
+are read-only after relocation, bound at start, without an executable stack or relocations in code; no object of the static library asks for an
+executable stack."""
 import re
 import subprocess
 
@@ -35,6 +36,19 @@ def undefined(folder):
         yield file.name, set(re.findall(r"^ +U (\S+)$", out("nm", str(file)), re.M))
 
 
+def marks_of_static():
+    """An object without a mark, or with one for code, makes the stack of a whole program executable."""
+    objects = {}
+    name = ""
+    for line in out("readelf", "-SW", str(BUILD / "libstray.a")).splitlines():
+        if line.startswith("File: "):
+            objects[name := line] = None
+        elif match := re.search(r" \.note\.GNU-stack +PROGBITS +\w+ +\w+ +\w+ +\w+ +([WAX]*) ", line):
+            objects[name] = match[1]
+    check(len(objects) > 50, f"{len(objects)} objects in libstray.a")
+    same({name: marks for name, marks in objects.items() if marks != ""}, {}, "marks of stacks")
+
+
 def test():
     if cached("STRAY_HARDENING") != "ON":
         skip("STRAY_HARDENING is off")
@@ -53,9 +67,13 @@ def test():
     if cached("CMAKE_BUILD_TYPE") != "Debug":
         check(checked > 0, "no object calls a checked function")
     print(f"objects with a protector: {protected}; with checked functions: {checked}")
+    marks_of_static()
+    check(LINKED, "nothing linked is there")
     for file in LINKED:
         dynamic, segments = out("readelf", "-dW", str(file)), out("readelf", "-lW", str(file))
         check(re.search(r"\bBIND_NOW\b|FLAGS_1.*\bNOW\b", dynamic), f"{file.name}: bound lazily")
+        check(not re.search(r"\bTEXTREL\b", dynamic), f"{file.name}: relocations in code")
+        check("GNU_STACK" in segments, f"{file.name}: says nothing of its stack, which is executable then")
         check("GNU_RELRO" in segments, f"{file.name}: writable after relocation")
         check(not re.search(r"GNU_STACK.* RWE ", segments), f"{file.name}: an executable stack")
         same(re.findall(r"LOAD .* RWE ", segments), [], f"{file.name}: writable code")

@@ -5,6 +5,7 @@ places where debuggers look, without .debug_aranges, with symbols only, and with
 # subject: separate
 # subject: another
 # subject: parts
+# subject: fifos
 import os
 import pathlib
 import re
@@ -129,6 +130,30 @@ def parts():
         check(offsets, f"nothing: no symbols+OFFSET in {found}")
         answer = subprocess.run(["addr2line", "-Cife", PLAIN, *offsets], capture_output=True, text=True, check=True).stdout
         has(answer, rf"^{re.escape(str(SOURCE))}:{LINES['function']}\b", f"addr2line of {offsets}")
+
+
+def fifos():
+    """Where libdw would open a part of the debug information by itself lies a FIFO: names are told, and nobody waits for it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        program, dwo = pathlib.Path(scratch, "symbols"), pathlib.Path(scratch, "x.dwo")
+        # Names beside the program: one of the two that libdw tries.
+        shutil.copy(f"{PLAIN}_split", program)
+        names = set(re.findall(rb"[^\0]*symbols\.cpp\.dwo", program.read_bytes()))
+        check(len(names) == 1, f"names of split parts: {names}")
+        name = names.pop()
+        program.write_bytes(program.read_bytes().replace(name, bytes(dwo).ljust(len(name), b"\0")))
+        for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()):
+            make(dwo)
+            found = frames(program)
+            check(("shop::wait_here", "??:0") in [(f, place) for f, _, place in found], f"{dwo}: {found}")
+            dwo.rmdir() if dwo.is_dir() else dwo.unlink()
+        link, alt = pathlib.Path(scratch, "link"), pathlib.Path(scratch, "alt")
+        link.write_bytes(bytes(alt) + b"\0" + bytes(range(20)))
+        tool("objcopy", f"--add-section=.gnu_debugaltlink={link}", PLAIN, program)
+        is_complete(program, "the shared part is not there")
+        os.mkfifo(alt)
+        found = frames(program)
+        check(("shop::wait_here", "??:0") in [(f, place) for f, _, place in found], f"{alt}: {found}")
 
 
 run(globals()[sys.argv[1]])

@@ -1,4 +1,4 @@
-// any_profile_target.cpp, fed with mutations of stored profiles: of stray, of Go, and of what once broke the tool. STRAY_FUZZ_S: seconds, else 2.
+// any_profile_target.cpp, fed with mutations of stored profiles: of stray, of Go, and of what once broke the tool. How long: fuzz_seconds.hpp.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "tests/stress/fuzz_seconds.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -74,8 +75,7 @@ class mutator {
 }  // namespace
 
 TEST(any_profile, is_refused_or_shown) {
-  const char* wanted = std::getenv("STRAY_FUZZ_S");
-  std::int64_t end = stray::base::now_ns() + (wanted != nullptr ? std::atoll(wanted) : 2) * 1'000'000'000;
+  std::int64_t end = stray::base::now_ns() + fuzz_seconds() * 1'000'000'000;
   std::uint64_t seed = std::random_device()();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   const std::vector<std::string> from = seeds();

@@ -1,5 +1,5 @@
 // The request parser's edge that is ours: any target, well-formed or not, gets an answer of the table, and nothing of it leaks into a header.
-// fuzz_request is the target, of a fuzzer too; here it is fed with mutations of what clients ask. STRAY_FUZZ_S: seconds, else 2.
+// fuzz_request is the target, of a fuzzer too; here it is fed with mutations of what clients ask. How long: fuzz_seconds.hpp.
 #include <cstdlib>
 #include <random>
 #include <set>
@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "serve/query.h"
 #include "serve/routes.h"
+#include "tests/stress/fuzz_seconds.hpp"
 
 using namespace stray::serve;
 
@@ -125,8 +126,7 @@ class mutator {
 }  // namespace
 
 TEST(any_request, gets_an_answer_of_the_table) {
-  const char* wanted = std::getenv("STRAY_FUZZ_S");
-  std::int64_t end = stray::base::now_ns() + (wanted != nullptr ? std::atoll(wanted) : 2) * 1'000'000'000;
+  std::int64_t end = stray::base::now_ns() + fuzz_seconds() * 1'000'000'000;
   std::uint64_t seed = std::random_device()();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   mutator m(seed);

@@ -1,4 +1,4 @@
-// A fuzzer's target, fed for some seconds with stored inputs and with mutations of them. STRAY_FUZZ_S: seconds, else 2.
+// A fuzzer's target, fed for some seconds with stored inputs and with mutations of them. How long: fuzz_seconds.hpp.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "tests/stress/fuzz_seconds.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -46,8 +47,7 @@ inline std::string mutated(std::string bytes, std::string_view alphabet, std::mt
 
 // folder: of stored inputs, beside this file. alphabet: what has a meaning in them. Returns the number of inputs.
 inline std::size_t feed_mutations(const char* folder, std::string_view alphabet) {
-  const char* wanted = std::getenv("STRAY_FUZZ_S");
-  const std::int64_t end = stray::base::now_ns() + (wanted != nullptr ? std::atoll(wanted) : 2) * 1'000'000'000;
+  const std::int64_t end = stray::base::now_ns() + fuzz_seconds() * 1'000'000'000;
   const std::uint64_t seed = std::random_device()();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   std::vector<std::string> from;
