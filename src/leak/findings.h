@@ -41,7 +41,7 @@ struct finding {
   std::uint64_t creator_id = 0;
   creator_chain creators{};
   std::uintptr_t made_at = 0;               // return address
-  std::vector<std::uintptr_t> made_at_too;     // of a select: its other channels
+  std::vector<std::uintptr_t> made_at_too;  // of a select: its other channels
   std::vector<std::uintptr_t> pcs;
   std::vector<profile::label> labels;    // by key
   std::string place;                     // likely: where the word or block lies; suspected: what it is compared with

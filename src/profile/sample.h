@@ -21,7 +21,7 @@ struct sample {
   // Leak profiles only; empty or 0 otherwise. Of the oldest member.
   std::string wait_reason, tier, created_by, cause;
   std::vector<std::string> called_by;  // who led to created_by, innermost first
-  std::int64_t blocked_since = 0;  // unix seconds
+  std::int64_t blocked_since = 0;      // unix seconds
 };
 
 // One goroutine or OS thread (debug=2).

@@ -9,7 +9,8 @@
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 
-extern "C" void* __libc_stack_end;  // NOLINT: glibc's, where the first thread's stack began
+extern "C" void*
+    __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): glibc's name for where the first thread's stack began
 
 namespace stray::runtime {
 

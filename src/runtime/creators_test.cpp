@@ -100,7 +100,8 @@ TEST(creators, of_nonsense_are_none) {
   maxprocs();  // starts the runtime
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   std::uintptr_t out[task::most_callers];
-  for (std::uintptr_t pc : {std::uintptr_t{0}, std::uintptr_t{1}, here, ~std::uintptr_t{0}, std::uintptr_t{1} << 47, base::address_mask}) {
+  for (std::uintptr_t pc :
+       {std::uintptr_t{0}, std::uintptr_t{1}, here, ~std::uintptr_t{0}, std::uintptr_t{1} << 47, base::address_mask}) {
     for (int i = 0; i < 3; i++) {  // found, and remembered
       callers_of(pc, here, here, stack_of_thread(), out);
       EXPECT_EQ(out[0], 0u) << pc;
