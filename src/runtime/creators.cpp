@@ -114,16 +114,12 @@ constinit thread_local own_bounds bounds [[gnu::tls_model("initial-exec")]];
 }  // namespace
 
 [[gnu::noinline]] base::range stack_of_thread() noexcept {
-#if defined(STRAY_SIM)
-  return {};  // its threads share one
-#else
   own_bounds& known = bounds;
   if (known.not_hi == 0) {
     const base::range found = find_own_stack();
     known = {~found.lo, ~found.hi};
   }
   return {~known.not_lo, ~known.not_hi};
-#endif
 }
 
 }  // namespace stray::runtime

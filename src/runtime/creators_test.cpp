@@ -121,6 +121,7 @@ TEST(creators, are_none_where_the_table_is_full) {
 }
 
 TEST(creators, are_the_same_whoever_asks_first) {
+  maxprocs();  // starts the runtime
   std::vector<std::thread> all;
   for (int i = 0; i < 8; i++) {
     all.emplace_back([] {
