@@ -66,7 +66,7 @@ struct goroutine {
   wait_id identity() const noexcept { return wait_id(task, wait); }
 };
 
-// Goroutines with identical stacks.
+// Goroutines with identical stacks that were started at the same place, by the same callers.
 struct group {
   std::size_t count = 0;
   leak::tier tier = tier::proven;
@@ -83,6 +83,9 @@ struct group {
   std::size_t victims = 0;     // others that are leaked only because of these: root leaks first
   std::vector<leak::goroutine> goroutines;
   std::vector<std::uintptr_t> pcs;  // return addresses, leaf first, of the whole stack
+  // Who called created_by's function, and who that one's: at most two, innermost first, as far as they are the user's and can be told. For
+  // goroutines that are started through a function of the program's own.
+  std::vector<frame> called_by;
 };
 
 // Goroutines that are no more than likely, and the one thing that keeps them from being proven.

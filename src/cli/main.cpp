@@ -70,6 +70,7 @@ void shorten(profile& p) {
   for (leak& l : p.leaks) {
     for (frame& f : l.stack) f.function = stray::profile::short_name(f.function);
     l.created_by = stray::profile::short_name(l.created_by);
+    for (std::string& caller : l.called_by) caller = stray::profile::short_name(caller);
   }
 }
 

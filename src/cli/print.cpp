@@ -141,6 +141,7 @@ std::string details(const site& one, const style& s) {
       if (!f.file.empty()) out += painted(fmt::format("        {}", place(f)), dim, s) + "\n";
     }
     if (!l->created_by.empty()) out += fmt::format("    created by {}\n", printable(l->created_by));
+    for (const std::string& caller : l->called_by) out += fmt::format("    called by {}\n", printable(caller));
     if (!l->cause.empty()) out += fmt::format("    why: {}\n", printable(l->cause));
     if (!l->labels.empty()) {
       out += "    labels:";
@@ -173,6 +174,7 @@ std::string json(const std::vector<site>& sites, const std::vector<profile>& pro
                               {"bytes", l->bytes},
                               {"blocked_since", l->blocked_since},
                               {"created_by", l->created_by},
+                              {"called_by", l->called_by},
                               {"cause", l->cause},
                               {"labels", labels},
                               {"stack", stack}});

@@ -20,6 +20,8 @@ std::vector<profile> evil_profile() {
             {p.string("tier"), text},
             {p.string("cause"), text},
             {p.string("created_by"), text},
+            {p.string("called_by"), text},
+            {p.string("called_by"), p.string("serve")},
             {text, text},
             {p.string("tenant"), p.string("a why=b")}});
   std::vector<profile> out;
@@ -51,6 +53,7 @@ TEST(cli_print, json_has_what_was_read) {
   std::vector<profile> profiles = evil_profile();
   std::vector<site> sites = rank(profiles, {}, order::count);
   auto read = nlohmann::json::parse(json(sites, profiles, {}));
+  EXPECT_EQ(read["sites"][0]["leaks"][0]["called_by"][1], "serve");
   EXPECT_EQ(read["sites"][0]["reason"], evil.substr(0, evil.size() - 1) + "\xef\xbf\xbd") << "what is no UTF-8 is replaced";
 }
 

@@ -200,6 +200,8 @@ class reader {
       l.cause = text(of.text);
     else if (key == "created_by")
       l.created_by = text(of.text);
+    else if (key == "called_by")
+      l.called_by.push_back(text(of.text));
     else if (key == "blocked_since")
       l.blocked_since = amount(of.number, "time");
     else

@@ -19,12 +19,13 @@ struct frame {
   auto operator<=>(const frame&) const = default;
 };
 
-// Goroutines with the same stack, labels, reason and tier.
+// Goroutines with the same stack, labels, reason, tier and creator.
 struct leak {
   std::string target;  // where it was read
   std::int64_t count = 0, bytes = 0;
   std::int64_t blocked_since = 0;  // seconds of the Unix clock, the oldest; 0: not known
   std::string reason, tier, cause, created_by;
+  std::vector<std::string> called_by;                       // who led to created_by, innermost first
   std::vector<std::pair<std::string, std::string>> labels;  // the user's
   std::vector<frame> stack;                                 // leaf first
   // The first frame of the user's; the leaf where there is none.

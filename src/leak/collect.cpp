@@ -9,6 +9,7 @@
 #include "base/first_failure.h"
 #include "base/sync_shim.h"
 #include "leak/cause.h"
+#include "leak/creators.h"
 #include "leak/findings.h"
 #include "leak/in_system_call.h"
 #include "leak/stacks.h"
@@ -131,13 +132,15 @@ std::vector<profile::sample> leak_samples(const findings& f) {
     std::vector<profile::label> labels;
     runtime::wait_reason waits;
     leak::tier tier;
+    unsigned creators;
     auto operator<=>(const key&) const = default;
   };
   causes why_of(f);
+  creator_lines started_by(creator_lines::told_apart_by::functions);
   std::map<key, std::pair<profile::sample, const finding*>> groups;
   for (const finding& x : f.list) {
     if (x.tier < tier::cycle) continue;
-    auto& [s, oldest] = groups[{x.pcs, x.labels, x.waits, x.tier}];
+    auto& [s, oldest] = groups[{x.pcs, x.labels, x.waits, x.tier, started_by.number(x)}];
     s.count++;
     s.bytes += static_cast<std::int64_t>(x.bytes + x.heap_bytes);
     if (oldest == nullptr || x.age_ns > oldest->age_ns) oldest = &x;
@@ -150,10 +153,8 @@ std::vector<profile::sample> leak_samples(const findings& f) {
     s.wait_reason = runtime::text_of(k.waits);
     s.tier = to_string(k.tier);
     s.cause = why_of.of(*oldest);
-    if (oldest->created_by != 0) {
-      std::vector<profile::shown_line> lines = profile::shown_lines({oldest->created_by});
-      if (!lines.empty()) s.created_by = lines[0].line->function;
-    }
+    for (const profile::shown_line& l : started_by.lines(k.creators))
+      (s.created_by.empty() ? s.created_by : s.called_by.emplace_back()) = l.line->function;
     s.blocked_since = unix_seconds(oldest->since_ns);
     out.push_back(std::move(s));
   }

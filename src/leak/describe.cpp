@@ -20,7 +20,7 @@ std::optional<finding> describe_wait(runtime::task& t, wait_id w, thread_stacks&
   f.since_ns = t.wait_since_ns;
   f.age_ns = std::max<std::int64_t>(0, base::now_ns() - f.since_ns);
   f.creator_id = t.creator_id;
-  f.created_by = t.created_by;
+  f.creators = {t.created_by, t.callers[0], t.callers[1]};
   f.pcs = read_stack(t, threads);
   f.labels = read_labels(t);
   constexpr std::uintptr_t in_page = base::page_size - 1;

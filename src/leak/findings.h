@@ -1,6 +1,7 @@
 // What one detection found, before anybody's options are applied. Plain values: no address of anything that could be a root.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -24,6 +25,9 @@ namespace stray::leak {
 
 class thread_stacks;  // stacks.h
 
+// Return addresses: in who called go, in its caller, and in that one's; 0: not known.
+using creator_chain = std::array<std::uintptr_t, 1 + runtime::task::most_callers>;
+
 struct finding {
   std::uint64_t id = 0;      // goroutine id, or TID
   wait_id wait;              // by its task owners are named
@@ -37,8 +41,9 @@ struct finding {
   std::int64_t since_ns = 0, age_ns = 0;  // monotonic
   std::size_t bytes = 0;                  // of stack
   std::uint64_t creator_id = 0;
-  std::uintptr_t created_by = 0, made_at = 0;  // return addresses
-  std::vector<std::uintptr_t> made_at_too;     // of a select: its other channels
+  creator_chain creators{};
+  std::uintptr_t made_at = 0;               // return address
+  std::vector<std::uintptr_t> made_at_too;  // of a select: its other channels
   std::vector<std::uintptr_t> pcs;
   std::vector<profile::label> labels;    // by key
   std::string place;                     // likely: where the word or block lies; suspected: what it is compared with

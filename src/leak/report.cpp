@@ -8,6 +8,7 @@
 
 #include "base/printable.h"
 #include "leak/cause.h"
+#include "leak/creators.h"
 #include "leak/findings.h"
 #include "leak/reclaim.h"
 #include "leak/stacks.h"
@@ -32,8 +33,9 @@ struct group_key {
   leak::tier tier;
   runtime::wait_reason waits;
   grounds reason;
+  unsigned creators;  // creators.h
   bool operator<(const group_key& o) const {
-    return std::tie(*pcs, tier, waits, reason) < std::tie(*o.pcs, o.tier, o.waits, o.reason);
+    return std::tie(*pcs, tier, waits, reason, creators) < std::tie(*o.pcs, o.tier, o.waits, o.reason, o.creators);
   }
 };
 
@@ -130,11 +132,12 @@ report report_builder::build(const findings& f, const options& o, const findings
                        std::to_string(past.refused) + " refused");
   }
   causes why_of(all);
+  creator_lines started_by(creator_lines::told_apart_by::lines);
   std::map<group_key, group> groups;
   std::map<group_key, const finding*> oldest;
   for (const finding& x : f.list) {
     if (!is_wanted(x, o)) continue;
-    group_key k{&x.pcs, x.tier, x.waits, x.reason};
+    group_key k{&x.pcs, x.tier, x.waits, x.reason, started_by.number(x)};
     group& g = groups[k];
     g.victims += why_of.victims(x);
     goroutine& one = g.goroutines.emplace_back();
@@ -152,10 +155,8 @@ report report_builder::build(const findings& f, const options& o, const findings
     g.wait_reason = runtime::text_of(k.waits);
     g.pcs = *k.pcs;
     for (const profile::shown_line& l : profile::shown_lines(*k.pcs)) g.stack.push_back(frame_of(l));
-    if (first.created_by != 0) {
-      std::vector<profile::shown_line> lines = profile::shown_lines({first.created_by});
-      if (!lines.empty()) g.created_by = frame_of(lines[0]);
-    }
+    for (const profile::shown_line& l : started_by.lines(k.creators))
+      (g.created_by.function.empty() ? g.created_by : g.called_by.emplace_back()) = frame_of(l);
     g.creator_id = first.creator_id;
     g.cause = why_of.of(first);
     std::sort(g.goroutines.begin(), g.goroutines.end(), [](const goroutine& a, const goroutine& b) { return a.id < b.id; });
@@ -224,6 +225,10 @@ std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g) {
 
 namespace {
 
+void print_place(std::ostream& out, const frame& f) {
+  if (!f.file.empty()) out << "        " << printable(f.file) << ":" << f.line << "\n";
+}
+
 void print_labels(std::ostream& out, const group& g) {
   constexpr std::size_t most = 8;
   std::vector<std::pair<std::string, std::size_t>> sets = label_sets(g);
@@ -238,13 +243,17 @@ std::ostream& operator<<(std::ostream& out, const group& g) {
   out << g.count << " x " << g.wait_reason << ", " << to_string(g.tier) << ", blocked for " << age_text(g.age_max) << "\n";
   for (const frame& f : g.stack) {
     out << "    " << printable(f.function) << "\n";
-    if (!f.file.empty()) out << "        " << printable(f.file) << ":" << f.line << "\n";
+    print_place(out, f);
   }
   if (!g.created_by.function.empty()) {
     out << "    created by " << printable(g.created_by.function);
     if (g.creator_id != 0) out << " in goroutine " << g.creator_id;
     out << "\n";
-    if (!g.created_by.file.empty()) out << "        " << printable(g.created_by.file) << ":" << g.created_by.line << "\n";
+    print_place(out, g.created_by);
+    for (const frame& f : g.called_by) {
+      out << "    called by " << printable(f.function) << "\n";
+      print_place(out, f);
+    }
   }
   out << "    why: " << printable(g.cause) << "\n";
   if (g.heap_bytes != 0) out << "    keeps " << size_text(g.heap_bytes) << " of heap memory\n";

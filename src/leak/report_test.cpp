@@ -10,6 +10,25 @@
 #include "leak/findings.h"
 #include "leak/history.h"
 
+namespace people {  // what is in ours is never shown
+
+#define KEEP_FRAME asm volatile("" ::: "memory")  // the call before it is none at the end of the function
+
+[[gnu::noinline]] void spawn_for_others() {
+  stray::go([c = stray::make_chan<int>()] { c.recv(); });
+  KEEP_FRAME;
+}
+[[gnu::noinline]] void spawn_twice() {
+  for (int i = 0; i < 2; i++) spawn_for_others();
+  KEEP_FRAME;
+}
+[[gnu::noinline]] void spawn_once() {
+  spawn_for_others();
+  KEEP_FRAME;
+}
+
+}  // namespace people
+
 namespace stray::leak {
 namespace {
 
@@ -50,6 +69,45 @@ TEST(report, only_keeps_what_is_asked_for) {
   EXPECT_EQ(reclaim(some).count(reclaim_outcome::reclaimed), 2u) << "these, and no others";
   EXPECT_EQ(find().total(), 3u);
   reclaim(find());
+}
+
+std::size_t occurrences(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) n++;
+  return n;
+}
+
+TEST(report, tells_apart_who_asked_the_same_function_to_start_them) {
+  people::spawn_twice();
+  people::spawn_once();
+  testing::until_parked(3);
+  report r = find();
+  ASSERT_EQ(r.total(), 3u);
+  ASSERT_EQ(r.groups().size(), 2u) << r;
+  const std::string callers[] = {"people::spawn_twice", "people::spawn_once"};
+  for (std::size_t i = 0; i < 2; i++) {
+    const group& g = r.groups()[i];
+    EXPECT_EQ(g.count, 2 - i);
+    EXPECT_NE(g.created_by.function.find("spawn_for_others"), std::string::npos) << g;
+    ASSERT_EQ(g.called_by.size(), 1u) << g;
+    EXPECT_NE(g.called_by[0].function.find(callers[i]), std::string::npos) << g;
+    EXPECT_GT(g.called_by[0].line, 0);
+    std::ostringstream text;
+    text << g;
+    EXPECT_NE(text.str().find(callers[i]), std::string::npos) << g;
+    EXPECT_EQ(occurrences(text.str(), "    called by "), 1u) << g;
+  }
+  auto sampled = leak_samples(*detect());
+  ASSERT_EQ(sampled.size(), 2u);
+  for (const profile::sample& s : sampled) {
+    EXPECT_NE(s.created_by.find("spawn_for_others"), std::string::npos);
+    ASSERT_EQ(s.called_by.size(), 1u);
+    EXPECT_NE(s.called_by[0].find(callers[s.count == 2 ? 0 : 1]), std::string::npos);
+  }
+  std::string stacks = pprof::handle("GET", "/debug/pprof/goroutineleak?debug=2").body;
+  EXPECT_EQ(occurrences(stacks, "\ncreated by "), 3u) << stacks;
+  EXPECT_EQ(occurrences(stacks, "called by"), 0u) << "Go's format has one frame";
+  EXPECT_EQ(reclaim(r).count(reclaim_outcome::reclaimed), 3u);
 }
 
 TEST(report, says_who_is_likely_and_why) {

@@ -97,24 +97,12 @@ bool rule_in_program(std::uintptr_t bias, std::uintptr_t pc, rule& out) {
 
 int visit(dl_phdr_info* info, std::size_t, void* arg) {
   auto& q = *static_cast<query*>(arg);
-  bool holds_pc = false;
-  std::uintptr_t header = 0;
-  for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const auto& ph = info->dlpi_phdr[i];
-    if (ph.p_type == PT_LOAD && (ph.p_flags & PF_X) != 0 && q.pc - (info->dlpi_addr + ph.p_vaddr) < ph.p_memsz) holds_pc = true;
-    if (ph.p_type == PT_GNU_EH_FRAME) header = info->dlpi_addr + ph.p_vaddr;
-  }
-  if (!holds_pc) return 0;
-  tables found{{}, header};
-  for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const auto& ph = info->dlpi_phdr[i];
-    base::range s{info->dlpi_addr + ph.p_vaddr, info->dlpi_addr + ph.p_vaddr + ph.p_memsz};
-    if (ph.p_type == PT_LOAD && (ph.p_flags & PF_R) != 0 && header != 0 && s.holds(header)) found.readable = s;
-  }
+  tables found;
+  if (!base::tables_at(*info, q.pc, found)) return 0;
   try {
     rule r;
     bool described = false;
-    if (header != 0)
+    if (found.header != 0)
       described = base::cfi::find_rule(found, q.pc, r);
     else if (info->dlpi_name == nullptr || info->dlpi_name[0] == 0)
       described = rule_in_program(info->dlpi_addr, q.pc, r);

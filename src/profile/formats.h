@@ -17,7 +17,7 @@ std::string write_counts(std::string_view profile_name, std::span<const sample> 
 // debug=2: one paragraph a goroutine, in the order given.
 std::string write_stacks(std::span<const stack_entry> entries, std::span<const std::string> incomplete = {},
                          std::span<const std::string> likely = {});
-// debug=0: gzipped profile.proto. With leak_labels: wait_reason, tier, created_by, cause, blocked_since and the second sample type
+// debug=0: gzipped profile.proto. With leak_labels: wait_reason, tier, created_by, called_by, cause, blocked_since and the second sample type
 // {bytes_retained, bytes}. duration_ns: the time between the two collections of a delta, 0 otherwise.
 std::string write_proto(std::string_view profile_name, std::span<const sample> samples, bool leak_labels,
                         std::int64_t duration_ns = 0, std::span<const std::string> incomplete = {},

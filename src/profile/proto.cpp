@@ -101,6 +101,7 @@ class builder {
     text_label(w, "wait_reason", s.wait_reason);
     text_label(w, "tier", s.tier);
     text_label(w, "created_by", s.created_by);
+    for (const std::string& caller : s.called_by) text_label(w, "called_by", caller);
     text_label(w, "cause", s.cause);
     if (s.blocked_since == 0) return;
     message l(w, field::sample::label);

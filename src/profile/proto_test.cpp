@@ -95,6 +95,7 @@ std::vector<sample> two_samples() {
   s.wait_reason = "chan receive";
   s.tier = "proven";
   s.created_by = "main";
+  s.called_by = {"spawn", "serve"};
   s.cause = "root leak";
   s.blocked_since = 1700000000;
   std::vector<sample> samples{s, s};
@@ -130,8 +131,10 @@ TEST(proto, read_by_go_tool_pprof) {
   EXPECT_HAS(raw, "goroutineleak/count[dflt] bytes_retained/bytes\n");
   EXPECT_HAS(raw, "          3       4096: 1 2 ");
   EXPECT_HAS(raw, "          1       4096: 1 2 ");
-  EXPECT_HAS(raw, "cause:[root leak] created_by:[main] route:[/buy] tier:[proven] wait_reason:[chan receive]\n");
-  EXPECT_HAS(raw, "cause:[root leak] created_by:[main] tier:[cycle] wait_reason:[chan receive]\n");
+  EXPECT_HAS(
+      raw,
+      "called_by:[spawn serve] cause:[root leak] created_by:[main] route:[/buy] tier:[proven] wait_reason:[chan receive]\n");
+  EXPECT_HAS(raw, "called_by:[spawn serve] cause:[root leak] created_by:[main] tier:[cycle] wait_reason:[chan receive]\n");
   EXPECT_HAS(raw, "blocked_since:[1700000000 seconds]\n");
   // The leaf is park alone, whatever is inlined into it; its address is the return address - 1.
   char leaf[64];

@@ -20,7 +20,8 @@ struct sample {
   std::int64_t bytes = 0;           // bytes retained by them
   // Leak profiles only; empty or 0 otherwise. Of the oldest member.
   std::string wait_reason, tier, created_by, cause;
-  std::int64_t blocked_since = 0;  // unix seconds
+  std::vector<std::string> called_by;  // who led to created_by, innermost first
+  std::int64_t blocked_since = 0;      // unix seconds
 };
 
 // One goroutine or OS thread (debug=2).

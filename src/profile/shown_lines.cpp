@@ -173,4 +173,19 @@ std::vector<shown_line> shown_lines(const std::vector<std::uintptr_t>& return_ad
   return shown;
 }
 
+std::vector<shown_line> shown_creators(const std::vector<std::uintptr_t>& return_addresses) {
+  constexpr std::size_t most = 3;
+  static constexpr std::array<std::string_view, 3> of_others = {"std::", "__gnu_cxx::", "testing::internal::"};
+  std::vector<shown_line> shown;
+  for (const shown_line& l : shown_lines(return_addresses)) {
+    std::string_view name = function_name(l.line->function);
+    bool unloaded = l.line->file.empty() && name.starts_with("unknown+");
+    bool others = unloaded || is_runtime(*l.line) || is_invoke_helper(*l.line) ||
+                  std::any_of(of_others.begin(), of_others.end(), [&](std::string_view s) { return name.starts_with(s); });
+    if (shown.empty() || !others) shown.push_back(l);
+    if (shown.size() == most) break;
+  }
+  return shown;
+}
+
 }  // namespace stray::profile

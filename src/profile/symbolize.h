@@ -56,4 +56,8 @@ struct shown_line {
 };
 std::vector<shown_line> shown_lines(const std::vector<std::uintptr_t>& return_addresses);
 
+// Who started a goroutine, and who led to that, innermost first, at most three: the first is what shown_lines begins with, the others are
+// the user's, too, and neither std's nor a test framework's, nor of a module that is there no more.
+std::vector<shown_line> shown_creators(const std::vector<std::uintptr_t>& return_addresses);
+
 }  // namespace stray::profile

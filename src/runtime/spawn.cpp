@@ -8,6 +8,7 @@
 #include "base/syscalls.h"
 #include "runtime/after_fork.h"
 #include "runtime/context.h"
+#include "runtime/creators.h"
 #include "runtime/current.h"
 #include "runtime/labels.h"
 #include "runtime/park.h"
@@ -36,14 +37,20 @@ namespace {
     throw;
   }
 }
+
+// frame: of who was called from there, with its caller's rbp and return address.
+[[gnu::always_inline]] inline void note_creators(task* t, const task* creator, std::uintptr_t frame) noexcept {
+  t->created_by = runtime::word_of_stack(frame + 8);
+  runtime::callers_of(t->created_by, frame + 16, runtime::word_of_stack(frame), runtime::stack_of(creator), t->callers);
+}
 }  // namespace
 
 [[gnu::noinline]] spawn_slot spawn_begin(const closure_ops& ops, const go_options& options) {
   runtime::ensure_started();
   worker* w = runtime::current_worker();
   task* t = runtime::alloc_task(w);
-  t->created_by = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   task* creator = runtime::current_task_or_null();
+  note_creators(t, creator, reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
   t->creator_id = creator != nullptr && !creator->is_thread ? creator->id : 0;
   t->labels = creator != nullptr ? share_labels(creator->labels) : nullptr;
   if (!options.name.empty()) [[unlikely]]

@@ -23,6 +23,7 @@
 #include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/cpu_limit.h"
+#include "runtime/creators.h"
 #include "runtime/current.h"
 #include "runtime/failure.h"
 #include "runtime/permits.h"
@@ -149,6 +150,7 @@ void start() {
   base::range where = base::carve(base::page_up(sizeof(worker) * max_workers));
   if (!base::commit(where.lo, where.size())) base::fatal("out of memory at start");
   s.workers = reinterpret_cast<worker*>(where.lo);
+  steps.start();
   int n = procs == 0 ? usable_cores() : static_cast<int>(procs);
   touch_coarse_clock();
 #if !defined(STRAY_SIM)

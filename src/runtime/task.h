@@ -140,7 +140,9 @@ struct alignas(64) task {
       false};               // on the way to its end; written by who diverts it (divert.h), and by itself at the end
   std::atomic<int> tid{0};  // threads only
   std::uint64_t creator_id = 0;
+  static constexpr std::size_t most_callers = 2;
   std::uintptr_t created_by = 0;               // return address in go's caller
+  std::uintptr_t callers[most_callers] = {};   // in its caller, and in that one's (creators.h); 0: not known
   label_list* labels = nullptr;                // labels.h
   std::atomic<std::uint64_t> thread_start{0};  // field 22 of /proc/self/task/TID/stat
   std::atomic<std::uint32_t> futex{0};         // threads only

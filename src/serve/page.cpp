@@ -211,6 +211,8 @@ class page {
       put("created by {}", html(g.created_by.function));
       if (g.creator_id != 0) put(" in goroutine {}", g.creator_id);
       put("\n    <span class=\"dim\">{}</span>\n", html(position(g.created_by)));
+      for (const leak::frame& f : g.called_by)
+        put("called by {}\n    <span class=\"dim\">{}</span>\n", html(f.function), html(position(f)));
     }
     put("</pre>\n<p class=\"dim\">{}", !g.goroutines.empty() && g.goroutines[0].thread ? "threads" : "goroutines");
     for (std::size_t k = 0; k < g.goroutines.size() && k < most_ids; k++) put(" {}", g.goroutines[k].id);

@@ -93,6 +93,8 @@ bool matches(const std::string& pattern, const std::string& function) {
 bool matches(const std::string& pattern, const leak::group& g) {
   for (const leak::frame& f : g.stack)
     if (matches(pattern, f.function)) return true;
+  for (const leak::frame& f : g.called_by)
+    if (matches(pattern, f.function)) return true;
   return matches(pattern, g.created_by.function);
 }
 
