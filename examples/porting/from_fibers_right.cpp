@@ -123,19 +123,6 @@ int sum_of_both(std::function<int()> a, std::function<int()> b) {
 }
 //]
 
-//[ captures
-// What has to be gone when wait() returns is destroyed by the function itself.
-bool is_gone_after_wait(std::shared_ptr<int> last) {
-  std::weak_ptr<int> seen = last;
-  stray::wait_group done;
-  done.go([last = std::move(last)]() mutable {
-    std::shared_ptr<int> mine = std::move(last);  // destroyed at the end of this body, before done
-  });
-  done.wait();
-  return seen.expired();
-}
-//]
-
 //[ limit
 int most_at_a_time(int tasks, int limit) {
   std::atomic<int> running{0}, most{0};
@@ -253,7 +240,6 @@ int main() {
   expect(read_some(-1, &byte, 1).error == EBADF, "system_call: errno");
   expect(on_a_goroutine(later) == 42, "future");
   expect(sum_of_both([] { return 1; }, [] { return 2; }) == 3, "join");
-  expect(is_gone_after_wait(std::make_shared<int>(1)), "captures");
   expect(most_at_a_time(50, 3) <= 3, "limit");
   expect(use_a_megabyte() == 42, "stack");
   expect(on_a_goroutine(stays), "affinity");

@@ -30,10 +30,20 @@ class recv_chan;
 
 // A new channel with room for `capacity` elements; 0: unbuffered, a send waits for its receiver.
 // T may be move-only and over-aligned; chan<void> carries no value. Throws std::bad_alloc.
+// A move constructor of T that may not throw runs while the channel is locked: it must not block, nor use the channel (it would wait for
+// itself, for ever). Copies, destructors, and moves that may throw run outside of the lock.
 template <class T>
 [[nodiscard, gnu::always_inline]] inline chan<T> make_chan(std::size_t capacity = 0);
 
 namespace detail {
+
+// Of a trivially copyable T no code of the user's runs.
+struct no_mark {
+  template <handle_kind Kind>
+  constexpr explicit no_mark(const handle<Kind>&) noexcept {}
+};
+template <class T>
+using mark_of = std::conditional_t<std::is_trivially_copyable_v<T>, no_mark, operation_mark>;
 
 template <class T>
 void send_copy(chan_core* core, const T& value) {
@@ -173,24 +183,22 @@ class recv_iterator {
   /* Waits until a receiver or room in the buffer takes the value. Throws stray::panic "send on closed channel" (the value is left */ \
   /* as it was). On a nil channel it blocks for ever. */                                                                              \
   void send(const T& value) const {                                                                                                   \
+    [[maybe_unused]] detail::mark_of<T> mark(*this);                                                                                  \
     detail::send_copy<T>(this->core(), value);                                                                                        \
-    STRAY_KEEP_HANDLE;                                                                                                                \
   }                                                                                                                                   \
   [[gnu::always_inline]] inline void send(T&& value) const {                                                                          \
+    [[maybe_unused]] detail::mark_of<T> mark(*this);                                                                                  \
     detail::send_move<T>(this->core(), std::move(value));                                                                             \
-    STRAY_KEEP_HANDLE;                                                                                                                \
     STRAY_KEEP_FRAME;                                                                                                                 \
   }                                                                                                                                   \
   /* Never waits; false: no receiver and no room, or nil (the value is left as it was). Throws as send does. */                       \
   bool try_send(const T& value) const {                                                                                               \
-    bool sent = detail::try_send_copy<T>(this->core(), value);                                                                        \
-    STRAY_KEEP_HANDLE;                                                                                                                \
-    return sent;                                                                                                                      \
+    [[maybe_unused]] detail::mark_of<T> mark(*this);                                                                                  \
+    return detail::try_send_copy<T>(this->core(), value);                                                                             \
   }                                                                                                                                   \
   bool try_send(T&& value) const {                                                                                                    \
-    bool sent = detail::try_send_move<T>(this->core(), std::move(value));                                                             \
-    STRAY_KEEP_HANDLE;                                                                                                                \
-    return sent;                                                                                                                      \
+    [[maybe_unused]] detail::mark_of<T> mark(*this);                                                                                  \
+    return detail::try_send_move<T>(this->core(), std::move(value));                                                                  \
   }                                                                                                                                   \
   STRAY_CHAN_CLOSE_OPERATION
 
@@ -202,15 +210,15 @@ class recv_iterator {
 #define STRAY_CHAN_RECV_OPERATIONS                                                           \
   /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */ \
   [[gnu::always_inline]] inline std::optional<T> recv() const {                              \
+    [[maybe_unused]] detail::mark_of<T> mark(*this);                                         \
     std::optional<T> value = detail::recv_value<T>(this->core());                            \
-    STRAY_KEEP_HANDLE;                                                                       \
     STRAY_KEEP_FRAME;                                                                        \
     return value;                                                                            \
   }                                                                                          \
   /* Never waits; on ok `out` holds the value, otherwise it is empty. */                     \
   chan_status try_recv(std::optional<T>& out) const {                                        \
+    [[maybe_unused]] detail::mark_of<T> mark(*this);                                         \
     chan_status status = detail::try_recv_value<T>(this->core(), out);                       \
-    STRAY_KEEP_HANDLE;                                                                       \
     return status;                                                                           \
   }                                                                                          \
   /* for (T v : ch): receives until closed and drained. */                                   \

@@ -82,23 +82,30 @@ class error_group {
     cancel_();
   }
 
+  struct leaves {
+    error_group* group;
+    explicit leaves(error_group* of) noexcept : group(of) {}
+    leaves(leaves&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
+    ~leaves() {
+      if (group != nullptr) group->leave();
+    }
+  };
   template <class F>
-  [[gnu::always_inline]] inline void start(F&& f) {
-    struct leaves {
-      error_group* group;
-      ~leaves() {
-        if (group != nullptr) group->leave();
-      }
-    } nothing_started{this};
-    group_.go([this, f = std::forward<F>(f)]() mutable {
-      leaves at_end{this};
+  struct member {
+    leaves at_end;  // first: it ends when f is destroyed
+    F f;
+    void operator()() && {
       STRAY_TRY {
         std::move(f)();
         STRAY_KEEP_FRAME;
       }
-      STRAY_CATCH(fail())
-    });
-    nothing_started.group = nullptr;
+      STRAY_CATCH(at_end.group->fail())
+    }
+  };
+  template <class F>
+  [[gnu::always_inline]] inline void start(F&& f) {
+    leaves at_end{this};
+    group_.go(member<std::decay_t<F>>{std::move(at_end), std::forward<F>(f)});
   }
 
   context ctx_;

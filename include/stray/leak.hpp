@@ -200,7 +200,7 @@ std::ostream& operator<<(std::ostream& out, const reclaim_report& r);
 // on with a leak in it; the leak is a bug all the same. Only by this call: nothing else in the library ever does it.
 // - Who: the goroutines of `r` that a second detection, which this call makes, finds proven or cycle again, in the same wait. Never `likely`, never
 //   an OS thread. Root leaks first: who waits for one that is reclaimed is deferred, since a destructor may wake it; of a cycle one is taken.
-// - Refused before anything is touched: a frame that would stop the unwinding (noexcept, catch (...), or a destructor that blocked), and what this
+// - Refused before anything is touched: a frame that would stop the unwinding (noexcept, catch (...), as of each member of an error_group, or a destructor that blocked), and what this
 //   library cannot judge: an unknown personality routine, frames without unwind tables, a closure compiled with -fno-exceptions, a
 //   stack with less than 12 KiB left.
 // - The stack is unwound as pthread_cancel does it (_Unwind_ForcedUnwind): no catch clause runs, std::uncaught_exceptions() counts one.

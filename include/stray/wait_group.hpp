@@ -30,24 +30,30 @@ class wait_group {
     STRAY_KEEP_FRAME;
   }
 
-  // add(1), then a goroutine that runs f and calls done.
+  // add(1), then a goroutine that runs f (decay-copied), destroys it and calls done. Throws std::bad_alloc, or what copying throws: then nothing
+  // was started, and the counter is what it was.
   template <class F>
   [[gnu::always_inline]] inline void go(F&& f) {
     add(1);
-    struct finish {
-      wait_group* group;
-      ~finish() {
-        if (group != nullptr) group->done();
-      }
-    } nothing_started{this};
-    stray::go([this, f = std::forward<F>(f)]() mutable {
-      finish at_end{this};
-      std::move(f)();
-    });
-    nothing_started.group = nullptr;
+    finish at_end{this};
+    stray::go(counted<std::decay_t<F>>{std::move(at_end), std::forward<F>(f)});
   }
 
  private:
+  struct finish {
+    wait_group* group;
+    explicit finish(wait_group* of) noexcept : group(of) {}
+    finish(finish&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
+    ~finish() {
+      if (group != nullptr) group->done();
+    }
+  };
+  template <class F>
+  struct counted {
+    finish at_end;  // first: it ends when f is destroyed
+    F f;
+    void operator()() && { std::move(f)(); }
+  };
   void wait_blocking();
   std::atomic<std::uint64_t> word_{0};  // {counter:32 | waiters:32}
 };

@@ -57,7 +57,7 @@ bool is_one_of_several(const finding& f) {
 
 std::string doubt_text(const finding& f) {
   switch (f.reason) {
-    case grounds::weak_word:
+    case grounds::ambiguous_word:
     case grounds::orphan:
     case grounds::unaligned:
     case grounds::left_frames:
@@ -76,8 +76,8 @@ std::string doubt_text(const finding& f) {
 
 const char* doubt_name(grounds reason) noexcept {
   switch (reason) {
-    case grounds::weak_word:
-      return "weak word";
+    case grounds::ambiguous_word:
+      return "ambiguous word";
     case grounds::orphan:
       return "orphan block";
     case grounds::uncounted:
@@ -251,7 +251,7 @@ std::string causes::why_text(const finding& f) const {
       return "a cycle of locks: " + lock + (many ? ", which wait" : ", which waits") + " in the same cycle";
     case grounds::no_reference:
       return "nothing alive refers to what it waits on" + primitive(f);
-    case grounds::weak_word:
+    case grounds::ambiguous_word:
     case grounds::orphan:
     case grounds::unaligned:
     case grounds::left_frames:

@@ -139,8 +139,8 @@ void classification::after(void* a_stage, std::uintptr_t at) noexcept {
 }
 
 void classification::mark_ambiguous(marker& m) noexcept {
-  stage words = begin(grounds::weak_word);
-  m.mark_weak(after_word, &words);
+  stage words = begin(grounds::ambiguous_word);
+  m.mark_ambiguous(after_word, &words);
 }
 
 void classification::mark_orphans(marker& m) noexcept {

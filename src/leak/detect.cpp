@@ -170,7 +170,7 @@ std::string hex(std::uintptr_t x) {
 
 // Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
 std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* doubts) {
-  if (reason == grounds::weak_word) {
+  if (reason == grounds::ambiguous_word) {
     if (at < base::page_size) return "a register of a thread that sleeps in a system call";
     return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
   }

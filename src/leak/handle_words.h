@@ -20,12 +20,14 @@ inline core_state* core_of(const wait_graph& g, std::uintptr_t value) noexcept {
   return index == no_core ? nullptr : &g.cores[index];
 }
 
-// For a word that points into a core: does it check itself?
-inline bool is_handle(const wait_graph& g, const trace::word& w, detail::handle_kind* kind) noexcept {
+// For a word that points into a core: is it a handle, or the mark of an operation under way (detail/handle.hpp 3)? Only handles are counted.
+inline bool is_handle(const wait_graph& g, const trace::word& w, detail::handle_kind* kind, bool* counted = nullptr) noexcept {
   if (!w.has_next || w.raw != w.value || (w.value - g.core_slab.lo) % g.core_size != 0) return false;
   std::uintptr_t rest = w.next ^ w.value ^ w.at ^ detail::handle_key;
-  if (rest > 2) return false;
-  *kind = static_cast<detail::handle_kind>(rest);
+  if (rest >= 2 * detail::handle_kinds) return false;
+  const bool mark = rest >= detail::handle_kinds;
+  if (counted != nullptr) *counted = !mark;
+  *kind = static_cast<detail::handle_kind>(mark ? rest - detail::handle_kinds : rest);
   return true;
 }
 

@@ -10,8 +10,9 @@ using trace::origin;
 
 void liveness::locate(const trace::word& w) noexcept {
   detail::handle_kind kind;
+  bool counted = false;
   core_state* c = core_of(g_, w.value);
-  if (c != nullptr && is_handle(g_, w, &kind)) c->located++;
+  if (c != nullptr && is_handle(g_, w, &kind, &counted) && counted) c->located++;
 }
 
 void liveness::finalize_counts(bool count_rule, bool only_looked) noexcept {

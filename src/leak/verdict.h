@@ -10,23 +10,23 @@
 namespace stray::leak {
 
 enum class grounds : std::uint8_t {
-  no_holder,      // nobody alive holds a handle that could wake it
-  nobody,         // nil channel, select without cases
-  owner_leaked,   // the lock's owner is itself leaked
-  owner_is_self,  // locked twice
-  owner_ended,    // the owner has ended without unlocking
-  in_cycle,       // a cycle of locks
-  no_reference,   // nothing alive refers to the primitive
-  weak_word,      // likely: one word in the frame of a sleeping thread
-  orphan,         // likely: a block that nothing is seen to refer to
-  uncounted,      // likely: a handle was not found
-  not_stopped,    // likely: a thread could not be stopped, or memory could not be read
-  unaligned,      // likely: a word at no multiple of 8 bytes, or in two halves
-  out_of_sight,   // likely: a place that may hold pointers and cannot be read; `at` is its number among the doubts
-  left_frames,    // likely: a word below a stack pointer whose frames do not lead to the beginning of their stack
-  saved_context,  // likely: a word that setjmp or getcontext has saved, or below the stack pointer from where that one points
-  outlier,        // suspected: by its age only (suspects.h); never in a verdict
-  filling,        // suspected: its site fills up (suspects.h); never in a verdict
+  no_holder,       // nobody alive holds a handle that could wake it
+  nobody,          // nil channel, select without cases
+  owner_leaked,    // the lock's owner is itself leaked
+  owner_is_self,   // locked twice
+  owner_ended,     // the owner has ended without unlocking
+  in_cycle,        // a cycle of locks
+  no_reference,    // nothing alive refers to the primitive
+  ambiguous_word,  // likely: one word in the frame of a sleeping thread
+  orphan,          // likely: a block that nothing is seen to refer to
+  uncounted,       // likely: a handle was not found
+  not_stopped,     // likely: a thread could not be stopped, or memory could not be read
+  unaligned,       // likely: a word at no multiple of 8 bytes, or in two halves
+  out_of_sight,    // likely: a place that may hold pointers and cannot be read; `at` is its number among the doubts
+  left_frames,     // likely: a word below a stack pointer whose frames do not lead to the beginning of their stack
+  saved_context,   // likely: a word that setjmp or getcontext has saved, or below the stack pointer from where that one points
+  outlier,         // suspected: by its age only (suspects.h); never in a verdict
+  filling,         // suspected: its site fills up (suspects.h); never in a verdict
 };
 
 inline constexpr std::size_t grounds_count = static_cast<std::size_t>(grounds::filling) + 1;

@@ -32,8 +32,11 @@ struct {
 // what() may hold what a client has sent. Lines behind the first are indented, as Go does, so that none looks like one of the dump.
 void print_panic(const char* text) noexcept {
   try {
-    std::string shown = base::printable_lines(text);
-    for (std::size_t i = shown.find('\n'); i != std::string::npos; i = shown.find('\n', i + 1)) shown.insert(i + 1, "\t");
+    std::string shown;
+    for (char c : base::printable_lines(text)) {
+      shown += c;
+      if (c == '\n') shown += '\t';
+    }
     base::say("panic: %s\n", shown.c_str());
   } catch (const std::bad_alloc&) {
     base::say("panic: there is no memory for its text\n");

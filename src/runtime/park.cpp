@@ -47,7 +47,8 @@ void park_thread(task* self) noexcept {
 // The goroutine's exceptions while it waits, on its own stack: the tracer sees one that is being handled. A wait that does not return is
 // unwound (divert.h): std::uncaught_exceptions() counts that from here on.
 struct kept_exceptions {
-  explicit kept_exceptions(const exception_globals& now) noexcept : saved(now) {}
+  // What stays behind on the thread is nobody's: it would lead from an idle worker to this stack, by way of the exception.
+  explicit kept_exceptions(exception_globals& now) noexcept : saved(now) { now = {}; }
   kept_exceptions(const kept_exceptions&) = delete;
   kept_exceptions& operator=(const kept_exceptions&) = delete;
   [[gnu::always_inline]] ~kept_exceptions() {

@@ -50,7 +50,7 @@ TEST(metrics, of_detections) {
                            "stray_goroutines_leaked{tier=\"cycle\"} 1",
                            "stray_goroutines_leaked{tier=\"likely\"} 1",
                            "stray_goroutines_likely{doubt=\"orphan block\"} 1",
-                           "stray_goroutines_likely{doubt=\"weak word\"} 0",
+                           "stray_goroutines_likely{doubt=\"ambiguous word\"} 0",
                            "stray_leak_runs_total 1",
                            "stray_leak_runs_incomplete_total 0",
                            "stray_leak_last_run_timestamp_seconds 1700000000.250",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -22,6 +23,18 @@ TEST(error_group, waits_for_all_and_cancels_its_context) {
   EXPECT_EQ(n, 100);
   EXPECT_EQ(group.ctx().err(), context_errc::canceled);
   all_ended();
+}
+
+TEST(error_group, destroys_what_a_function_captured_before_wait_returns) {
+  for (int round = 0; round < 2000; round++) {
+    auto shared = std::make_shared<int>(round);
+    std::weak_ptr<int> seen = shared;
+    error_group group;
+    group.set_limit(1);
+    group.go([shared = std::move(shared)] { yield(); });
+    group.wait();
+    ASSERT_TRUE(seen.expired());
+  }
 }
 
 TEST(error_group, of_nothing) {

@@ -147,6 +147,18 @@ TEST(wait_group, may_be_destroyed_right_after_wait) {
   all_ended();
 }
 
+// As after std::thread::join: what a function was given is gone.
+TEST(wait_group, destroys_what_a_function_captured_before_wait_returns) {
+  for (int round = 0; round < 2000; round++) {
+    auto shared = std::make_shared<int>(round);
+    std::weak_ptr<int> seen = shared;
+    wait_group all;
+    all.go([shared = std::move(shared)] { yield(); });
+    all.wait();
+    ASSERT_TRUE(seen.expired());
+  }
+}
+
 TEST(wait_group, of_move_only_and_nested_work) {
   wait_group g;
   std::atomic<int> sum{0};

@@ -81,7 +81,7 @@ enum class root : std::uint8_t {
   epoll,             // data words of epoll entries
   posix_timers,      // sigev_value of POSIX timers
   heap_pages,        // pages of a heap that could not be walked
-  weak,              // words in frames of a thread that sleeps in a system call
+  ambiguous,         // words in frames of a thread that sleeps in a system call
   orphans,           // in-use blocks that nothing reaches
   unaligned,         // words at no multiple of 8 bytes, and addresses in two halves
   out_of_sight,      // places that may hold pointers and cannot be read: a verdict is likely because of them
@@ -96,8 +96,8 @@ constexpr unsigned bit(root r) noexcept { return 1u << static_cast<unsigned>(r);
 struct root_span {
   enum class strength : std::uint8_t {
     strong,
-    weak,    // words into blocks count only in mark_weak; words into client.interest as in strong
-    parked,  // belongs to the node of a thread that is blocked in a primitive: located, but marked only by push_thread
+    ambiguous,  // words into blocks count only in mark_ambiguous; words into client.interest as in strong
+    parked,     // belongs to the node of a thread that is blocked in a primitive: located, but marked only by push_thread
   };
   std::uintptr_t lo, hi;  // the addresses the words had in the process
   std::uintptr_t bytes;   // where they can be read: lo, or a copy made in the pause

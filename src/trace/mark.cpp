@@ -237,7 +237,7 @@ void marker::mark_roots() noexcept {
     if (r.how == strength::strong) {
       if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       run<mark>(&s);
-    } else if (r.how == strength::weak) {
+    } else if (r.how == strength::ambiguous) {
       // Frames are live memory, and the handles in them check themselves.
       if (who_.covered != nullptr && s.lo != 0) who_.covered(who_.self, *this, {s.lo, s.hi});
       std::uintptr_t bytes = s.bytes;
@@ -252,9 +252,9 @@ void marker::mark_roots() noexcept {
   }
 }
 
-void marker::mark_weak(void (*after)(void*, const word&), void* arg) noexcept {
+void marker::mark_ambiguous(void (*after)(void*, const word&), void* arg) noexcept {
   for (const root_span& r : in_.roots) {
-    if (r.how != strength::weak) continue;
+    if (r.how != strength::ambiguous) continue;
     std::uintptr_t bytes = r.bytes;
     for (std::uintptr_t at = r.lo; at + 8 <= r.hi; at += 8, bytes += 8) {
       word w = make_word({r.lo, r.hi}, at, bytes, r.from);

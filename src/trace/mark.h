@@ -8,7 +8,7 @@
 //    so the words that libc keeps of every thread: in its own control block, and those to the arguments and environment of main.
 // 5. Callbacks may push, never drain: work is done by the outermost call.
 // 6. With a trail each marked block gets the address of the word that led to it; the queues are not used then, and it is slower.
-// 7. The order that classification needs: locate, mark_roots, mark_weak, reach_push and drain, mark_orphans, then mark_words and mark_unaligned.
+// 7. The order that classification needs: locate, mark_roots, mark_ambiguous, reach_push and drain, mark_orphans, then mark_words and mark_unaligned.
 // 8. Spans come in masses, one stack each: each is asked for eight spans before it is read. The second colour of 10^5 stacks: 19 ms of CPU
 //    time, 35 without.
 // 9. A word that points near its own block is looked up at once, the others wait in the queue: locality decides word by word.
@@ -37,10 +37,10 @@ class marker {
   // --- passes -------------------------------------------------------------------------------------------------------------------------
   // First pass, in address order: every word into client.interest of all roots, threads and in-use blocks goes to client.locate.
   void locate() noexcept;
-  // Every strong root, drained. Words into interest of weak roots go to client.hit here, too; weak words into blocks do not count yet.
+  // Every strong root, drained. Words into interest of ambiguous roots go to client.hit here, too; ambiguous words into blocks do not count yet.
   void mark_roots() noexcept;
-  // Each weak word into a block not yet marked: the block is marked, all is drained, then after(arg, word).
-  void mark_weak(void (*after)(void* arg, const word& w), void* arg) noexcept;
+  // Each ambiguous word into a block not yet marked: the block is marked, all is drained, then after(arg, word).
+  void mark_ambiguous(void (*after)(void* arg, const word& w), void* arg) noexcept;
   // Each in-use block of neither colour: marked, drained, then after(arg, block).
   void mark_orphans(void (*after)(void* arg, range block), void* arg) noexcept;
   // Each unaligned word, and each pair of halves, in what is live that leads to what is not: followed, drained, then after(arg, where it lay).

@@ -48,7 +48,7 @@ class root_finder {
 
   // A span of words, clipped to what can be read.
   void add(range r, root what, strength how, origin from, int tid, bool again = false) noexcept {
-    if (in_.is_off(what) || (how == strength::weak && in_.is_off(root::weak))) return;
+    if (in_.is_off(what) || (how == strength::ambiguous && in_.is_off(root::ambiguous))) return;
     r.lo = (r.lo + 7) & ~std::uintptr_t{7};
     for (std::uintptr_t at = r.lo; at + 8 <= r.hi;) {
       const mapping* m = in_.map.after(at);
@@ -66,7 +66,7 @@ class root_finder {
     if (t.context == nullptr) return;  // only looked at
     auto regs = reinterpret_cast<std::uintptr_t>(&t.context->uc_mcontext.gregs[0]);
     auto one = [&](int from_reg, int to_reg) {  // [from_reg, to_reg)
-      if (in_.is_off(root::registers) || (how == strength::weak && in_.is_off(root::weak))) return;
+      if (in_.is_off(root::registers) || (how == strength::ambiguous && in_.is_off(root::ambiguous))) return;
       in_.roots.push(*in_.memory, {0, static_cast<std::uintptr_t>(to_reg - from_reg) * 8,
                                    regs + static_cast<std::uintptr_t>(from_reg) * 8, root::registers, how, from, t.tid});
     };
@@ -122,7 +122,7 @@ class root_finder {
   }
 
   void asleep(const stopped_thread& t, range frames, strength how, bool again) noexcept {
-    gs(t, how == strength::weak ? strength::strong : how);
+    gs(t, how == strength::ambiguous ? strength::strong : how);
     registers(t, false, how, origin::memory);
     add(frames, root::stacks, how, origin::memory, t.tid, again);
   }
@@ -159,7 +159,7 @@ class root_finder {
       how = strength::parked;
     } else if (!in_handler && at_home &&
                (role.what == thread_role::settled || (role.what == thread_role::foreign && t.in_syscall))) {
-      how = strength::weak;
+      how = strength::ambiguous;
     }
     if (!in_handler && at_home && t.context != nullptr) {
       const range stack = of_ours ? range{role.stack_lo, role.stack_top} : frames_of(own, native);

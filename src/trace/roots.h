@@ -3,7 +3,7 @@
 // 1. Every private page with data of its own is a root, whatever its protection, unless it is claimed (walked heap, malloc's state),
 //    the client's `interest`, ours, or the stack of a thread: a place that nobody has thought of is a root, not a hole.
 // 2. A thread's native stack counts from sp up; its TLS and TCB always. What a thread is (idle, busy, parked, ours) the client says.
-// 3. A thread asleep in a system call of libc has its callee-saved registers and its frames as weak roots: what it left there may be
+// 3. A thread asleep in a system call of libc has its callee-saved registers and its frames as ambiguous roots: what it left there may be
 //    stale. The frames' own bytes are live memory.
 // 4. A thread whose sp lies outside its own stack (fibers of the user's own) has its whole native stack as a root, and so has the mapping
 //    that holds sp (or the block: sp itself is a register).

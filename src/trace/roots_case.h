@@ -15,7 +15,7 @@ namespace stray::trace::test {
 
 struct secret {
   std::uintptr_t complement;
-  bool marked, marked_weak, pushed;
+  bool marked, marked_ambiguous, pushed;
   std::size_t after_calls;
   std::atomic<int> gate;  // 1: the child waits for 3 before it marks, and says so by 2
 };
@@ -68,7 +68,7 @@ struct roots_case : ::testing::Test {
   [[gnu::noinline]] void fresh_target() { out->complement = ~reinterpret_cast<std::uintptr_t>(std::calloc(1, 48)); }
 
   bool found(unsigned off = 0) {
-    out->marked = out->marked_weak = out->pushed = false;
+    out->marked = out->marked_ambiguous = out->pushed = false;
     out->after_calls = 0;
     snapshot_request request;
     request.who = test::blank_client();
@@ -88,10 +88,10 @@ struct roots_case : ::testing::Test {
         secret* s;
         image* in;
       } b{&s, &in};
-      m.mark_weak(
+      m.mark_ambiguous(
           [](void* a, const word&) {
             auto& x = *static_cast<box*>(a);
-            if (x.in->blocks.marked(~x.s->complement) && x.s->after_calls++ == 0) x.s->marked_weak = true;
+            if (x.in->blocks.marked(~x.s->complement) && x.s->after_calls++ == 0) x.s->marked_ambiguous = true;
           },
           &b);
       for (const stopped_thread& t : in.threads) m.push_thread(t.tid);
@@ -108,7 +108,7 @@ struct roots_case : ::testing::Test {
       bool late = outcome.unstopped != 0;
       for (std::uint32_t i = 0; i < outcome.notes->used; i++) late = late || contains(outcome.notes->notes[i].line, "20 ms");
       if (!outcome.ok || !late) break;
-      out->marked = out->marked_weak = false;
+      out->marked = out->marked_ambiguous = false;
       out->after_calls = 0;
     }
     return out->marked;

@@ -101,7 +101,7 @@ TEST_F(roots_case, pthread_key) {
   pthread_key_delete(key);
 }
 
-// A thread asleep in a system call: its frames are weak roots.
+// A thread asleep in a system call: its frames are ambiguous roots.
 struct sleeper {
   int pipe_ends[2];
   std::atomic<int> tid{0};
@@ -130,16 +130,16 @@ struct sleeper {
 };
 sleeper* the_sleeper;
 
-TEST_F(roots_case, frames_of_a_thread_in_a_system_call_are_weak) {
+TEST_F(roots_case, frames_of_a_thread_in_a_system_call_are_ambiguous) {
   sleeper s;
   ASSERT_EQ(pipe(s.pipe_ends), 0);
   with_thread([&] { s.sleep(); },
               [&] {
                 s.wait_asleep();
                 EXPECT_FALSE(found());
-                EXPECT_TRUE(out->marked_weak);
-                EXPECT_FALSE(found(bit(root::weak)));
-                EXPECT_FALSE(out->marked_weak);
+                EXPECT_TRUE(out->marked_ambiguous);
+                EXPECT_FALSE(found(bit(root::ambiguous)));
+                EXPECT_FALSE(out->marked_ambiguous);
                 ASSERT_EQ(write(s.pipe_ends[1], "x", 1), 1);
               });
   close(s.pipe_ends[0]);
@@ -191,7 +191,7 @@ TEST_F(roots_case, a_parked_thread_is_pushed_by_the_client) {
       },
       [&] {
         EXPECT_FALSE(found());
-        EXPECT_FALSE(out->marked_weak);
+        EXPECT_FALSE(out->marked_ambiguous);
         EXPECT_TRUE(out->pushed);
       });
 }

@@ -92,6 +92,24 @@ void expect_with_exception(bool inside, std::optional<tier> seen, std::optional<
 TEST(ablation_keepers, exception_while_it_is_handled) { expect_with_exception(true, std::nullopt, std::nullopt); }
 TEST(ablation_keepers, exception_that_has_been_handled) { expect_with_exception(false, tier::likely, tier::proven); }
 
+// The thread on which a goroutine has parked in a catch block keeps nothing of the exception: it leads to that goroutine's stack.
+TEST(ablation_keepers, exception_that_a_leaked_goroutine_handles) {
+  stray::go([] {
+    try {
+      throw 1;
+    } catch (int) {
+      auto own = stray::make_chan<int>();
+      handed = reinterpret_cast<std::uintptr_t>(&own) ^ mask;
+      own.recv();
+    }
+  });
+  stray::testing::until_parked(1);
+  clear_dead_stack();
+  EXPECT_EQ(verdict(), tier::proven);
+  reinterpret_cast<stray::chan<int>*>(handed.load() ^ mask)->close();
+  until_all_ended();
+}
+
 // --- a stop_source --------------------------------------------------------------------------------------------------------------------
 
 std::stop_source early_source;  // its block follows the fresh ones: no stale word leads to it

@@ -1,6 +1,6 @@
 // The only pointer to a handle is on its way through an operation of the channel while that runs the user's code: the element is copied,
-// moved or destroyed, and that blocks. Whom the operation is about to wake owns the handle, so no orphan helps; without the operation's hold
-// on its handle the verdict is proven, and wrong.
+// moved or destroyed, and that blocks; or that code resets the handle. Whom the operation is about to wake owns another one, so no orphan helps;
+// without the operation's mark (detail/handle.hpp 3) the verdict is proven, and wrong.
 #include <chrono>
 #include <ctime>
 #include <thread>
@@ -23,6 +23,7 @@ struct {
   std::atomic<moment> when{moment::never};
   std::atomic<bool> there{false}, over{false};
   delay how = delay::thread_sleeps;
+  void (*reset)() = nullptr;
   stray::recv_chan<void> gate;
   std::optional<tier> seen;
 } linger;
@@ -31,6 +32,7 @@ struct {
 [[gnu::noinline]] void pass(moment now) {
   moment wanted = now;
   if (!linger.when.compare_exchange_strong(wanted, moment::never)) return;
+  if (linger.reset != nullptr) linger.reset();
   scrub();
   linger.there = true;
   const timespec some{0, 300'000};
@@ -65,27 +67,35 @@ struct slow {
 using moved = slow<false>;
 using boxed = slow<true>;
 
-// W waits in `wait` on a channel that is in its own frame only; another one takes the pointer from `handed_on`, keeps it nowhere, and operates.
+// W waits in `wait` on a channel that is in its own frame. Another one operates: by a pointer to that handle, which it keeps nowhere; or by
+// another handle, in a variable, which the element's code resets.
 template <class T>
 std::atomic<stray::chan<T>*> handed_on{nullptr};
 template <class T>
-[[gnu::noinline]] stray::chan<T>* take() {
-  return handed_on<T>.exchange(nullptr);
+stray::chan<T> published;
+template <class T>
+[[gnu::noinline]] stray::chan<T>& take() {
+  return linger.reset != nullptr ? published<T> : *handed_on<T>.exchange(nullptr);
 }
 
 template <class T, class Wait, class Operate>
-void expect_no_proof(moment when, std::size_t room, Wait wait, Operate operate) {
+void expect_no_proof_by(void (*reset)(), moment when, std::size_t room, Wait wait, Operate operate) {
   for (delay how : {delay::thread_sleeps, delay::thread_asks, delay::goroutine_sleeps, delay::goroutine_waits}) {
     SCOPED_TRACE(name_of(how));
     linger.there = linger.over = false;
     linger.how = how;
+    linger.reset = reset;
     linger.seen.reset();
     auto gate = stray::make_chan<void>();
     linger.gate = gate;
     stray::go([&] {
       auto own = stray::make_chan<T>(room);
       if (room != 0) own.send(T());
-      handed_on<T> = &own;
+      if (reset != nullptr) {
+        published<T> = own;
+      } else {
+        handed_on<T> = &own;
+      }
       wait(own);
     });
     stray::testing::until_parked(1);
@@ -107,41 +117,46 @@ void expect_no_proof(moment when, std::size_t room, Wait wait, Operate operate) 
     EXPECT_NE(linger.seen, tier::proven);
   }
 }
+template <class T, class Wait, class Operate>
+void expect_no_proof(moment when, std::size_t room, Wait wait, Operate operate) {
+  expect_no_proof_by<T>(nullptr, when, room, wait, operate);
+  expect_no_proof_by<T>([] { published<T> = {}; }, when, room, wait, operate);
+}
 
 TEST(operations, send_while_the_value_is_copied) {
   static const moved value;
   expect_no_proof<moved>(
-      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<moved>()->send(value); });
+      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<moved>().send(value); });
 }
 TEST(operations, send_while_the_value_is_copied_into_its_box) {
   static boxed value;
   expect_no_proof<boxed>(
-      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<boxed>()->send(std::move(value)); });
+      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<boxed>().send(std::move(value)); });
 }
 TEST(operations, try_send_while_the_value_is_copied) {
   static const moved value;
   expect_no_proof<moved>(
-      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<moved>()->try_send(value); });
+      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<moved>().try_send(value); });
 }
 TEST(operations, try_send_while_the_value_is_copied_into_its_box) {
   static boxed value;
   expect_no_proof<boxed>(
-      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<boxed>()->try_send(std::move(value)); });
+      moment::copy, 0, [](auto& own) { own.recv(); }, [] { take<boxed>().try_send(std::move(value)); });
 }
 TEST(operations, recv_while_the_element_is_moved_out) {
   expect_no_proof<moved>(
-      moment::move, 1, [](auto& own) { own.send(moved()); }, [] { take<moved>()->recv(); });
+      moment::move, 1, [](auto& own) { own.send(moved()); }, [] { take<moved>().recv(); });
 }
 TEST(operations, recv_while_what_is_left_is_destroyed) {
   expect_no_proof<moved>(
-      moment::destroy, 1, [](auto& own) { own.send(moved()); }, [] { take<moved>()->recv(); });
+      moment::destroy, 1, [](auto& own) { own.send(moved()); }, [] { take<moved>().recv(); });
 }
 TEST(operations, try_recv_while_the_element_is_moved_out) {
   expect_no_proof<moved>(
       moment::move, 1, [](auto& own) { own.send(moved()); },
       [] {
         std::optional<moved> into;
-        take<moved>()->try_recv(into);
+        take<moved>().try_recv(into);
       });
 }
 TEST(operations, try_recv_while_what_is_left_is_destroyed) {
@@ -149,7 +164,7 @@ TEST(operations, try_recv_while_what_is_left_is_destroyed) {
       moment::destroy, 1, [](auto& own) { own.send(moved()); },
       [] {
         std::optional<moved> into;
-        take<moved>()->try_recv(into);
+        take<moved>().try_recv(into);
       });
 }
 

@@ -5,6 +5,9 @@
 // 2. At every instruction the number of valid handles in memory is at most the core's reference count:
 //    copy = increment, then write; move = clear the source, then write; destroy = clear, then decrement. The stores are volatile and
 //    fenced against the compiler, or it would sink the increment below them (tests/step/handle_test.cpp steps through all of it).
+// 3. An operation that runs the user's code (copy, move, destructor of an element) has a mark in its frame: a word pair like a handle's, with a
+//    kind of its own and not counted. That code may block, and the handle of the operation may be gone by then (reset by that very code, or a
+//    caller's pointer that nobody needs any more); what the operation is about to wake is alive all the same.
 // Rejected: writing the destination of a move first (74 of 543,725 stepped instructions count a handle twice); interior offsets for the
 // kind (gcc's tail calls leave only core+8 in a register).
 #pragma once
@@ -27,6 +30,7 @@ struct core_refs {
 void core_destroy(chan_core* core) noexcept;  // the last handle is gone
 
 enum class handle_kind : std::uintptr_t { full = 0, send = 1, recv = 2 };
+inline constexpr std::uintptr_t handle_kinds = 3;  // a mark's kind is its handle's and this
 
 inline constexpr std::uintptr_t handle_key = 0x7c0f'fee1'2345'6788;  // low 3 bits 0: room for the kind
 
@@ -37,12 +41,12 @@ class handle_base {
  protected:
   constexpr handle_base() noexcept = default;
 
-  void set(chan_core* core, handle_kind kind) noexcept {
+  void set(chan_core* core, handle_kind kind) noexcept { set(core, static_cast<std::uintptr_t>(kind)); }
+  void set(chan_core* core, std::uintptr_t kind) noexcept {
     *const_cast<chan_core* volatile*>(&core_) = core;
-    *const_cast<volatile std::uintptr_t*>(&check_) = core == nullptr ? 0
-                                                                     : reinterpret_cast<std::uintptr_t>(core) ^
-                                                                           reinterpret_cast<std::uintptr_t>(this) ^ handle_key ^
-                                                                           static_cast<std::uintptr_t>(kind);
+    *const_cast<volatile std::uintptr_t*>(&check_) =
+        core == nullptr ? 0
+                        : reinterpret_cast<std::uintptr_t>(core) ^ reinterpret_cast<std::uintptr_t>(this) ^ handle_key ^ kind;
   }
   chan_core* take() noexcept {
     chan_core* core = core_;
@@ -102,6 +106,18 @@ class handle : public handle_base {
  protected:
   // Narrowing from a full handle; a one-way handle cannot be widened.
   explicit handle(const handle_base& full) noexcept { set(ref(full.core()), Kind); }
+};
+
+// Invariant 3.
+class operation_mark : handle_base {
+ public:
+  template <handle_kind Kind>
+  [[gnu::always_inline]] inline explicit operation_mark(const handle<Kind>& of) noexcept {
+    set(of.core(), static_cast<std::uintptr_t>(Kind) + handle_kinds);
+  }
+  [[gnu::always_inline]] inline ~operation_mark() { take(); }
+  operation_mark(const operation_mark&) = delete;
+  operation_mark& operator=(const operation_mark&) = delete;
 };
 
 }  // namespace stray::detail

@@ -11,8 +11,3 @@
     asm goto("" : : : : stray_kept); \
   stray_kept:;                       \
   })
-
-// Stands at the end of each operation of a channel, for `this`. The operation needs the core only, so the caller's pointer to the handle would be
-// dead while an element is copied, moved or destroyed: by code of the user's, which may block. What the operation is about to wake would then
-// be proven leaked if that handle is the only one (COUNT takes a bare address of a core for a stale copy).
-#define STRAY_KEEP_HANDLE asm volatile("" : : "r"(this))
