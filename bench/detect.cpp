@@ -21,6 +21,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/detector.h"
 #include "leak/findings.h"
 
 namespace {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "leak/describe.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"
 #include "runtime/park.h"

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include <stray/leak.hpp>
+#include "leak/detector.h"
 #include "leak/findings.h"
 
 namespace stray::leak {

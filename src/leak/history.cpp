@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "base/spin_lock.h"
+#include "leak/detector.h"
 #include "leak/findings.h"
 
 namespace stray::leak {

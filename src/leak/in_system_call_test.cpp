@@ -12,6 +12,7 @@
 
 #include <stray/stray.hpp>
 #include "leak/findings.h"
+#include "leak/goroutine_dump.h"
 #include "profile/symbolize.h"
 
 namespace {

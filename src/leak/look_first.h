@@ -11,6 +11,17 @@
 //    A worker that sleeps in a system call of the user's is looked at, as others' threads are.
 // 5. A look during which a thread ran is taken again, twice at most; then it is used as it is, but for its orphan blocks: they may have
 //    been in the frames of such a thread.
+// The states of take_view, each a snapshot:
+//
+//   state  stops                   leaves when                                              to
+//   look   our own threads         a thread that was looked at ran, at most twice           look, 2 ms later
+//                                  the snapshot failed (a second one would, too)            end: undecided
+//                                  all threads were ours, so that the image is exact        end: decided
+//                                  each goroutine it does not refute is known (2)           end: decided, orphans dropped by (5)
+//                                  a goroutine is left that is new, or a thread unstopped   stop
+//   stop   everybody               a thread could not be stopped, at most three times       stop, 2 ms later
+//                                  otherwise                                                end: decided
+//
 // Runs on the detector's thread.
 #pragma once
 

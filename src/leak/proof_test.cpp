@@ -1,6 +1,7 @@
 // A proof is for ever: who was proven leaked stays reported in the same wait, whatever word a later snapshot finds, and whether it decides or not.
 //
 // The stale word is the address of the leaked one's own closure object: it leads into its stack, where the handle lies.
+#include "leak/detector.h"
 #include "leak/reclaim_case.h"
 
 #include <condition_variable>

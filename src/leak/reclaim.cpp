@@ -29,6 +29,7 @@
 #include <stray/semaphore.hpp>
 #include "base/check.h"
 #include "base/printable.h"
+#include "leak/detector.h"
 #include "leak/dry_run.h"
 #include "leak/findings.h"
 #include "leak/reclaim.h"
@@ -250,7 +251,9 @@ void put_off(const report& r, reclaim_report& out) {
   }
 }
 
-[[gnu::noinline]] reclaim_report reclaim_now(const report& r, const reclaim_options& o) {
+}  // namespace
+
+reclaim_report reclaim_now(const report& r, const reclaim_options& o) {
   reclaim_report out;
   out.notes = r.notes();
   if (!runtime::started() || r.total() == 0) return out;
@@ -283,15 +286,7 @@ void put_off(const report& r, reclaim_report& out) {
   return out;
 }
 
-}  // namespace
-
 reclaim_tally reclaimed_so_far() noexcept { return {reclaimed_count.load(), refused_count.load()}; }
-
-extern "C" [[gnu::visibility("hidden"), gnu::used]] reclaim_report* stray_reclaim(reclaim_report* result, const report& r,
-                                                                                  const reclaim_options& o) {
-  return into_cleared(result, [&] { return reclaim_now(r, o); });
-}
-[[gnu::naked]] reclaim_report reclaim(const report&, const reclaim_options&) { STRAY_CLEAR_STACK_AND_GO_TO("stray_reclaim"); }
 
 const char* to_string(reclaim_outcome o) noexcept {
   switch (o) {

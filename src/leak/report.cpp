@@ -10,9 +10,8 @@
 #include "leak/cause.h"
 #include "leak/creators.h"
 #include "leak/findings.h"
+#include "leak/make_report.h"
 #include "leak/reclaim.h"
-#include "leak/stacks.h"
-#include "leak/suspects.h"
 #include "profile/symbolize.h"
 #include "runtime/start.h"
 
@@ -183,34 +182,6 @@ report report::only(const std::function<bool(const group&, const goroutine&)>& k
 report make_report(const findings& f, const options& o, const findings* all) {
   return report_builder::build(f, o, all != nullptr ? *all : f);
 }
-
-namespace {
-[[gnu::noinline]] report find_now(const options& o) {
-  if (!runtime::started()) return make_report(findings{}, o);
-  constexpr std::size_t copied_up_to = 10'000;
-  std::shared_ptr<const findings> f = detect({}, o.pause_budget.count());
-  report made;
-  on_detector([&] {
-    if (o.min_tier == tier::suspected) {
-      auto more = std::make_shared<findings>(*f);
-      std::vector<finding> old = suspects(*f, o.min_age.count() > 0 ? o.min_age.count() : usual_floor_ns);
-      more->list.insert(more->list.end(), std::make_move_iterator(old.begin()), std::make_move_iterator(old.end()));
-      f = more;
-    }
-    made = make_report(*f, o);
-    f.reset();
-  });
-  if (made.total() > copied_up_to) return made;
-  report r = made;
-  on_detector([&] { made = report(); });
-  return r;
-}
-}  // namespace
-
-extern "C" [[gnu::visibility("hidden"), gnu::used]] report* stray_find(report* result, const options& o) {
-  return into_cleared(result, [&] { return find_now(o); });
-}
-[[gnu::naked]] report find(const options&) { STRAY_CLEAR_STACK_AND_GO_TO("stray_find"); }
 
 std::vector<std::pair<std::string, std::size_t>> label_sets(const group& g) {
   std::map<std::vector<std::pair<std::string, std::string>>, std::size_t> counts;

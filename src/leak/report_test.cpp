@@ -7,8 +7,11 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/detector.h"
 #include "leak/findings.h"
+#include "leak/goroutine_dump.h"
 #include "leak/history.h"
+#include "leak/make_report.h"
 
 namespace people {  // what is in ours is never shown
 

@@ -1,4 +1,6 @@
 #include "leak/suspects.h"
+#include "leak/describe.h"
+#include "leak/make_report.h"
 
 #include <algorithm>
 #include <map>

@@ -15,7 +15,9 @@
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
 #include "base/clock.h"
+#include "leak/detector.h"
 #include "leak/findings.h"
+#include "leak/make_report.h"
 #include "leak/watch.h"
 #include "runtime/park.h"
 

@@ -8,9 +8,11 @@
 
 #include "base/printable.h"
 #include "leak/cause.h"
+#include "leak/detector.h"
 #include "leak/findings.h"
 #include "leak/path.h"
 #include "leak/stacks.h"
+#include "leak/why.h"
 #include "profile/symbolize.h"
 #include "runtime/park.h"
 #include "runtime/start.h"
@@ -163,7 +165,9 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   return name + " has just been woken\n";
 }
 
-[[gnu::noinline]] std::string why_now(std::uint64_t id) {
+}  // namespace
+
+std::string why_now(std::uint64_t id) {
   std::string name = "goroutine " + std::to_string(id);
   task* t = runtime::started() ? task_of(id) : nullptr;
   if (t == nullptr || t->is_thread) return "there is no " + name + ": it has ended, or never was\n";
@@ -186,12 +190,5 @@ std::string answer(std::uint64_t id, const findings& f, const path_log& log) {
   });
   return text;
 }
-
-}  // namespace
-
-extern "C" [[gnu::visibility("hidden"), gnu::used]] std::string* stray_why(std::string* result, std::uint64_t goroutine_id) {
-  return into_cleared(result, [&] { return why_now(goroutine_id); });
-}
-[[gnu::naked]] std::string why(std::uint64_t) { STRAY_CLEAR_STACK_AND_GO_TO("stray_why"); }
 
 }  // namespace stray::leak

@@ -9,6 +9,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/detector.h"
 #include "leak/findings.h"
 #include "runtime/test_waits.h"
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "leak/detector.h"
 #include "scene.hpp"
 
 namespace {

@@ -10,6 +10,7 @@
 #include <boost/context/detail/fcontext.hpp>
 #endif
 
+#include "leak/detector.h"
 #include "scene.hpp"
 #include "tests/stack_switch.hpp"
 

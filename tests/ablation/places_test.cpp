@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <thread>
 
+#include "leak/detector.h"
 #include "scene.hpp"
 
 namespace {

@@ -8,6 +8,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "leak/detector.h"
 #include "scene.hpp"
 
 namespace {

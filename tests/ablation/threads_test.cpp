@@ -2,6 +2,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "leak/detector.h"
 #include "scene.hpp"
 
 #include "runtime/start.h"

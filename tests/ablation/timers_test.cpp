@@ -7,6 +7,8 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/ablation.h"
+#include "leak/detector.h"
 #include "leak/findings.h"
 #include "trace/image_types.h"
 

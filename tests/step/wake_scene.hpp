@@ -16,6 +16,7 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/detector.h"
 #include "leak/findings.h"
 #include "runtime/park.h"
 #include "single_step.hpp"

@@ -26,6 +26,7 @@
 #if !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)  // they have allocators of their own: the tracer is blind there
 
+#include "leak/detector.h"
 #include "leak/findings.h"
 #include "runtime/park.h"
 #include "tests/stress/motion.hpp"

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
+#include "leak/detector.h"
 #include "leak/findings.h"
 #include "runtime/park.h"
 #include "tests/stress/rounds.hpp"

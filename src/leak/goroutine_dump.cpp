@@ -11,6 +11,7 @@
 #include "leak/cause.h"
 #include "leak/creators.h"
 #include "leak/findings.h"
+#include "leak/goroutine_dump.h"
 #include "leak/in_system_call.h"
 #include "leak/stacks.h"
 #include "profile/symbolize.h"
