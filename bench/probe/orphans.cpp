@@ -27,7 +27,7 @@ void decide(void* arg, trace::image& in) noexcept {
   trace::marker m(in);
   m.locate();
   m.mark_roots();
-  m.mark_weak([](void*, const trace::word&) {}, nullptr);
+  m.mark_ambiguous([](void*, const trace::word&) {}, nullptr);
   const std::size_t blocks = m.marked_blocks(), bytes = m.marked_bytes();
   r.counting = true;
   m.mark_orphans([](void* to, trace::range) { static_cast<result*>(to)->heads++; }, &r);
