@@ -1,4 +1,5 @@
 #include "serve/page.h"
+#include "leak/make_report.h"
 
 #include <gtest/gtest.h>
 
