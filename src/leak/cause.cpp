@@ -40,7 +40,7 @@ bool is_counted(const finding& f) {
       std::string_view name = l.function;
       if (constexpr std::string_view runs = "stray::detail::run_small<"; name.starts_with(runs))
         name.remove_prefix(runs.size());
-      if (name.starts_with("stray::wait_group::go<")) return true;
+      if (name.starts_with("stray::wait_group::counted<")) return true;
     }
   }
   return false;

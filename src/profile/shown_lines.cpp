@@ -25,7 +25,7 @@ namespace {
 bool is_qualified(std::string_view name) { return without_template_arguments(name).find("::") != std::string::npos; }
 
 bool is_our_header(std::string_view file) {
-  static constexpr std::array<std::string_view, 29> headers = {"barrier.hpp",
+  static constexpr std::array<std::string_view, 30> headers = {"barrier.hpp",
                                                                "chan.hpp",
                                                                "condition_variable.hpp",
                                                                "context.hpp",
@@ -42,6 +42,7 @@ bool is_our_header(std::string_view file) {
                                                                "shared_mutex.hpp",
                                                                "stray.hpp",
                                                                "time.hpp",
+                                                               "version.hpp",
                                                                "wait_group.hpp",
                                                                "detail/chan_ops.hpp",
                                                                "detail/duration.hpp",

@@ -19,6 +19,7 @@
 #include <unordered_map>
 
 #include <elfutils/libdwfl.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/format.h"
@@ -37,15 +38,23 @@ std::string program_path() {
   return std::filesystem::read_symlink("/proc/thread-self/exe", error).string();
 }
 
+// libdw opens without O_CLOEXEC, and keeps the descriptor: a child that calls exec would inherit it.
+int open_module(const char* path) noexcept {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat about {};
+  if (fd < 0 || (fstat(fd, &about) == 0 && S_ISREG(about.st_mode))) return fd;
+  close(fd);
+  return -1;
+}
+
 // The program's own file is opened through /proc/self/exe: the path may lead to a newer build by now.
 int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
   static const auto& program = *new std::string(program_path());  // a dying process asks while statics are destroyed
-  if (name == program) {
-    int fd = open("/proc/thread-self/exe", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-      *file = strdup(name);
-      return fd;
-    }
+  if (name[0] == '/') {
+    int fd = name == program ? open_module("/proc/thread-self/exe") : -1;
+    if (fd < 0) fd = open_module(name);
+    if (fd >= 0) *file = strdup(name);
+    return fd;
   }
   return dwfl_linux_proc_find_elf(module, user, name, base, file, elf);
 }

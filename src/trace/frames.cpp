@@ -113,7 +113,8 @@ void frame_walker::fill(entry& e, std::uintptr_t at) noexcept {
     e.kind = entry::handler;
     return;
   }
-  e.may_switch = may_switch(r);
+  const bool frameless = r.cfa_register == cfi::rsp && !r.cfa_is_expression && r.cfa_offset == 8;
+  e.may_switch = !frameless && may_switch(r);  // without a frame it holds no array
   const bool saved = rbp.kind == cfi::how::at_cfa && rbp.n != 0;
   e.by_rbp = r.cfa_register == cfi::rbp;
   e.kind = entry::other;

@@ -11,7 +11,8 @@
 //    their mapping: whatever the bytes are, no read goes astray, and each step goes up.
 // 4. One rule a pc, in a direct-mapped table. Most need the stack and the frame pointer only.
 // 5. A switch that is inlined into the function that holds the array may leave a chain without a gap: what that function keeps below the array is
-//    not seen then. So nobody is at home with a frame of a function whose code may switch stacks (stack_switches.h).
+//    not seen then. So nobody is at home with a frame of a function whose code may switch stacks (stack_switches.h), unless that frame is empty
+//    (memmove's, in which threads are often met, looks like one).
 // 6. Who was stopped again before it had left the handler of the last stop is followed through our own frame (signal_frame.h). Handlers of
 //    the program are roots.cpp's: it counts all of their stack.
 // 7. Not told: frames left behind by longjmp (picoro). Told without need: a thread in the few instructions in which libgcc takes over the

@@ -7,6 +7,7 @@
 #include <csetjmp>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <elf.h>
 #include <functional>
 #include <gtest/gtest.h>
@@ -224,6 +225,7 @@ TEST_F(frames_here, spoilt_tables_never_fault) {
 struct homes {
   int at_home, lost;
   int which[16];  // of the lost
+  std::uintptr_t at[16];
 };
 
 struct frames_in_a_snapshot : ::testing::Test {
@@ -241,6 +243,7 @@ struct frames_in_a_snapshot : ::testing::Test {
         if (w.leads_home(s)) {
           h.at_home++;
         } else if (h.lost < 16) {
+          h.at[h.lost] = static_cast<std::uintptr_t>(s.context->uc_mcontext.gregs[REG_RIP]);
           h.which[h.lost++] = s.tid;
         }
       }
@@ -266,7 +269,14 @@ struct frames_in_a_snapshot : ::testing::Test {
     for (int i = 0; i < looks; i++) {
       look();
       home += out->at_home;
-      for (int k = 0; k < out->lost; k++) lost += out->which[k] == tid ? 1 : 0;
+      for (int k = 0; k < out->lost; k++) {
+        if (out->which[k] != tid) continue;
+        lost++;
+        Dl_info where{};
+        dladdr(reinterpret_cast<void*>(out->at[k]), &where);
+        ADD_FAILURE() << "at " << (where.dli_sname != nullptr ? where.dli_sname : "?") << " in " << where.dli_fname << " +0x"
+                      << std::hex << out->at[k] - reinterpret_cast<std::uintptr_t>(where.dli_fbase);
+      }
       usleep(500);
     }
     EXPECT_EQ(lost, 0);

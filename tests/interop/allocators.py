@@ -36,6 +36,10 @@ SETTINGS = {
 }
 
 
+# A leak that a setting hides, and why.
+HIDDEN = {("everything_mapped", "wait_group_counts_itself"): "its block is the first of [heap], and libc's record of where [heap] begins leads to it"}
+
+
 def find_library(name):
     for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"):
         if (path := pathlib.Path(folder) / name).exists():
@@ -103,6 +107,9 @@ def test(subject):
             for kind in ("case", "healthy"):
                 texts = [report(kind, name, env) for env in (SETTINGS[subject], {})]
                 got, plain = (sure(leaks(text)) for text in texts)
+                if (reason := HIDDEN.get((subject, name))) and kind == "case" and set(got) <= set(plain):
+                    print(f"case_{name} may say less: {reason}")
+                    continue
                 check(got == plain, f"{kind}_{name}: {got} instead of {plain}:\n" + "\nand without the setting:\n".join(texts))
         return
     if subject.startswith("mapped_"):
