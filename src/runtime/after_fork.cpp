@@ -2,9 +2,9 @@
 
 #include <cstdlib>
 #include <pthread.h>
-#include <sys/auxv.h>
 #include <utility>
 
+#include "base/first_stack.h"
 #include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/start.h"
@@ -20,15 +20,12 @@ pthread_t forking_thread;
 pthread_key_t at_end_of_thread;
 bool key_made = false;
 
-// glibc gives a stack only to threads that pthread_create made; main's ends where the kernel has put the environment.
+// Not by the end of [stack]: what glibc calls main's stack ends with the page of its first frame, below the environment.
 bool is_main_thread() noexcept {
-  pthread_attr_t attributes;
-  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return true;
   void* lo = nullptr;
   std::size_t size = 0;
-  pthread_attr_getstack(&attributes, &lo, &size);
-  pthread_attr_destroy(&attributes);
-  return getauxval(AT_RANDOM) - reinterpret_cast<std::uintptr_t>(lo) < size;
+  base::own_stack(&lo, &size);
+  return size == 0 || base::first_stack_end() - reinterpret_cast<std::uintptr_t>(lo) < size;  // 0: cannot be told
 }
 
 void end_of_forking_thread(void* /*set*/) noexcept {

@@ -5,12 +5,10 @@
 
 #include "base/cfi.h"
 #include "base/check.h"
+#include "base/first_stack.h"
 #include "base/modules.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
-
-extern "C" void*
-    __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): glibc's name for where the first thread's stack began
 
 namespace stray::runtime {
 
@@ -86,7 +84,7 @@ namespace {
 // Of the first thread without pthread_getattr_np, which reads all of the process's map there, through blocks of the heap.
 base::range stack_of_first_thread() noexcept {
   constexpr std::uintptr_t most = std::uintptr_t{1} << 30;
-  const auto end = reinterpret_cast<std::uintptr_t>(__libc_stack_end) & ~std::uintptr_t{7};
+  const std::uintptr_t end = base::first_stack_end() & ~std::uintptr_t{7};
   rlimit limit{};
   if (getrlimit(RLIMIT_STACK, &limit) != 0) return {};
   const std::uintptr_t size = limit.rlim_cur < most ? limit.rlim_cur : most;

@@ -15,6 +15,7 @@
 #include <unwind.h>
 
 #include "base/arch.h"
+#include "base/first_stack.h"
 #include "base/modules.h"
 #include "base/syscalls.h"
 #include "trace/heap_source.h"
@@ -391,12 +392,10 @@ void find_heap(heap_facts& facts) noexcept {
   facts.source = heap_glibc;
 }
 
-extern "C" void* __libc_stack_end __attribute__((weak));  // of the dynamic linker, or of a static libc
-
 void find_thread_layout(thread_layout& layout) noexcept {
   layout = {};
   find_vector_layout(layout.vectors);
-  if (&__libc_stack_end != nullptr) layout.main_stack_end = reinterpret_cast<std::uintptr_t>(__libc_stack_end);
+  layout.main_stack_end = base::first_stack_end();
   static probe p[2];
   p[0] = p[1] = {};
   if (run_probes(p)) compare_probes(p, layout);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -285,6 +286,14 @@ void in_goroutine() {
   _exit(0);
 }
 
+// By pthread_exit: its thread stays as a zombie until the process ends.
+bool main_has_ended() {
+  std::ifstream file("/proc/" + std::to_string(getpid()) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  return text.find(") Z") != std::string::npos;
+}
+
 // The end of a thread that forked is the end of the child; main's pthread_exit is not.
 void in_thread() {
   for (bool started : {false, true}) {
@@ -308,7 +317,7 @@ void in_thread() {
         [] {
           std::jthread([] { work(); });
           stray::go([] {
-            stray::sleep_for(50ms);
+            while (!main_has_ended()) stray::sleep_for(1ms);
             _exit(7);
           });
           pthread_exit(nullptr);
