@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 
 #include <stray/stray.hpp>
@@ -35,18 +36,28 @@ void expect_panic(F f, const std::string& text) {
   expect(said == text, (said + " instead of " + text).c_str());
 }
 
+inline void print(const stray::leak::report& r) {
+  std::cerr << r;
+  for (const stray::leak::doubt& d : r.doubts()) std::cerr << d.count << " likely: " << d.text << "\n";
+  for (const std::string& note : r.notes()) std::cerr << "note: " << note << "\n";
+}
+
 // How many goroutines are leaked now. Without a verdict (sanitizers, other allocators) the expected number is
 // believed.
 inline std::size_t leaked(std::size_t expected) {
   stray::testing::until_settled(std::chrono::seconds(10));
   stray::leak::report r = stray::leak::find();
-  // On a loaded machine a detection may run out of its time and decide less.
-  for (int tries = 0; tries < 100 && r.complete() && r.total() < expected; tries++)
-    r = stray::leak::find();
   if (!r.complete()) return expected;
-  if (r.total() != expected)
-    std::fputs((r.groups().empty() ? "nothing leaked\n" : r.groups().front().cause.c_str()), stderr);
+  if (r.total() != expected) print(r);
   return r.total();
+}
+
+// What is leaked, by a detection that decides: on a loaded machine one may run out of its time, and says so.
+inline stray::leak::report find_decided() {
+  for (;;) {
+    stray::leak::report r = stray::leak::find();
+    if (r.complete()) return r;
+  }
 }
 
 }  // namespace porting

@@ -208,12 +208,13 @@ int main() {
 
   std::atomic<int> counted{0};
   stray::wait_group all;
-  int before = stray::maxprocs();
-  all.go([&] {  // from a goroutine, so that they all are there before the first one yields
-    stray::wait_group done;
-    count_on_one_thread(done, counted);
-    done.wait();
-  });
+  int before = stray::maxprocs(1);
+  all.go(
+      [&] {  // from a goroutine with the only permit, so that they all are there before the first one yields
+        stray::wait_group done;
+        count_on_one_thread(done, counted);
+        done.wait();
+      });
   all.wait();
   stray::maxprocs(before);
   expect(counted < 10, "maxprocs: updates are lost");

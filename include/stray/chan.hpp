@@ -218,8 +218,7 @@ class recv_iterator {
   /* Never waits; on ok `out` holds the value, otherwise it is empty. */                     \
   chan_status try_recv(std::optional<T>& out) const {                                        \
     [[maybe_unused]] detail::mark_of<T> mark(*this);                                         \
-    chan_status status = detail::try_recv_value<T>(this->core(), out);                       \
-    return status;                                                                           \
+    return detail::try_recv_value<T>(this->core(), out);                                     \
   }                                                                                          \
   /* for (T v : ch): receives until closed and drained. */                                   \
   [[gnu::always_inline]] inline detail::recv_iterator<T> begin() const {                     \

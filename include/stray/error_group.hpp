@@ -8,6 +8,7 @@
 
 #include <stray/chan.hpp>
 #include <stray/context.hpp>
+#include <stray/detail/at_end.hpp>
 #include <stray/detail/exceptions.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
@@ -82,14 +83,7 @@ class error_group {
     cancel_();
   }
 
-  struct leaves {
-    error_group* group;
-    explicit leaves(error_group* of) noexcept : group(of) {}
-    leaves(leaves&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
-    ~leaves() {
-      if (group != nullptr) group->leave();
-    }
-  };
+  using leaves = detail::at_end<&error_group::leave>;
   template <class F>
   struct member {
     leaves at_end;  // first: it ends when f is destroyed
@@ -99,12 +93,12 @@ class error_group {
         std::move(f)();
         STRAY_KEEP_FRAME;
       }
-      STRAY_CATCH(at_end.group->fail())
+      STRAY_CATCH(at_end.owner().fail())
     }
   };
   template <class F>
   [[gnu::always_inline]] inline void start(F&& f) {
-    leaves at_end{this};
+    leaves at_end(*this);
     group_.go(member<std::decay_t<F>>{std::move(at_end), std::forward<F>(f)});
   }
 

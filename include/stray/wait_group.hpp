@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <stray/detail/at_end.hpp>
 #include <stray/detail/keep_frame.hpp>
 #include <stray/go.hpp>
 
@@ -35,19 +36,12 @@ class wait_group {
   template <class F>
   [[gnu::always_inline]] inline void go(F&& f) {
     add(1);
-    finish at_end{this};
+    finish at_end(*this);
     stray::go(counted<std::decay_t<F>>{std::move(at_end), std::forward<F>(f)});
   }
 
  private:
-  struct finish {
-    wait_group* group;
-    explicit finish(wait_group* of) noexcept : group(of) {}
-    finish(finish&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
-    ~finish() {
-      if (group != nullptr) group->done();
-    }
-  };
+  using finish = detail::at_end<&wait_group::done>;
   template <class F>
   struct counted {
     finish at_end;  // first: it ends when f is destroyed

@@ -83,4 +83,7 @@ std::string format(std::type_identity_t<format_pattern<sizeof...(Args)>> pattern
   return out;
 }
 
+// An address: 0x1f; 0 has no prefix.
+inline std::string hex(std::uint64_t n) { return n == 0 ? "0" : format("{:#x}", n); }
+
 }  // namespace stray::base

@@ -18,24 +18,25 @@ using trace::marker;
 using trace::origin;
 using trace::root;
 
-// One classification, in the child's memory. prepare, then run; the marker's callbacks reach `alive` in between.
+// One classification, in the child's memory. prepare, then run; the marker's callbacks reach alive() in between.
 class classification {
  public:
   classification(const classify_input& in, trace::image& image) noexcept
-      : in_(in), image_(image), alive(graph_, *in.memory, in.path), writer_(graph_, *in.log) {}
+      : in_(in), image_(image), alive_(graph_, *in.memory, in.path), writer_(graph_, *in.log) {}
 
   // false: out of memory.
   bool prepare() noexcept;
   void run() noexcept;
+  liveness& alive() noexcept { return alive_; }
 
  private:
   // Candidates that become live during it are likely, for this reason.
   struct stage {
     classification* run;
     grounds reason;
-    std::size_t seen;  // of alive.order()
+    std::size_t seen;  // of alive_.order()
   };
-  stage begin(grounds reason) noexcept { return {this, reason, alive.order().size()}; }
+  stage begin(grounds reason) noexcept { return {this, reason, alive_.order().size()}; }
   static void after(void* a_stage, std::uintptr_t at) noexcept;
   static void after_word(void* a_stage, const trace::word& w) noexcept { after(a_stage, w.at); }
   static void after_block(void* a_stage, trace::range block) noexcept { after(a_stage, block.lo); }
@@ -61,11 +62,7 @@ class classification {
   trace::image& image_;
   wait_graph graph_;
   trace::list<base::range> given_;  // live from the beginning, besides roots
-
- public:
-  liveness alive;
-
- private:
+  liveness alive_;
   verdict_writer writer_;
 };
 
@@ -111,15 +108,15 @@ bool classification::locate(marker& m) noexcept {
   locate_tasks(m);
   if (!list_given()) return false;
   for (const base::range& s : given_) m.locate_span(s, origin::memory);
-  alive.finalize_counts(in_.without.count_rule, image_.looked != 0);
-  return alive.index_embedded();
+  alive_.finalize_counts(in_.without.count_rule, image_.looked != 0);
+  return alive_.index_embedded();
 }
 
 // --- marking ------------------------------------------------------------------------------------------------------------------------
 
 void classification::seed(marker& m) noexcept {
   for (std::uint32_t i = 0; i < graph_.nodes.size; i++) {
-    if (graph_.nodes[i].what == node::root) alive.make_live(m, i, {arrival::root});
+    if (graph_.nodes[i].what == node::root) alive_.make_live(m, i, {arrival::root});
   }
   for (const base::range& s : given_) m.push(s, origin::memory);
   m.set_step(trace::trail_mark::by_client);
@@ -131,7 +128,7 @@ void classification::seed(marker& m) noexcept {
 
 void classification::after(void* a_stage, std::uintptr_t at) noexcept {
   auto& s = *static_cast<stage*>(a_stage);
-  const trace::list<std::uint32_t>& order = s.run->alive.order();
+  const trace::list<std::uint32_t>& order = s.run->alive_.order();
   for (; s.seen < order.size(); s.seen++) {
     std::uint32_t number = order[s.seen];
     if (s.run->graph_.nodes[number].what == node::candidate) s.run->writer_.write(number, verdict_tier::likely, s.reason, at);
@@ -192,10 +189,10 @@ bool classification::search_everywhere(marker& m, left_frames& left) noexcept {
   stage frames = begin(grounds::left_frames), contexts = begin(grounds::saved_context);
   left.begin();
   do {
-    frames.seen = alive.order().size();
+    frames.seen = alive_.order().size();
     left.search(after, &frames);
     if (!search_unaligned(m, left.found())) return false;
-    contexts.seen = alive.order().size();
+    contexts.seen = alive_.order().size();
   } while (left.follow_contexts(after, &contexts) || left.search(after, &frames));  // of what the last search has made live
   return true;
 }
@@ -206,7 +203,7 @@ bool classification::explain(marker& m) noexcept {
   if (!find_cycles(graph_, *in_.memory)) return false;
   if (in_.without.blame) {
     trace::slice<blame> blames;
-    find_blame(graph_, m, alive.embedded(), blames);
+    find_blame(graph_, m, alive_.embedded(), blames);
     writer_.explain_by(blames);
   }
   if (in_.path != nullptr) find_path(*in_.path, graph_, image_, *in_.memory);
@@ -220,11 +217,11 @@ void classification::suspect_what_is_out_of_sight(marker& m, left_frames& left) 
   stage hidden = begin(grounds::out_of_sight);
   for (std::uint32_t i = 0; i < doubts->used; i++) {
     const trace::doubt& d = doubts->list[i];
-    if (d.lo != d.hi) alive.covered(m, {d.lo, d.hi});
+    if (d.lo != d.hi) alive_.covered(m, {d.lo, d.hi});
     after(&hidden, i);
   }
   for (std::uint32_t i = 0; i < graph_.nodes.size; i++) {
-    if (is_left_over(graph_.nodes[i])) alive.enter(m, i, {});
+    if (is_left_over(graph_.nodes[i])) alive_.enter(m, i, {});
   }
   m.drain();
   after(&hidden, 0);
@@ -282,7 +279,7 @@ void classification::run() noexcept {
 namespace {
 
 classify_input& input_of(void* self) noexcept { return *static_cast<classify_input*>(self); }
-liveness& alive_of(void* self) noexcept { return input_of(self).run->alive; }
+liveness& alive_of(void* self) noexcept { return input_of(self).run->alive(); }
 
 void prepare(void* self, trace::image& image) noexcept {
   classify_input& in = input_of(self);

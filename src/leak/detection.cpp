@@ -7,11 +7,10 @@
 #include "leak/detection.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
 #include <optional>
 
 #include "base/clock.h"
+#include "base/format.h"
 #include "base/sync_shim.h"
 #include "leak/classify.h"
 #include "leak/describe.h"
@@ -90,29 +89,24 @@ source_view view_of_process() noexcept {
   return v;
 }
 
-std::string hex(std::uintptr_t x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%#zx", x);
-  return text;
-}
-
 // Where a likely leak's only word lies, in words that hold no address the tracer could meet again.
 std::string place_of(grounds reason, std::uintptr_t at, const trace::doubt_log* doubts) {
   if (reason == grounds::ambiguous_word) {
     if (at < base::page_size) return "a register of a thread that sleeps in a system call";
-    return "a word in a frame of a thread that sleeps in a system call, at " + hex(at);
+    return "a word in a frame of a thread that sleeps in a system call, at " + base::hex(at);
   }
-  if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + hex(at);
+  if (reason == grounds::orphan) return "a heap block that nothing is seen to refer to, at " + base::hex(at);
   if (reason == grounds::unaligned)
     return "a word that is not aligned to 8 bytes, or in two halves, at " +
-           (at < base::page_size ? "a thread's registers" : hex(at));
+           (at < base::page_size ? "a thread's registers" : base::hex(at));
   if (reason == grounds::left_frames)
     return "a word below the stack pointer of a stack whose frames cannot be followed to its beginning (a fiber on an array in "
            "a frame of "
            "it?), at " +
-           hex(at);
+           base::hex(at);
   if (reason == grounds::saved_context)
-    return "a word in a context that setjmp or getcontext has saved, or in the frames to which it may return, at " + hex(at);
+    return "a word in a context that setjmp or getcontext has saved, or in the frames to which it may return, at " +
+           base::hex(at);
   if (reason == grounds::out_of_sight && doubts != nullptr && at < doubts->used) return doubts->list[at].line;
   return {};
 }

@@ -50,11 +50,8 @@ bool is_forgotten(const findings& f) noexcept;
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;
 
-// In the child of a fork, when the runtime starts afresh there: the detector is idle, and nothing was ever found. Each part where its data are.
+// In the child of a fork, when the runtime starts afresh there: the detector is idle, and nothing was ever found.
 void forget_detections();
-void forget_history() noexcept;
-void forget_waits();
-void free_extra_roots() noexcept;
 
 int detector_tid() noexcept;  // 0: it has not started
 

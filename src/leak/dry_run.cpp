@@ -39,7 +39,7 @@ personality personality_at(std::uintptr_t pc) {
 struct walk {
   const std::vector<std::uintptr_t>& pcs;
   const std::vector<personality>& kinds;
-  const terminate_calls& ends;
+  terminate_calls& ends;
   std::size_t next = 0;  // the frame that comes next
   way_out result;
 };
@@ -86,7 +86,7 @@ _Unwind_Reason_Code step(_Unwind_Context* context, void* arg) {
 
 }  // namespace
 
-way_out dry_run(const runtime::task& t) {
+way_out dry_run(const runtime::task& t, terminate_calls& ends) {
   std::vector<std::uintptr_t> pcs = read_stack(t, most_frames);
   auto entry = reinterpret_cast<std::uintptr_t>(&runtime::goroutine_entry);
   auto entry_end = reinterpret_cast<std::uintptr_t>(&runtime::stray_entry_end);
@@ -97,7 +97,6 @@ way_out dry_run(const runtime::task& t) {
     kinds.push_back(personality_at(pcs[i]));
     if (kinds.back() == personality::unknown) return {0, "an unknown personality routine", pcs[i]};
   }
-  const terminate_calls ends;
   walk w{pcs, kinds, ends, 0, {0, incomplete, 0}};
   runtime::call_above(t, unwinder_walk, &w);
   return w.result;

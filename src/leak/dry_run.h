@@ -17,12 +17,14 @@
 
 namespace stray::leak {
 
+class terminate_calls;
+
 struct way_out {
   std::uintptr_t end = 0;          // return address in the goroutine's entry, where the unwinding ends
   const char* obstacle = nullptr;  // what is in the way; nullptr: nothing
   std::uintptr_t at = 0;           // return address in the frame that is in the way; 0: none
 };
 // t waits and stays so (begin_inspection).
-way_out dry_run(const runtime::task& t);
+way_out dry_run(const runtime::task& t, terminate_calls& ends);
 
 }  // namespace stray::leak

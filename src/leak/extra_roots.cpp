@@ -4,7 +4,6 @@
 #include <stdexcept>
 
 #include <stray/leak.hpp>
-#include "leak/detector.h"
 #include "leak/findings.h"
 
 namespace stray::leak {

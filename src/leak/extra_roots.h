@@ -12,5 +12,6 @@ struct extra_root_list {
   unsigned count = 0;
 };
 extra_root_list copy_extra_roots() noexcept;
+void free_extra_roots() noexcept;  // in the child of a fork: nobody is in the middle of them
 
 }  // namespace stray::leak

@@ -3,7 +3,6 @@
 #include <mutex>
 
 #include "base/spin_lock.h"
-#include "leak/detector.h"
 #include "leak/findings.h"
 
 namespace stray::leak {

@@ -77,5 +77,6 @@ struct history {
 // Any thread; a copy.
 history so_far() noexcept;
 void remember(const findings& f) noexcept;  // the detector's thread only
+void forget_history() noexcept;             // in the child of a fork
 
 }  // namespace stray::leak

@@ -34,6 +34,7 @@
 #include "leak/findings.h"
 #include "leak/reclaim.h"
 #include "leak/stacks.h"
+#include "leak/terminates.h"
 #include "profile/symbolize.h"
 #include "runtime/current.h"
 #include "runtime/divert.h"
@@ -100,12 +101,12 @@ struct refusal {
   std::uintptr_t at = 0;         // return address in the frame that is in the way
 };
 
-refusal take_inspected(task* t, wait_id w, batch* of, std::size_t place) {
+refusal take_inspected(task* t, wait_id w, batch* of, std::size_t place, terminate_calls& ends) {
   if (t->being_unwound) return {"it is being unwound already, and blocks on the way", 0};
   if (t->closure_live.load()) return {"it has not begun to run its function", 0};
   if (!t->unwinds) return {"its function was compiled without exceptions: no destructor would run", 0};
   if (!runtime::has_room_to_unwind(*t)) return {"too little of its stack is left", 0};
-  way_out way = dry_run(*t);
+  way_out way = dry_run(*t, ends);
   if (way.obstacle != nullptr) return {way.obstacle, way.at};
   if (!sync::withdraw(t, w)) return {"it was woken meanwhile: the verdict was wrong", 0};
   auto* u = ::new (static_cast<void*>(t->closure)) unwinding{};
@@ -119,12 +120,12 @@ refusal take_inspected(task* t, wait_id w, batch* of, std::size_t place) {
   return {};
 }
 
-refusal take(const finding& f, batch* of, std::size_t place) {
+refusal take(const finding& f, batch* of, std::size_t place, terminate_calls& ends) {
   task* t = runtime::tasks().at(f.record);
   if (!runtime::await_inspection(t, f.wait)) return {"it was woken meanwhile: the verdict was wrong", 0};
   refusal r;
   try {
-    r = take_inspected(t, f.wait, of, place);
+    r = take_inspected(t, f.wait, of, place, ends);
   } catch (...) {
     runtime::end_inspection(t);
     throw;
@@ -190,7 +191,7 @@ class selection {
       forget_proofs();
       for (const finding& f : found_.list) runtime::unlist(runtime::tasks().at(f.record), f.wait);
     }
-    refusal r = take(*m.found, of_, m.place);
+    refusal r = take(*m.found, of_, m.place, ends_);
     if (r.reason == nullptr) {
       left_--;
       m.out->outcome = reclaim_outcome::unwinding;
@@ -203,6 +204,7 @@ class selection {
   const findings& found_;
   std::size_t left_;
   batch* of_;
+  terminate_calls ends_;
   std::map<std::uint64_t, member> members_;
   bool unlisted_ = false;
 };

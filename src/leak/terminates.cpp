@@ -122,11 +122,17 @@ bool terminate_calls::in_code(base::range where, std::vector<base::range>* cold_
   return false;
 }
 
-bool terminate_calls::in_function_of(std::uintptr_t pc) const {
+bool terminate_calls::in_function_of(std::uintptr_t pc) {
   std::optional<profile::cfi::rule> rule = profile::cfi::find_rule(pc - 1);
   if (!rule) return true;
+  auto [at, fresh] = known_.try_emplace(rule->start, true);
+  if (fresh) at->second = in_function({rule->start, rule->start + rule->size});
+  return at->second;
+}
+
+bool terminate_calls::in_function(base::range code) const {
   std::vector<base::range> cold_parts;
-  if (in_code({rule->start, rule->start + rule->size}, &cold_parts)) return true;
+  if (in_code(code, &cold_parts)) return true;
   return std::any_of(cold_parts.begin(), cold_parts.end(), [&](base::range r) { return in_code(r, nullptr); });
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "base/address_space.h"
@@ -18,17 +19,19 @@ class terminate_calls {
  public:
   // Of the modules that are loaded now.
   terminate_calls();
-  // pc: a return address in the function.
-  bool in_function_of(std::uintptr_t pc) const;
+  // pc: a return address in the function. Each function is read once.
+  bool in_function_of(std::uintptr_t pc);
 
  private:
+  bool in_function(base::range code) const;
   bool in_code(base::range code, std::vector<base::range>* cold_parts) const;
   bool is_terminate(std::uintptr_t target) const;
   bool is_slot(std::uintptr_t at) const;
   bool is_code(std::uintptr_t at, std::size_t bytes) const;
 
   std::vector<base::range> text_;
-  std::vector<std::uintptr_t> slots_;  // through which modules call it
+  std::vector<std::uintptr_t> slots_;               // through which modules call it
+  std::unordered_map<std::uintptr_t, bool> known_;  // by where a function begins
 };
 
 }  // namespace stray::leak

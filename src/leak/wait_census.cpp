@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/clock.h"
-#include "leak/detector.h"
 #include "leak/findings.h"
 #include "leak/stacks.h"
 #include "runtime/park.h"

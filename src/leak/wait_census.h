@@ -80,5 +80,6 @@ class wait_census {
 // A look at all that have waited for so long now. Stops nobody. What it returns stands until the next look.
 inline constexpr std::int64_t usual_wait_ns = 1'000'000'000;
 const wait_census& look_at_waits(std::int64_t least_ns = usual_wait_ns);
+void forget_waits();  // in the child of a fork
 
 }  // namespace stray::leak

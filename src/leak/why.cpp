@@ -3,9 +3,9 @@
 // 1. Who runs, or waits for what always ends, is answered without a snapshot.
 // 2. A detection of its own, not shared: only it keeps the table of first words.
 // 3. The goroutine may be woken meanwhile: then that is the answer.
-#include <cstdio>
 #include <fstream>
 
+#include "base/format.h"
 #include "base/printable.h"
 #include "leak/cause.h"
 #include "leak/detector.h"
@@ -68,15 +68,10 @@ std::string name_and_function(std::uint64_t id) {
   return name_of(id) + (at.empty() ? "" : " (" + at + ")");
 }
 
-std::string hex(std::uint64_t x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%#llx", static_cast<unsigned long long>(x));
-  return text;
-}
 std::string symbol_or_hex(std::uint64_t address) {
   std::string name = profile::data_symbol(address);
   if (name.empty()) name = profile::module_offset(address);
-  return name.empty() ? hex(address) : name;
+  return name.empty() ? base::hex(address) : name;
 }
 
 std::string made_where(std::uint64_t core) {
@@ -90,7 +85,7 @@ std::string made_where(std::uint64_t core) {
 std::string text_of(const hop& h) {
   switch (h.what) {
     case hop::block:
-      return "block of " + std::to_string(h.size) + " bytes at " + hex(h.address);
+      return "block of " + std::to_string(h.size) + " bytes at " + base::hex(h.address);
     case hop::stack:
       return "stack of " + name_and_function(h.id);
     case hop::running:
@@ -108,14 +103,14 @@ std::string text_of(const hop& h) {
     case hop::mapping: {  // .bss is anonymous
       std::string symbol = profile::data_symbol(h.address);
       if (symbol.empty()) symbol = profile::module_offset(h.address);
-      return symbol.empty() ? "memory that is no heap, at " + hex(h.address) : "global " + symbol;
+      return symbol.empty() ? "memory that is no heap, at " + base::hex(h.address) : "global " + symbol;
     }
     case hop::extra:
-      return "a range given to add_root, at " + hex(h.address);
+      return "a range given to add_root, at " + base::hex(h.address);
     case hop::timer:
-      return "a pending timer, ticker, after_func or deadline, at " + hex(h.address);
+      return "a pending timer, ticker, after_func or deadline, at " + base::hex(h.address);
     case hop::orphan:
-      return "a block that nothing is seen to refer to, at " + hex(h.address);
+      return "a block that nothing is seen to refer to, at " + base::hex(h.address);
     case hop::channel:
       return (h.id != 0 ? "a handle of the channel" : "a word that may be a handle of the channel") + made_where(h.size);
     case hop::primitive:
@@ -125,7 +120,7 @@ std::string text_of(const hop& h) {
     case hop::unknown:
       break;
   }
-  return "memory at " + hex(h.address);
+  return "memory at " + base::hex(h.address);
 }
 
 std::string path_text(const path_log& log, std::uint64_t id) {

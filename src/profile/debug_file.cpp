@@ -88,13 +88,19 @@ bool split_part_is_regular(Dwarf_Die* skeleton, const std::vector<std::string>& 
   return are_regular_beside(files, directory != nullptr ? directory : "", name);
 }
 
-int open_debug_file(const std::string& path, const debug_file_id& wanted, std::string& why) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return -1;
+int open_regular(const char* path) noexcept {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   struct stat is {};
-  bool regular = fstat(fd, &is) == 0 && S_ISREG(is.st_mode);
-  if (regular) why = mismatch(fd, wanted);
-  if (regular && why.empty()) return fd;
+  if (fd < 0 || (fstat(fd, &is) == 0 && S_ISREG(is.st_mode))) return fd;
+  close(fd);
+  return -1;
+}
+
+int open_debug_file(const std::string& path, const debug_file_id& wanted, std::string& why) {
+  int fd = open_regular(path.c_str());
+  if (fd < 0) return -1;
+  why = mismatch(fd, wanted);
+  if (why.empty()) return fd;
   close(fd);
   return -1;
 }

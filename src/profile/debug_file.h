@@ -23,6 +23,8 @@ struct debug_file_id {
   std::optional<std::uint32_t> checksum;    // CRC-32 of the whole file
 };
 
+// A descriptor, not inherited by exec; -1: there is no regular file. Never waits (2).
+int open_regular(const char* path) noexcept;
 // A descriptor; -1: there is no such file, or it is not the one, and then `why` says so.
 int open_debug_file(const std::string& path, const debug_file_id& wanted, std::string& why);
 

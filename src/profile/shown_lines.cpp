@@ -25,7 +25,7 @@ namespace {
 bool is_qualified(std::string_view name) { return without_template_arguments(name).find("::") != std::string::npos; }
 
 bool is_our_header(std::string_view file) {
-  static constexpr std::array<std::string_view, 30> headers = {"barrier.hpp",
+  static constexpr std::array<std::string_view, 31> headers = {"barrier.hpp",
                                                                "chan.hpp",
                                                                "condition_variable.hpp",
                                                                "context.hpp",
@@ -44,6 +44,7 @@ bool is_our_header(std::string_view file) {
                                                                "time.hpp",
                                                                "version.hpp",
                                                                "wait_group.hpp",
+                                                               "detail/at_end.hpp",
                                                                "detail/chan_ops.hpp",
                                                                "detail/duration.hpp",
                                                                "detail/element.hpp",

@@ -19,7 +19,6 @@
 #include <unordered_map>
 
 #include <elfutils/libdwfl.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/format.h"
@@ -38,21 +37,13 @@ std::string program_path() {
   return std::filesystem::read_symlink("/proc/thread-self/exe", error).string();
 }
 
-// libdw opens without O_CLOEXEC, and keeps the descriptor: a child that calls exec would inherit it.
-int open_module(const char* path) noexcept {
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  struct stat about {};
-  if (fd < 0 || (fstat(fd, &about) == 0 && S_ISREG(about.st_mode))) return fd;
-  close(fd);
-  return -1;
-}
-
-// The program's own file is opened through /proc/self/exe: the path may lead to a newer build by now.
+// Files are opened here: libdw would do it without O_CLOEXEC, keeps the descriptor, and a child that calls exec would inherit it. The program's
+// own file is opened through /proc/self/exe: the path may lead to a newer build by now.
 int find_elf(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
   static const auto& program = *new std::string(program_path());  // a dying process asks while statics are destroyed
   if (name[0] == '/') {
-    int fd = name == program ? open_module("/proc/thread-self/exe") : -1;
-    if (fd < 0) fd = open_module(name);
+    int fd = name == program ? open_regular("/proc/thread-self/exe") : -1;
+    if (fd < 0) fd = open_regular(name);
     if (fd >= 0) *file = strdup(name);
     return fd;
   }

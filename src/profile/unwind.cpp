@@ -8,10 +8,10 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <pthread.h>
 #include <unordered_map>
 
 #include "base/address_space.h"
+#include "base/sync_shim.h"
 #include "profile/cfi.h"
 #include "profile/modules.h"
 
@@ -103,15 +103,10 @@ std::size_t walk(const cfi::frame& f, const cfi::window& memory, std::uintptr_t*
 // The bounds of the calling thread's stack that pthread made; {0, 0} when it does not know.
 stack_bounds thread_stack() noexcept {
   static thread_local stack_bounds bounds = [] {
-    stack_bounds b;
-    pthread_attr_t attributes;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return b;
     void* lo = nullptr;
     std::size_t size = 0;
-    if (pthread_attr_getstack(&attributes, &lo, &size) == 0)
-      b = {reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
-    pthread_attr_destroy(&attributes);
-    return b;
+    base::own_stack(&lo, &size);
+    return stack_bounds{reinterpret_cast<std::uintptr_t>(lo), reinterpret_cast<std::uintptr_t>(lo) + size};
   }();
   return bounds;
 }

@@ -117,9 +117,7 @@ void forget_task_locks() noexcept {
   t->is_thread = true;
   t->next = nullptr;
   t->futex.store(0);
-  t->creator_id = 0;
-  t->created_by = 0;
-  for (std::uintptr_t& one : t->callers) one = 0;
+  t->set_creator(0, 0);
   t->stack_lo = t->stack_hi = 0;
   t->nodes = nullptr;
   t->node_count = 0;

@@ -162,6 +162,12 @@ struct alignas(64) task {
     owner_word = new_id << 8 | (thread ? owner_is_thread : 0);
   }
   // Of the wait that `word_now` tells of; a mixture that names no wait if the record is recycled meanwhile.
+  // Of one whose creator's callers are not known.
+  void set_creator(std::uintptr_t pc, std::uint64_t goroutine) noexcept {
+    created_by = pc;
+    creator_id = goroutine;
+    for (std::uintptr_t& one : callers) one = 0;
+  }
   wait_id wait(std::uint64_t word_now) const noexcept {
     return wait_id(std::atomic_ref(const_cast<std::uint64_t&>(id)).load(std::memory_order_relaxed),
                    word::seq_of(word_now));  // order: a mixture does no harm

@@ -22,9 +22,7 @@ void start_goroutine(C closure, std::uintptr_t created_by, std::uint64_t creator
     base::fatal("out of memory for goroutines");
   }
   auto* t = static_cast<runtime::task*>(slot.record);
-  t->created_by = created_by;
-  for (std::uintptr_t& one : t->callers) one = 0;
-  t->creator_id = creator_id;
+  t->set_creator(created_by, creator_id);
   ::new (slot.storage) C(std::move(closure));
   detail::spawn_commit(slot);
 }
