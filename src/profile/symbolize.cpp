@@ -115,6 +115,18 @@ loaded_module module_of(std::uintptr_t address) {
   return it.found;
 }
 
+// libdwfl takes each mapped file for a module: also the memory that lies where one was unloaded, "/dev/zero", or a file that is read.
+bool is_code(std::uintptr_t pc) {
+  base::cfi::tables unused;
+  std::pair<std::uintptr_t, base::cfi::tables&> question{pc, unused};
+  return base::each_module(
+             [](dl_phdr_info* info, std::size_t, void* arg) {
+               auto& [at, tables] = *static_cast<std::pair<std::uintptr_t, base::cfi::tables&>*>(arg);
+               return base::tables_at(*info, at, tables) ? 1 : 0;
+             },
+             &question) != 0;
+}
+
 thread_local std::int64_t learnt_ns = 0;
 
 class symbols {
@@ -198,7 +210,7 @@ class symbols {
   std::vector<source_line> look_up(std::uintptr_t pc) {
     std::vector<source_line> lines;
     Dwfl_Module* module = dwfl_ != nullptr ? dwfl_addrmodule(dwfl_, pc) : nullptr;
-    if (module == nullptr) {
+    if (module == nullptr || !is_code(pc)) {
       source_line line;
       line.function = base::format("unknown+{:#x}", pc);
       return {line};

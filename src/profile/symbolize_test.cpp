@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <thread>
 
 #include "profile/unwind.h"
@@ -152,6 +153,25 @@ TEST(symbolize, shared_library_by_symbol_or_module) {
   EXPECT_EQ(line.offset, 4U);
   dlclose(handle);
   EXPECT_FALSE(symbolize(pc).empty());  // whatever lies there now
+}
+
+TEST(symbolize, what_is_mapped_where_no_code_is_has_no_module) {
+  constexpr std::size_t size = 1 << 16;
+  void* shared = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  std::FILE* program = std::fopen("/proc/self/exe", "r");
+  ASSERT_NE(program, nullptr);
+  void* file = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(program), 0);
+  ASSERT_NE(file, MAP_FAILED);
+  std::fclose(program);
+  void* handle = dlopen("libresolv.so.2", RTLD_NOW);  // so that the map is read anew
+  if (handle == nullptr) GTEST_SKIP() << dlerror();
+  for (void* at : {shared, file}) {
+    const source_line line = symbolize(reinterpret_cast<std::uintptr_t>(at) + 0x10b).back();
+    EXPECT_TRUE(line.function.starts_with("unknown+")) << line.function;
+    munmap(at, size);
+  }
+  dlclose(handle);
 }
 
 TEST(symbolize, an_address_without_symbol_has_its_module) {
