@@ -113,7 +113,7 @@ def use_up_budget(port):
 
 
 def measure(kind, clients):
-    with Program("attacked", STRAY_PPROF="127.0.0.1:0") as program:
+    with Program("attacked", STRAY_PPROF="127.0.0.1:0", STRAY_PPROF_BUDGET="5") as program:
         port = program.port()
         program.line("^ready$")
         if kind != "nobody":

@@ -51,7 +51,7 @@ def read(port, target):
 
 def test():
     waits = marks.all_waits()
-    with Program("leaks", STRAY_PPROF="127.0.0.1:0", STRAY_PPROF_BUDGET="100") as leaks:
+    with Program("leaks", STRAY_PPROF="127.0.0.1:0") as leaks:
         port = leaks.port()
         leaks.line("^ready$")
         page, text = read(port, "/debug/stray/")
