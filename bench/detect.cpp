@@ -21,8 +21,8 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
-#include "leak/detector.h"
-#include "leak/findings.h"
+#include "leak/detect/detector.h"
+#include "leak/model/findings.h"
 
 namespace {
 

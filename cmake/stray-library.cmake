@@ -54,9 +54,9 @@ endfunction()
 
 set(all_objects)
 foreach(folder IN LISTS STRAY_FOLDERS)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "(_test|/test_stub)\\.cpp$")
-  file(GLOB assembly CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*_${CMAKE_SYSTEM_PROCESSOR}.S)
+  file(GLOB_RECURSE assembly CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*_${CMAKE_SYSTEM_PROCESSOR}.S)
   if(NOT sources AND NOT assembly)
     continue()
   endif()
@@ -110,7 +110,7 @@ endif()
 set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/trace/stop.cpp APPEND PROPERTY COMPILE_OPTIONS -fno-stack-protector)
 
 # Snapshot code runs in a bare clone of a frozen process: nothing may be called that the source does not name.
-# Which files: src/*/snapshot_objects.txt, one a line, relative to that folder or to the repository.
+# Which files: snapshot_objects.txt of any folder below src/, one a line, relative to that folder or to the repository.
 set(snapshot_options)
 foreach(flag -fno-exceptions -fno-rtti -fno-stack-protector -fno-builtin -fno-tree-loop-distribute-patterns
              -fno-sanitize=all -fcf-protection=none -fno-plt -U_FORTIFY_SOURCE)
@@ -122,7 +122,7 @@ foreach(flag -fno-exceptions -fno-rtti -fno-stack-protector -fno-builtin -fno-tr
     list(APPEND snapshot_options ${flag})
   endif()
 endforeach()
-file(GLOB lists CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/snapshot_objects.txt)
+file(GLOB_RECURSE lists CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/snapshot_objects.txt)
 foreach(list IN LISTS lists)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${list})
   cmake_path(GET list PARENT_PATH folder)

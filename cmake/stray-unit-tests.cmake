@@ -1,4 +1,4 @@
-# src/<folder>/*_test.cpp: one executable a folder, unit_<folder>. Low floors link themselves and what lies below, with the upcalls
+# *_test.cpp below src/<folder>/: one executable a folder, unit_<folder>. Low floors link themselves and what lies below, with the upcalls
 # of test_stub.cpp (their own or base's); high floors link the whole library.
 set(below_base base)
 set(below_trace base trace)
@@ -8,7 +8,7 @@ set(needs_heap_trace heap_glibc heap_lock mark roots ptrace_roots fault kernel_w
 set(needs_heap_leak identity proof watch why reclaim report service_threads settle)
 
 foreach(folder IN LISTS STRAY_FOLDERS)
-  file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*_test.cpp)
+  file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*_test.cpp)
   if(STRAY_SANITIZE AND DEFINED needs_heap_${folder})
     foreach(name ${needs_heap_${folder}})
       list(FILTER tests EXCLUDE REGEX "/${name}_test\\.cpp$")

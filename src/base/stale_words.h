@@ -2,10 +2,33 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 
 namespace stray::base {
 
 void clear_stack_below() noexcept;                       // 4 KB below the caller's frame
 void clear_bytes(void* at, std::size_t bytes) noexcept;  // also where nobody reads them any more
+
+// What earlier calls left below the caller's frame would lie in the gaps of ours while the detector reads them, and hide a leak: padding
+// alone is enough, and so is the room for the result, which lies in the caller's frame and gets its value last. So the body of a naked
+// function that waits for a detection: it clears the stack before there is a frame, and goes on in `name`, which has the same parameters but
+// for the first: the address of the result, and what it returns.
+#define STRAY_CLEAR_STACK_AND_GO_TO(name)                                                                         \
+  asm("movq %rdi, %r8\n\tleaq -4096(%rsp), %rdi\n\txorl %eax, %eax\n\tmovl $512, %ecx\n\trep stosq\n\tmovq %r8, " \
+      "%rdi\n\tjmp " name)
+
+// *result = f(), into room that was cleared before and holds an empty T meanwhile.
+template <class T, class F>
+T* into_cleared(T* result, F f) {
+  clear_bytes(result, sizeof *result);
+  new (result) T;
+  try {
+    *result = f();
+  } catch (...) {
+    result->~T();
+    throw;
+  }
+  return result;
+}
 
 }  // namespace stray::base

@@ -16,14 +16,14 @@
 #include <vector>
 
 #include <stray/leak.hpp>
-#include "leak/detector.h"
-#include "leak/findings.h"
-#include "leak/make_report.h"
-#include "leak/reclaim.h"
-#include "leak/stacks.h"
-#include "leak/suspects.h"
-#include "leak/why.h"
-#include "runtime/start.h"
+#include "base/stale_words.h"
+#include "leak/detect/detector.h"
+#include "leak/detect/why.h"
+#include "leak/goroutines/host.h"
+#include "leak/model/findings.h"
+#include "leak/reclaim/reclaim.h"
+#include "leak/report/make_report.h"
+#include "leak/report/suspects.h"
 
 namespace stray::leak {
 
@@ -38,7 +38,7 @@ std::shared_ptr<const findings> with_suspects(const findings& f, const options& 
 }
 
 [[gnu::noinline]] report find_now(const options& o) {
-  if (!runtime::started()) return make_report(findings{}, o);
+  if (!runtime_runs()) return make_report(findings{}, o);
   std::shared_ptr<const findings> f = detect({}, o.pause_budget.count());
   report made;
   on_detector([&] {
@@ -58,14 +58,14 @@ std::shared_ptr<const findings> with_suspects(const findings& f, const options& 
 
 extern "C" {
 [[gnu::visibility("hidden"), gnu::used]] report* stray_find(report* result, const options& o) {
-  return into_cleared(result, [&] { return find_now(o); });
+  return base::into_cleared(result, [&] { return find_now(o); });
 }
 [[gnu::visibility("hidden"), gnu::used]] std::string* stray_why(std::string* result, std::uint64_t goroutine_id) {
-  return into_cleared(result, [&] { return why_now(goroutine_id); });
+  return base::into_cleared(result, [&] { return why_now(goroutine_id); });
 }
 [[gnu::visibility("hidden"), gnu::used]] reclaim_report* stray_reclaim(reclaim_report* result, const report& r,
                                                                        const reclaim_options& o) {
-  return into_cleared(result, [&] { return reclaim_now(r, o); });
+  return base::into_cleared(result, [&] { return reclaim_now(r, o); });
 }
 }
 

@@ -53,7 +53,6 @@ enum class state : std::uint8_t {
   runnable_early,
   dead,
 };
-enum class live_rule : std::uint8_t { always, chan, nobody, owner, readers, reference };
 enum class wait_reason : std::uint8_t {
 #define REASON(name, text, eligible, rule) name,
 #include "runtime/wait_reasons.inc"
@@ -68,9 +67,11 @@ constexpr bool eligible(wait_reason r) noexcept {
   };
   return table[static_cast<std::size_t>(r)];
 }
-constexpr live_rule rule_of(wait_reason r) noexcept {
-  constexpr live_rule table[] = {
-#define REASON(name, text, eligible, rule) live_rule::rule,
+// Are its wait records linked in queues of channels? Those of all others lie in the parking table.
+constexpr bool is_on_channels(wait_reason r) noexcept {
+  enum class rule { always, handle, nobody, owner, readers, reference };
+  constexpr bool table[] = {
+#define REASON(name, text, eligible, who) rule::who == rule::handle,
 #include "runtime/wait_reasons.inc"
 #undef REASON
   };
@@ -161,13 +162,13 @@ struct alignas(64) task {
     std::atomic_ref(id).store(new_id, std::memory_order_relaxed);  // order: read any time, as a part of a wait_id
     owner_word = new_id << 8 | (thread ? owner_is_thread : 0);
   }
-  // Of the wait that `word_now` tells of; a mixture that names no wait if the record is recycled meanwhile.
   // Of one whose creator's callers are not known.
   void set_creator(std::uintptr_t pc, std::uint64_t goroutine) noexcept {
     created_by = pc;
     creator_id = goroutine;
     for (std::uintptr_t& one : callers) one = 0;
   }
+  // Of the wait that `word_now` tells of; a mixture that names no wait if the record is recycled meanwhile.
   wait_id wait(std::uint64_t word_now) const noexcept {
     return wait_id(std::atomic_ref(const_cast<std::uint64_t&>(id)).load(std::memory_order_relaxed),
                    word::seq_of(word_now));  // order: a mixture does no harm

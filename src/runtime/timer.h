@@ -10,7 +10,7 @@
 //    which is taken before the heap's.
 // 4. Whoever armed a callback holds a reference to its block for it; the callback gets that reference, fired or not.
 // 5. For the snapshot: at every instant each armed callback is in a slot of the heap or in `moving`, and each popped one in a batch until
-//    its callback has returned (roots; goroutine_source.cpp). Stale slots may name freed blocks: they are taken as addresses only.
+//    its callback has returned (roots; leak/goroutines/fill.cpp). Stale slots may name freed blocks: they are taken as addresses only.
 // 6. Time is CLOCK_MONOTONIC, or a fake clock's: then next_deadline is no_deadline for everybody, and only advance fires.
 // Rejected: numbers in the heap and a dense table number -> place, so that a sift does not write into the entries: 10^6 timers cost 205 ns to
 // make instead of 145, 430 to fire instead of 400, and 10^5 sleeping goroutines the same. One heap a worker: of the 2.4 us of CPU that each of

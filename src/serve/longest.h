@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "leak/longest.h"
+#include "leak/report/longest.h"
 
 namespace stray::serve {
 

@@ -3,7 +3,7 @@
 #include <iterator>
 
 #include "base/format.h"
-#include "leak/cause.h"
+#include "leak/report/cause.h"
 
 namespace stray::serve {
 

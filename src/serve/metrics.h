@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "leak/history.h"
-#include "leak/longest.h"
+#include "leak/report/history.h"
+#include "leak/report/longest.h"
 
 namespace stray::serve {
 

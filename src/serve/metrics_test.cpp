@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "leak/findings.h"
+#include "leak/model/findings.h"
 
 using namespace stray;
 using namespace std::chrono_literals;

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "base/format.h"
-#include "leak/make_report.h"
+#include "leak/report/make_report.h"
 #include "profile/names.h"
 #include "profile/symbolize.h"
 #include "runtime/task.h"

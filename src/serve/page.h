@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "leak/findings.h"
-#include "leak/history.h"
-#include "leak/longest.h"
+#include "leak/model/findings.h"
+#include "leak/report/history.h"
+#include "leak/report/longest.h"
 #include "profile/sample.h"
 #include "serve/source_file.h"
 

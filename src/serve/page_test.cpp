@@ -1,5 +1,5 @@
 #include "serve/page.h"
-#include "leak/make_report.h"
+#include "leak/report/make_report.h"
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ struct content : page_content {
     f.id = id;
     f.wait = stray::wait_id(id, 1);
     f.pcs = {id};
-    f.waits = runtime::wait_reason::chan_receive;
+    f.waits = "chan receive";
     return f;
   }
   std::string page() {

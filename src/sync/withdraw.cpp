@@ -54,7 +54,7 @@ bool from_table(task* t, wait_id w) {
 
 bool withdraw(task* t, wait_id w) {
   if (t->node_count == 0) return runtime::try_claim(t, w.seq);
-  return runtime::rule_of(t->reason) == runtime::live_rule::chan ? from_channels(t, w) : from_table(t, w);
+  return runtime::is_on_channels(t->reason) ? from_channels(t, w) : from_table(t, w);
 }
 
 }  // namespace stray::sync

@@ -3,7 +3,7 @@
 //
 // 1. walk() puts every block it is sure of into image.blocks, and the address ranges they fill into image.claimed. What it does not
 //    claim is a root: an allocator, arena or chain that is not understood costs proofs, never soundness.
-// 2. Facts are found by the parent before any stop (heap_find.cpp) and frozen with the clone.
+// 2. Facts are found by the parent before any stop (discover.cpp) and frozen with the clone.
 // 3. A heap is walked only if the parent holds its lock at the clone (heap_lock.h): with a lock merely seen free, a thread that is not
 //    stopped could change chunks between two pages of the clone; and the chain's self-check alone lost blocks in 1 of 900 snapshots.
 #pragma once

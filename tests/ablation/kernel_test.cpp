@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
-#include "leak/detector.h"
+#include "leak/detect/detector.h"
 #include "scene.hpp"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <boost/context/detail/fcontext.hpp>
 #endif
 
-#include "leak/detector.h"
+#include "leak/detect/detector.h"
 #include "scene.hpp"
 #include "tests/stack_switch.hpp"
 

@@ -15,8 +15,8 @@
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
 #include "base/syscalls.h"
-#include "leak/detector.h"
-#include "leak/findings.h"
+#include "leak/detect/detector.h"
+#include "leak/model/findings.h"
 #include "trace/ptrace_stop.h"
 #include "trace/task_list.h"
 

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <thread>
 
-#include "leak/detector.h"
+#include "leak/detect/detector.h"
 #include "scene.hpp"
 
 namespace {

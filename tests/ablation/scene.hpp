@@ -14,9 +14,9 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
-#include "leak/ablation.h"
-#include "leak/detector.h"
-#include "leak/findings.h"
+#include "leak/detect/detector.h"
+#include "leak/model/ablation.h"
+#include "leak/model/findings.h"
 #include "trace/image_types.h"
 
 namespace ablation {

@@ -8,7 +8,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "leak/detector.h"
+#include "leak/detect/detector.h"
 #include "scene.hpp"
 
 namespace {

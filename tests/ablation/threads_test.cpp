@@ -2,7 +2,7 @@
 #include <thread>
 #include <unistd.h>
 
-#include "leak/detector.h"
+#include "leak/detect/detector.h"
 #include "scene.hpp"
 
 #include "runtime/start.h"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Snapshot code calls nothing but itself: no object named in src/*/snapshot_objects.txt has an undefined symbol that is neither
+"""Snapshot code calls nothing but itself: no object named in a snapshot_objects.txt below src/ has an undefined symbol that is neither
 defined by another of them nor listed in purity_allow.txt. It also may not define a weak function that other objects define too, since
 the linker keeps one copy of the two, and that may be the one with stack protector, sanitizer calls or library calls in it.
 Usage: purity.py [PRESET]; or STRAY_BUILD_DIR names the build folder."""
@@ -24,7 +24,7 @@ def lines_of(path):
 def snapshot_sources():
     """(existing sources, errors)"""
     sources, errors = [], []
-    for listing in sorted(tree.ROOT.glob("src/*/snapshot_objects.txt")):
+    for listing in sorted((tree.ROOT / "src").rglob("snapshot_objects.txt")):
         for name in lines_of(listing):
             found = [p for p in (listing.parent / name, tree.ROOT / name) if p.is_file()]
             if found:
@@ -49,7 +49,7 @@ def main():
     build = pathlib.Path(os.environ.get("STRAY_BUILD_DIR") or tree.ROOT / "build" / preset)
     sources, errors = snapshot_sources()
     if not sources:
-        tree.finish("purity", errors, "no snapshot code yet (src/*/snapshot_objects.txt)")
+        tree.finish("purity", errors, "no snapshot code yet (a snapshot_objects.txt below src/)")
     try:
         database = json.loads((build / "compile_commands.json").read_text())
     except FileNotFoundError:

@@ -6,7 +6,7 @@
 #include <optional>
 #include <stop_token>
 
-#include "leak/detector.h"
+#include "leak/detect/detector.h"
 #include "trace/image_types.h"
 #include "wake_scene.hpp"
 

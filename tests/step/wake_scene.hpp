@@ -16,8 +16,8 @@
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
-#include "leak/detector.h"
-#include "leak/findings.h"
+#include "leak/detect/detector.h"
+#include "leak/model/findings.h"
 #include "runtime/park.h"
 #include "single_step.hpp"
 

@@ -26,8 +26,8 @@
 #if !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)  // they have allocators of their own: the tracer is blind there
 
-#include "leak/detector.h"
-#include "leak/findings.h"
+#include "leak/detect/detector.h"
+#include "leak/model/findings.h"
 #include "runtime/park.h"
 #include "tests/stress/motion.hpp"
 

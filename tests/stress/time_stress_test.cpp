@@ -13,8 +13,8 @@
 #include <gtest/gtest.h>
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
-#include "leak/detector.h"
-#include "leak/findings.h"
+#include "leak/detect/detector.h"
+#include "leak/model/findings.h"
 #include "runtime/park.h"
 #include "tests/stress/rounds.hpp"
 
