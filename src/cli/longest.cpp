@@ -1,4 +1,5 @@
 #include "cli/longest.h"
+#include "cli/json.h"
 
 #include <algorithm>
 #include <charconv>
@@ -96,6 +97,19 @@ std::string longest_table(const std::vector<waiting_site>& sites, std::size_t mo
   std::string out = aligned(std::move(rows), 2, s);
   if (most < sites.size()) out += fmt::format("and {} more places (-n shows more)\n", sites.size() - most);
   return out + "no proof of anything: idle workers stand here, too; look at what grows\n";
+}
+
+std::string longest_json(const std::vector<waiting_site>& sites) {
+  nlohmann::ordered_json out{{"sites", nlohmann::ordered_json::array()}};
+  for (const waiting_site& s : sites)
+    out["sites"].push_back({{"count", s.count},
+                            {"over_a_minute", s.over_a_minute},
+                            {"growth", s.growth},
+                            {"oldest_seconds", s.oldest_s},
+                            {"reason", s.reason},
+                            {"site", of_frame(s.at)},
+                            {"targets", s.targets}});
+  return dump(out);
 }
 
 }  // namespace stray::cli

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "base/printable.h"
-#include "cli/longest.h"
+#include "cli/json.h"
 
 namespace stray::cli {
 
@@ -19,12 +18,6 @@ std::string painted(std::string_view text, const char* colour, const style& s) {
 constexpr const char *red = "31", *bold = "1", *dim = "2";
 
 std::string place(const frame& f) { return f.file.empty() ? "" : fmt::format("{}:{}", printable(f.file), f.line); }
-
-ordered_json of_frame(const frame& f) { return {{"function", f.function}, {"file", f.file}, {"line", f.line}}; }
-
-// ASCII only: also DEL, C1 and what turns text around is escaped, for JSON may be read on a terminal. Bytes of a label or a name that are no UTF-8
-// are replaced.
-std::string dump(const ordered_json& j) { return j.dump(2, ' ', true, ordered_json::error_handler_t::replace) + "\n"; }
 
 // A URI of a file; a path that is not whole stays a relative one.
 std::string uri_of(std::string_view path) {
@@ -181,19 +174,6 @@ std::string json(const std::vector<site>& sites, const std::vector<profile>& pro
     }
     out["sites"].push_back(std::move(one));
   }
-  return dump(out);
-}
-
-std::string longest_json(const std::vector<waiting_site>& sites) {
-  ordered_json out{{"sites", ordered_json::array()}};
-  for (const waiting_site& s : sites)
-    out["sites"].push_back({{"count", s.count},
-                            {"over_a_minute", s.over_a_minute},
-                            {"growth", s.growth},
-                            {"oldest_seconds", s.oldest_s},
-                            {"reason", s.reason},
-                            {"site", of_frame(s.at)},
-                            {"targets", s.targets}});
   return dump(out);
 }
 

@@ -7,7 +7,7 @@
 
 #include <elfutils/libdw.h>
 
-#include "profile/symbolize.h"
+#include "profile/source_line.h"
 
 namespace stray::profile {
 

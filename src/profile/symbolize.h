@@ -5,16 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace stray::profile {
+#include "profile/source_line.h"
 
-struct source_line {
-  std::string function;     // demangled; the module's "name+0xOFF" when there is no symbol
-  std::string system_name;  // mangled
-  std::string file;         // empty when unknown
-  int line = 0;
-  int start_line = 0;         // of the function
-  std::uintptr_t offset = 0;  // pc - start of the (outermost, physical) function; what "+0x" prints
-};
+namespace stray::profile {
 
 // The lines of the instruction at `pc` (a return address minus 1), innermost inlined frame first; never empty.
 const std::vector<source_line>& symbolize(std::uintptr_t pc);

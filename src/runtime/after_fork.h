@@ -17,31 +17,10 @@
 // Rejected: to do (3) in the handler: every page of the records would be copied for a child that is about to call exec (10^5 goroutines: 45 MB).
 #pragma once
 
-#include <atomic>
-
 namespace stray::runtime {
 
-struct task;
-
-extern std::atomic<bool> parents_tasks_live;  // read by every claim: (3) is still to be done
-void end_parents_tasks() noexcept;
-void give_up_parents_holds() noexcept;  // what they hold for reading is held by nobody who can unlock it
-
-extern task* forking_record;              // of the thread that forked, until that takes it (4); read by the snapshot, too
-void remember_forking_thread() noexcept;  // in the handler
-task* take_forking_record() noexcept;     // of the calling thread, by (4); nullptr: it has none
 [[noreturn]] void end_of_forking_goroutine() noexcept;
 void watch_end_of_forking_thread() noexcept;  // before any fork: makes the key
 void note_forking_thread() noexcept;          // in the handler, whether or not the runtime has started
-
-// Parts of it, each where its data are.
-void forget_scheduler() noexcept;
-void forget_stacks() noexcept;
-void forget_task_locks() noexcept;
-void forget_holds_locks() noexcept;
-void forget_timers() noexcept;
-void forget_watcher() noexcept;
-void forget_passive_threads() noexcept;
-void forget_services() noexcept;  // their numbers may be given to the child's own threads
 
 }  // namespace stray::runtime

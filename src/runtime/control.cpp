@@ -9,6 +9,7 @@
 #include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
+#include "runtime/started.h"
 #include "runtime/task.h"
 #include "runtime/timer.h"
 

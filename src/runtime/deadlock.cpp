@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
-#include "runtime/after_fork.h"
 #include "runtime/scheduler.h"
 #include "runtime/thread.h"
 #include "runtime/timer.h"

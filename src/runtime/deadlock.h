@@ -12,5 +12,6 @@ void check_deadlock() noexcept;  // ends the process if there is one
 bool may_deadlock() noexcept;    // main is blocked: worth looking again
 // The calling thread acts on request only: it does not count as one that could act.
 void register_passive_thread() noexcept;
+void forget_passive_threads() noexcept;  // in the child of a fork
 
 }  // namespace stray::runtime

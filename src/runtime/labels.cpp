@@ -8,6 +8,7 @@
 
 #include "runtime/current.h"
 #include "runtime/scheduler.h"
+#include "runtime/started.h"
 
 namespace stray::runtime {
 

@@ -5,14 +5,15 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
-#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
+#include "runtime/doorbell.h"
+#include "runtime/exit.h"
+#include "runtime/parents_tasks.h"
 #include "runtime/scheduler.h"
-#include "runtime/start.h"
+#include "runtime/started.h"
 #include "runtime/switch_away.h"
 #include "runtime/timer.h"
-#include "runtime/watcher.h"
 
 namespace stray::runtime {
 

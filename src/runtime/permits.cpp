@@ -3,10 +3,10 @@
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "runtime/current.h"
+#include "runtime/doorbell.h"
+#include "runtime/exit.h"
 #include "runtime/scheduler.h"
-#include "runtime/start.h"
 #include "runtime/switch_away.h"
-#include "runtime/watcher.h"
 
 namespace stray::runtime {
 
@@ -25,7 +25,7 @@ void grant(worker* w) noexcept {
   base::futex_wake(w->granted, 1);
 }
 
-// Returns when goroutines run again (start.h, 3).
+// Returns when goroutines run again (exit.h 2).
 void stop_for_exit() noexcept {
   scheduler& s = sched();
   if (const task* t = s.exit_task.load(); t != nullptr && t->current_state() != state::running) return resume_goroutines();

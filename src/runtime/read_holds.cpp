@@ -3,7 +3,6 @@
 #include <new>
 
 #include "base/spin_lock.h"
-#include "runtime/after_fork.h"
 
 namespace stray::runtime {
 

@@ -81,4 +81,6 @@ ended_hold_list& ended_holds() noexcept;
 // The task with this id ends: empties its holds.
 void end_holds(read_holds& holds, std::uint64_t id) noexcept;
 
+void forget_holds_locks() noexcept;  // in the child of a fork
+
 }  // namespace stray::runtime

@@ -9,14 +9,13 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
-#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
+#include "runtime/doorbell.h"
 #include "runtime/fiber.h"
 #include "runtime/permits.h"
 #include "runtime/stack.h"
 #include "runtime/timer.h"
-#include "runtime/watcher.h"
 
 namespace stray::runtime {
 

@@ -78,7 +78,7 @@ void push_global(task* first, task* last, std::uint32_t n) noexcept;  // linked 
 bool any_work() noexcept;
 bool drain(
     worker* stuck) noexcept;  // by another thread: its queue and run-next slot to the global queue; true: there was something
-void yield_now(worker* w);    // of the calling goroutine; also when there is nobody to yield to
-void ensure_started();        // idempotent; any thread
+void forget_scheduler() noexcept;  // in the child of a fork
+void yield_now(worker* w);         // of the calling goroutine; also when there is nobody to yield to
 
 }  // namespace stray::runtime

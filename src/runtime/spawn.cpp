@@ -14,7 +14,7 @@
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
-#include "runtime/start.h"
+#include "runtime/started.h"
 #include "runtime/switch_away.h"
 #include "runtime/timer.h"
 

@@ -9,7 +9,6 @@
 
 #include "base/check.h"
 #include "base/read_file.h"
-#include "runtime/after_fork.h"
 #include "runtime/context.h"
 #include "runtime/fiber.h"
 #include "runtime/task.h"
@@ -251,5 +250,11 @@ bool in_guard(std::uintptr_t address, base::range* extent) noexcept {
   if (extent != nullptr) *extent = {lo, lo + stack_size_of(c)};
   return address < lo + base::page_size;
 }
+
+namespace {
+std::uint8_t class_by_default = 0;
+}
+std::uint8_t default_stack_class() noexcept { return class_by_default; }
+void set_default_stack_class(unsigned stack_class) noexcept { class_by_default = static_cast<std::uint8_t>(stack_class); }
 
 }  // namespace stray::runtime

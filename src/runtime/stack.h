@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "base/address_space.h"
+#include "runtime/spare_stack.h"
 
 namespace stray::runtime {
 
@@ -27,11 +28,9 @@ inline constexpr unsigned stack_classes = 15;  // up to 1 GiB
 unsigned stack_class_for(std::size_t bytes) noexcept;  // the smallest class that holds it
 inline std::size_t stack_size_of(unsigned stack_class) noexcept { return smallest_stack << stack_class; }
 
-// One free stack of a worker's, which no lock guards.
-struct spare_stack {
-  std::uint32_t number = 0;  // index + 1; 0: none
-  unsigned stack_class = 0;
-};
+// STRAY_STACK_SIZE.
+std::uint8_t default_stack_class() noexcept;
+void set_default_stack_class(unsigned stack_class) noexcept;  // at start
 
 // Sets the task's stack_lo, stack_hi and class; false when the kernel gives no memory. spare, unless nullptr, is taken and
 // filled first.
@@ -52,6 +51,8 @@ struct stack_view {
   std::atomic<std::size_t> inherited{0};  // of those: as many had been used when this process was forked
 };
 const stack_view* stack_views() noexcept;  // stack_classes of them
+
+void forget_stacks() noexcept;  // in the child of a fork
 
 // Is it a guard page of ours?
 bool in_guard(std::uintptr_t address, base::range* extent) noexcept;

@@ -21,7 +21,9 @@
 #include <vector>
 
 #include <stray/go.hpp>
+#include "runtime/service_thread.h"
 #include "runtime/stack.h"
+#include "runtime/started.h"
 #include "runtime/thread.h"
 
 namespace stray::runtime {

@@ -189,5 +189,6 @@ base::slab<task>& tasks() noexcept;
 // Nodes for waits with more than one operation, and for condition variables. Returned to a small cache; throws std::bad_alloc.
 wait_node* alloc_nodes(std::size_t n);
 void free_nodes(wait_node* nodes, std::size_t n) noexcept;
+void forget_task_locks() noexcept;  // in the child of a fork
 
 }  // namespace stray::runtime

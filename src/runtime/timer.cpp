@@ -3,9 +3,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
-#include "runtime/after_fork.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/started.h"
 
 namespace stray::runtime {
 

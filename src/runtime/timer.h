@@ -37,6 +37,8 @@ std::int64_t timer_after_ns(std::int64_t ns) noexcept;  // that long from now, w
 // For one who sleeps on a futex until when_ns; no_deadline: only advance will wake it.
 std::int64_t time_left(std::int64_t when_ns) noexcept;
 
+void forget_timers() noexcept;  // in the child of a fork
+
 // --- callbacks ----------------------------------------------------------------------------------------------------------------------
 // The entry is not armed. true: it is the earliest, and wake_for_timer must be called once no lock is held.
 bool arm_callback(timer_entry* e, std::int64_t when_ns) noexcept;

@@ -8,14 +8,14 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/sync_shim.h"
-#include "runtime/after_fork.h"
 #include "runtime/current.h"
 #include "runtime/deadlock.h"
+#include "runtime/doorbell.h"
 #include "runtime/failure.h"
 #include "runtime/permits.h"
 #include "runtime/scheduler.h"
+#include "runtime/service_thread.h"
 #include "runtime/stack.h"
-#include "runtime/start.h"
 #include "runtime/thread.h"
 #include "runtime/timer.h"
 
@@ -25,7 +25,6 @@ namespace {
 
 base::spin_lock making;
 std::atomic<int> own_tid{0};
-std::atomic<std::uint32_t> awake{1};  // futex: 0 while the watcher sleeps without a time limit
 
 constexpr std::int64_t round_ns = 10'000'000, second_ns = 1'000'000'000;
 constexpr int quiet_rounds = 50;
@@ -132,11 +131,11 @@ void* watcher_body(void*) {
       std::atomic<std::uint32_t> never{0};
       base::futex_wait(never, 0, &t);
     } else {
-      awake.store(0);
+      watcher_awake.store(0);
       base::full_fence();
       if (s.free_permits.load() == 0 && s.idle_count.load() == s.procs.load())
-        base::futex_wait(awake, 0, nap_ns == 0 ? nullptr : &t);
-      awake.store(1);
+        base::futex_wait(watcher_awake, 0, nap_ns == 0 ? nullptr : &t);
+      watcher_awake.store(1);
     }
     while (s.exiting.load() != 0) base::futex_wait(s.exiting, 1);
     touch_coarse_clock();
@@ -171,18 +170,12 @@ void make_workers(int n) {
 void forget_watcher() noexcept {
   making.free_in_child();
   own_tid.store(0);
-  awake.store(1);
+  watcher_awake.store(1);
   for (observation& o : seen) o = {};
 }
 
 void start_watcher() { start_thread("stray-watch", watcher_body, nullptr); }
 
 int watcher_tid() noexcept { return own_tid.load(); }
-
-void wake_watcher() noexcept {
-  if (awake.load() != 0) return;
-  awake.store(1);
-  base::futex_wake(awake, 1);
-}
 
 }  // namespace stray::runtime

@@ -18,7 +18,7 @@ namespace stray::runtime {
 
 void make_workers(int n);  // until there are n; throws std::system_error with a hint
 void start_watcher();
-int watcher_tid() noexcept;    // 0: not there yet
-void wake_watcher() noexcept;  // cheap when it is awake
+int watcher_tid() noexcept;      // 0: not there yet
+void forget_watcher() noexcept;  // in the child of a fork
 
 }  // namespace stray::runtime

@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #include "runtime/run_queue.h"
-#include "runtime/stack.h"
+#include "runtime/spare_stack.h"
 #include "runtime/task.h"
 
 namespace stray::runtime {

@@ -19,7 +19,8 @@
 #include "base/stop_signal.h"
 #include "base/sync_shim.h"
 #include "base/write_all.h"
-#include "runtime/start.h"
+#include "runtime/service_thread.h"
+#include "runtime/started.h"
 
 namespace stray::serve {
 

@@ -12,8 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "serve/collector.h"
 #include "serve/request_head.h"
-#include "serve/routes.h"
 
 namespace stray::serve {
 

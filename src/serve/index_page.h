@@ -4,7 +4,7 @@
 #include <ctime>
 #include <string>
 
-#include "serve/routes.h"
+#include "serve/collector.h"
 
 namespace stray::serve {
 

@@ -10,6 +10,7 @@
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/started.h"
 
 namespace stray::sync {
 

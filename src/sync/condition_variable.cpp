@@ -9,6 +9,7 @@
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/started.h"
 #include "runtime/timer.h"
 #include "sync/parking_table.h"
 

@@ -20,6 +20,7 @@
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
+#include "runtime/started.h"
 #include "runtime/timer.h"
 #include "sync/chan_core.h"
 

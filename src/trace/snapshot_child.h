@@ -7,7 +7,7 @@
 #include "trace/doubts.h"
 #include "trace/heap_source.h"
 #include "trace/pause_copy.h"
-#include "trace/snapshot.h"
+#include "trace/snapshot_request.h"
 #include "trace/thread_layout.h"
 
 namespace stray::trace {

@@ -5,7 +5,8 @@
 #include "leak/detect/detector.h"
 #include "scene.hpp"
 
-#include "runtime/start.h"
+#include "runtime/service_thread.h"
+#include "runtime/started.h"
 
 namespace {
 

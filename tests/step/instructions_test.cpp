@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <stray/stray.hpp>
+#include "runtime/doorbell.h"
 #include "runtime/watcher.h"
 #include "single_step.hpp"
 

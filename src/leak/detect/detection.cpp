@@ -14,7 +14,6 @@
 #include "base/sync_shim.h"
 #include "leak/classify/classify.h"
 #include "leak/classify/path.h"
-#include "leak/detect/detector.h"
 #include "leak/detect/extra_roots.h"
 #include "leak/detect/look_first.h"
 #include "leak/detect/work_memory.h"

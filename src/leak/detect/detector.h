@@ -32,20 +32,11 @@ void keep_detection_until(std::int64_t ns) noexcept;
 // Not shared: also fills `out` with what keeps the goroutine alive (path.h).
 struct path_log;
 std::shared_ptr<const findings> detect_path(std::uint64_t goroutine_id, path_log& out);
-// What a pause would take now, from resident memory and page tables; 0: cannot be told.
-std::int64_t predicted_pause_ns() noexcept;
-
 // The detector's thread runs it, between two detections, so it must not ask for one. Throws std::runtime_error with the text of what the job
 // threw. What asks for symbols runs there: libdw wants more stack than a goroutine has, and the thread has a malloc arena of its own. Among
 // blocks that user code recycles libdw's nodes point, long after, at what is a session of the user's by now: in the user's arenas they
 // hid a leak whose channel lies in a heap block in one of three runs of ten tests. Results that are kept are freed there, too.
 void on_detector(const std::function<void()>& job);
-
-// By reclaim, on the detector's thread, before it ends the first goroutine: what was proven until now is so no more, for destructors that run
-// may hand out what they lead to.
-void forget_proofs() noexcept;
-// On the detector's thread: somebody has been reclaimed since this detection began, so its proofs are forgotten.
-bool is_forgotten(const findings& f) noexcept;
 
 // Starts the detector's thread; idempotent.
 void start_detector() noexcept;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <stray/stray.hpp>
+#include "leak/detect/detection.h"
 #include "leak/detect/detector.h"
 #include "leak/goroutines/host.h"
 

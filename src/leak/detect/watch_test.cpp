@@ -15,6 +15,7 @@
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
 #include "base/clock.h"
+#include "leak/detect/detection.h"
 #include "leak/detect/detector.h"
 #include "leak/detect/watch.h"
 #include "leak/model/findings.h"

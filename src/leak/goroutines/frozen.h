@@ -8,8 +8,8 @@
 #pragma once
 
 #include "leak/model/frozen_source.h"
+#include "runtime/service_thread.h"
 #include "runtime/stack.h"
-#include "runtime/start.h"
 #include "runtime/timer.h"
 #include "runtime/worker.h"
 

@@ -7,7 +7,8 @@
 #include "runtime/deadlock.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
-#include "runtime/start.h"
+#include "runtime/service_thread.h"
+#include "runtime/started.h"
 #include "runtime/timer.h"
 
 namespace stray::leak {

@@ -29,6 +29,7 @@
 #include <stray/semaphore.hpp>
 #include "base/check.h"
 #include "base/printable.h"
+#include "leak/detect/detection.h"
 #include "leak/detect/detector.h"
 #include "leak/goroutines/stacks.h"
 #include "leak/model/findings.h"
@@ -41,7 +42,8 @@
 #include "runtime/divert.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
-#include "runtime/start.h"
+#include "runtime/service_thread.h"
+#include "runtime/started.h"
 #include "sync/withdraw.h"
 
 namespace stray::leak {
