@@ -4,7 +4,6 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <sched.h>
 #include <string>
@@ -17,6 +16,7 @@
 #include "base/environment.h"
 #include "base/first_failure.h"
 #include "base/stop_signal.h"
+#include "base/switch_setting.h"
 #include "base/sync_shim.h"
 #include "base/syscalls.h"
 #include "base/upcalls.h"
@@ -93,7 +93,7 @@ int usable_cores() noexcept {
 
 void at_exit() noexcept {
   if (now_in.load() != phase::running) return;  // the child of a fork that has not used it
-  base::wait_for_failure();                     // before statics are destroyed that the failing one may use
+  base::wait_for_failure();  // before statics are destroyed that the failing one may use
   stop_goroutines_at_exit();
   base::wait_for_failure();
 }
@@ -130,8 +130,7 @@ void start() {
   std::atexit(at_exit);
   pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_start);
   started_once = true;
-  const char* deadlock = base::environment("STRAY_DEADLOCK");
-  if (deadlock != nullptr && std::strcmp(deadlock, "off") == 0) deadlock_check(false);
+  if (!base::switch_setting("STRAY_DEADLOCK", true, true)) deadlock_check(false);
   make_workers(n);
   set_permits(n);
   start_watcher();

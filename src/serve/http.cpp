@@ -140,6 +140,7 @@ class http_server::impl : public base::zeroed {
     cookie_ = cookie_of(socket_.fd);
     setting("STRAY_PPROF_HOSTS", hosts_, sizeof hosts_);
     setting("STRAY_PPROF_TOKEN", token_, sizeof token_);
+    refuse_empty_token();
     stop_fd_ = new_event();
     if (stop_fd_ < 0) {
       int error = errno;
@@ -264,12 +265,22 @@ class http_server::impl : public base::zeroed {
   void setting(const char* name, char* out, std::size_t room) {
     const char* text = base::environment(name);
     if (text == nullptr) return;
-    if (std::strlen(text) >= room) {
-      close(socket_.fd);
-      remove_file_of(socket_);
-      throw std::system_error(E2BIG, std::generic_category(), base::format("stray: {} has more than {} bytes", name, room - 1));
-    }
+    if (std::strlen(text) >= room) refuse_to_serve(E2BIG, base::format("stray: {} has more than {} bytes", name, room - 1));
     std::strcpy(out, text);
+  }
+  // Set and empty it is a mistake, as of a secret that was not found: to serve without one would open what its owner wanted closed.
+  void refuse_empty_token() {
+    const char* text = base::environment("STRAY_PPROF_TOKEN");
+    if (text == nullptr || *text != '\0') return;
+    refuse_to_serve(
+        EINVAL,
+        "stray: cannot serve: STRAY_PPROF_TOKEN is set but empty, and everyone could read; give it a token, or unset it "
+        "to serve without one");
+  }
+  [[noreturn]] void refuse_to_serve(int error, const std::string& why) {
+    close(socket_.fd);
+    remove_file_of(socket_);
+    throw std::system_error(error, std::generic_category(), why);
   }
 
   void lead() {

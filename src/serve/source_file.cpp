@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <string_view>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/environment.h"
 #include "base/format.h"
+#include "base/switch_setting.h"
 #include "serve/wait_svg.h"
 
 namespace stray::serve {
@@ -141,8 +140,7 @@ std::string html_of(const source_lines& source, int line, const std::string& fil
 
 bool sources_are_shown() noexcept {
   static const bool shown = [] {
-    const char* setting = base::environment("STRAY_SOURCE");
-    if (setting != nullptr && std::strcmp(setting, "off") == 0) return false;
+    if (!base::switch_setting("STRAY_SOURCE", true, false)) return false;
     return getauxval(AT_SECURE) == 0 && geteuid() == getuid() && getegid() == getgid();
   }();
   return shown && geteuid() == getuid() && getegid() == getgid();  // it may have changed since

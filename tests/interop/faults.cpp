@@ -1,4 +1,5 @@
-// Ends, or does not, by what the argument names: `overflow`, `exception`, `hostile`, `int`, `panic`, or `settings`, which prints what it runs with.
+// Ends, or does not, by what the argument names: `overflow`, `exception`, `hostile`, `int`, `panic`, or `settings`, which prints what it runs with,
+// `deadlock`, where nobody can go on.
 // `stalled_exception`, `stalled_lock`: and a thread holds the loader's list of modules for ever, without which no function has a name.
 // `stalled_what`: what() does not return.
 #include <iostream>
@@ -73,6 +74,10 @@ int main(int, char** argv) {
     stray::go([done] { done.send(); });
     done.recv();
     return 0;
+  }
+  if (what == "deadlock") {
+    std::cout << "waits" << std::endl;
+    stray::make_chan<int>().recv();
   }
   auto orders = stray::make_chan<int>();
   stray::go(shop::wait_for_order, orders);
