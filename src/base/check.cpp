@@ -19,6 +19,7 @@ namespace {
 // 0: nobody; the thread that fails, with of_others_bit; the negative one that has come to the end of exit.
 constinit std::atomic<int> ender{0};
 constinit std::atomic<std::uint32_t> steps{0};
+constinit std::atomic<void (*)() noexcept> last_words{nullptr};
 constexpr int of_others_bit = 1 << 30;
 
 int thread_of(int ender_now) noexcept { return ender_now & ~of_others_bit; }
@@ -37,6 +38,7 @@ void wait_for_report() noexcept {
 
 // exit and quick_exit call it behind everything else that runs at the end.
 void at_very_end() noexcept {
+  if (is_reporter()) finish_report();
   const int self = sys::gettid();
   int now = 0;
   while (!ender.compare_exchange_strong(now, -self)) {
@@ -76,7 +78,10 @@ void end_when_stuck(unsigned patience_s) noexcept {
   stop.sa_flags = SA_ONSTACK;
   stop.sa_handler = [](int) {
     const std::uint32_t now = steps.load();
-    if (seen.exchange(now) == now) _exit(2);
+    if (seen.exchange(now) == now) {
+      if (auto words = last_words.exchange(nullptr)) words();
+      _exit(2);
+    }
     alarm(patience.load());
   };
   sigaction(SIGALRM, &stop, nullptr);
@@ -87,6 +92,19 @@ void end_when_stuck(unsigned patience_s) noexcept {
   alarm(patience_s);
 }
 
+void set_last_words(void (*words)() noexcept) noexcept { last_words.store(words); }
+
+bool is_reporter() noexcept { return ender.load() == sys::gettid(); }
+
+void finish_report() noexcept {
+  if (auto words = last_words.exchange(nullptr)) {
+    words();
+    end_when_stuck(5);
+    upcall::dump_goroutines(STDERR_FILENO);
+  }
+  _exit(2);
+}
+
 void wait_for_failure() noexcept {
   int now = ender.load();
   if (now <= 0 || thread_of(now) == sys::gettid()) return;
@@ -94,7 +112,10 @@ void wait_for_failure() noexcept {
   if ((now & of_others_bit) == 0) _exit(2);
 }
 
-void forget_failure() noexcept { ender.store(0); }
+void forget_failure() noexcept {
+  ender.store(0);
+  last_words.store(nullptr);
+}
 
 void say(const char* format, ...) noexcept {
   char text[1024];

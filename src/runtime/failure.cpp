@@ -2,19 +2,14 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
-#include <cxxabi.h>
 #include <exception>
-#include <new>
-#include <string>
-#include <typeinfo>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/first_failure.h"
-#include "base/printable.h"
 #include "base/upcalls.h"
 #include "runtime/current.h"
+#include "runtime/panic_text.h"
 #include "runtime/stack.h"
 
 namespace stray::runtime {
@@ -29,40 +24,6 @@ struct {
   void (*with_info)(int, siginfo_t*, void*) = nullptr;
 } previous_segv;
 
-// what() may hold what a client has sent. Lines behind the first are indented, as Go does, so that none looks like one of the dump.
-void print_panic(const char* text) noexcept {
-  try {
-    std::string shown;
-    for (char c : base::printable_lines(text)) {
-      shown += c;
-      if (c == '\n') shown += '\t';
-    }
-    base::say("panic: %s\n", shown.c_str());
-  } catch (const std::bad_alloc&) {
-    base::say("panic: there is no memory for its text\n");
-  }
-}
-
-void print_exception() noexcept {
-  std::type_info* type = abi::__cxa_current_exception_type();
-  if (type == nullptr) {
-    base::say("panic: std::terminate without an exception\n");
-    return;
-  }
-  try {
-    throw;
-  } catch (const std::exception& e) {
-    print_panic(e.what());
-  } catch (const char* text) {
-    print_panic(text);
-  } catch (...) {
-    int status = 0;
-    char* name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-    base::say("panic: an exception of type %s\n", name != nullptr ? name : type->name());
-    std::free(name);
-  }
-}
-
 [[noreturn]] void on_terminate() {
   task* t = current_task_or_null();
   if (t == nullptr || t->is_thread) {
@@ -70,9 +31,9 @@ void print_exception() noexcept {
     if (previous_terminate != nullptr) previous_terminate();
     std::abort();
   }
-  if (!base::first_failure()) _exit(2);
-  base::end_when_stuck();  // already here: what() is the program's
-  print_exception();
+  if (!base::first_failure()) base::finish_report();  // it may be what() that has thrown
+  base::end_when_stuck();                             // already here: what() is the program's
+  print_panic();
   upcall::dump_goroutines(STDERR_FILENO);
   _exit(2);
 }

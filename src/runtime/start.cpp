@@ -93,6 +93,7 @@ int usable_cores() noexcept {
 
 void at_exit() noexcept {
   if (now_in.load() != phase::running) return;  // the child of a fork that has not used it
+  if (base::is_reporter()) base::finish_report();
   base::wait_for_failure();  // before statics are destroyed that the failing one may use
   stop_goroutines_at_exit();
   base::wait_for_failure();

@@ -6,6 +6,7 @@
 # subject: int
 # subject: panic
 # subject: stalled
+# subject: what
 import sys
 import time
 
@@ -25,7 +26,7 @@ FIRST = {
 
 def stalled():
     """A report that cannot be finished ends the process all the same: after 10 s in which it has not grown."""
-    first = {"stalled_exception": r"\Apanic: no such order$", "stalled_what": r"\A\Z", "stalled_lock": r"\Afatal error: .*unlock of unlocked mutex$"}
+    first = {"stalled_exception": r"\Apanic: no such order$", "stalled_what": r"\Apanic: an exception of type shop::stalled_error; its what\(\) gave no text$", "stalled_lock": r"\Afatal error: .*unlock of unlocked mutex$"}
     began = time.monotonic()
     all_of_them = {subject: Program("faults", subject) for subject in first}
     try:
@@ -39,9 +40,22 @@ def stalled():
             faults.__exit__()
 
 
+def what():
+    """Whatever what() does instead of returning a text, the type is named, the dump follows, and the status is 2."""
+    line = next(n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if text.endswith("// here: what"))
+    for way in ("throws", "crashes", "is_null", "aborts", "recurses", "exits", "quick_exits"):
+        with Program("faults", f"what_{way}") as faults:
+            same(faults.end(), 2, f"status: what() {way}")
+            has(faults.err, r"\Apanic: an exception of type shop::bad_error; its what\(\) gave no text\n\n", f"what() {way}")
+            same(faults.err.count("panic:"), 1, f"reports: what() {way}")
+            has(faults.err, r"^goroutine 1 \[chan receive\]:\nshop::wait_for_order\(\.\.\.\)$", f"the others: what() {way}")
+            if way != "recurses":  # whose stack is cut
+                has(faults.err, rf"^\t{SOURCE}:{line}\b", f"the goroutine's own stack: what() {way}")
+
+
 def test(subject):
-    if subject == "stalled":
-        return stalled()
+    if subject in ("stalled", "what"):
+        return globals()[subject]()
     lines = [n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if text.endswith(f"// here: {subject}")]
     with Program("faults", subject) as faults:
         same(faults.end(), 2, "status")

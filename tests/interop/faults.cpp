@@ -1,7 +1,9 @@
 // Ends, or does not, by what the argument names: `overflow`, `exception`, `hostile`, `int`, `panic`, or `settings`, which prints what it runs with,
 // `deadlock`, where nobody can go on.
 // `stalled_exception`, `stalled_lock`: and a thread holds the loader's list of modules for ever, without which no function has a name.
-// `stalled_what`: what() does not return.
+// `stalled_what`: what() does not return. `what_...`: it ends in another way.
+#include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <latch>
 #include <link.h>
@@ -9,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <stray/stray.hpp>
 #include <stray/testing/control.hpp>
@@ -62,6 +65,25 @@ class stalled_error : public std::exception {
  private:
   bool here_;
 };
+class bad_error : public std::exception {
+ public:
+  explicit bad_error(std::string way) : way_(std::move(way)) {}
+  const char* what() const noexcept override {
+    if (way_ == "what_throws") static_cast<void>(std::string().at(1));
+    if (way_ == "what_crashes") return reinterpret_cast<const char*>(8);
+    if (way_ == "what_aborts") std::abort();
+    if (way_ == "what_recurses") sink = recurse(0);
+    if (way_ == "what_exits") std::exit(0);
+    if (way_ == "what_quick_exits") std::quick_exit(0);
+    return nullptr;
+  }
+
+ private:
+  std::string way_;
+};
+[[gnu::noinline]] void take_bad_order(const std::string& way) {
+  throw bad_error(way);  // here: what
+}
 [[gnu::noinline]] void wait_for_order(const stray::chan<int>& orders) { orders.recv(); }
 
 }  // namespace shop
@@ -89,6 +111,7 @@ int main(int, char** argv) {
   if (what == "panic") stray::go(shop::close_twice);
   if (what == "stalled_exception" || what == "stalled_what")
     stray::go([what] { throw shop::stalled_error(what == "stalled_what"); });
+  if (what.starts_with("what_")) stray::go(shop::take_bad_order, what);
   if (what == "stalled_lock") {
     shop::hold_modules();
     stray::mutex().unlock();
