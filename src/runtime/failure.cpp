@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -38,11 +39,20 @@ struct {
   _exit(2);
 }
 
+// A wild pointer may lead to any guard page, from any stack: the one that overflows is the goroutine's own, and its stack pointer has come to
+// the end of it. A probe or a frame may reach some pages further.
+bool is_overflow(std::uintptr_t at, std::uintptr_t sp, const task* t, base::range* stack) noexcept {
+  constexpr std::uintptr_t near = 16 << 10;
+  return t != nullptr && !t->is_thread && in_guard(at, stack) && t->stack_lo == stack->lo && sp + near > stack->lo &&
+         sp < at + near;
+}
+
 void on_segv(int signal, siginfo_t* info, void* context) {
   base::range stack;
   auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
   task* t = current_task_or_null();
-  if (in_guard(at, &stack) && t != nullptr) {
+  auto sp = static_cast<std::uintptr_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RSP]);
+  if (is_overflow(at, sp, t, &stack)) {
     if (!base::first_failure()) _exit(2);
     base::say(
         "fatal error: stack overflow\n\ngoroutine %llu: stack overflow, %zu KiB; raise it by go({.stack_size=...}) or "

@@ -2,7 +2,7 @@
 //
 // 1. Uncaught exception: "panic: <what()>" (panic_text.h), the goroutine's trace, exit status 2 (the terminate handler; the one before is chained when
 //    the exception was thrown by a thread that runs no goroutine).
-// 2. SIGSEGV in a guard page of ours: "stack overflow", the goroutine and its stack size, trace, exit status 2. Any other SIGSEGV goes to
+// 2. SIGSEGV in the guard page of the stack that the goroutine is at the end of: "stack overflow", the goroutine and its stack size, trace, exit status 2. Any other SIGSEGV goes to
 //    the handler that was there before.
 #pragma once
 

@@ -7,6 +7,8 @@
 # subject: panic
 # subject: stalled
 # subject: what
+# subject: wild
+import signal
 import sys
 import time
 
@@ -53,8 +55,15 @@ def what():
                 has(faults.err, rf"^\t{SOURCE}:{line}\b", f"the goroutine's own stack: what() {way}")
 
 
+def wild():
+    """A guard page that is read from elsewhere is no overflow of anybody's stack: it is a fault as any other."""
+    for subject in ("wild_main", "wild_goroutine"):
+        with Program("faults", subject) as faults:
+            same((faults.end(), faults.err), (-signal.SIGSEGV, ""), f"the end: {subject}")
+
+
 def test(subject):
-    if subject in ("stalled", "what"):
+    if subject in ("stalled", "what", "wild"):
         return globals()[subject]()
     lines = [n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if text.endswith(f"// here: {subject}")]
     with Program("faults", subject) as faults:

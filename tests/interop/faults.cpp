@@ -2,6 +2,8 @@
 // `deadlock`, where nobody can go on.
 // `stalled_exception`, `stalled_lock`: and a thread holds the loader's list of modules for ever, without which no function has a name.
 // `stalled_what`: what() does not return. `what_...`: it ends in another way.
+// `wild_main`, `wild_goroutine`: a read through a wild pointer that leads to the guard page of an ended goroutine's stack, or of its own.
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -84,6 +86,12 @@ class bad_error : public std::exception {
 [[gnu::noinline]] void take_bad_order(const std::string& way) {
   throw bad_error(way);  // here: what
 }
+[[gnu::noinline]] volatile char* guard_page() {
+  char here = 0;
+  return reinterpret_cast<volatile char*>(reinterpret_cast<std::uintptr_t>(&here) &
+                                          ~std::uintptr_t{0xffff});  // stacks are 64 KiB
+}
+[[gnu::noinline]] void read_wild(volatile char* at) { sink = at[64]; }
 [[gnu::noinline]] void wait_for_order(const stray::chan<int>& orders) { orders.recv(); }
 
 }  // namespace shop
@@ -112,6 +120,12 @@ int main(int, char** argv) {
   if (what == "stalled_exception" || what == "stalled_what")
     stray::go([what] { throw shop::stalled_error(what == "stalled_what"); });
   if (what.starts_with("what_")) stray::go(shop::take_bad_order, what);
+  if (what == "wild_goroutine") stray::go([] { shop::read_wild(shop::guard_page()); });
+  if (what == "wild_main") {
+    auto told = stray::make_chan<volatile char*>(1);
+    stray::go([told] { told.send(shop::guard_page()); });
+    shop::read_wild(*told.recv());
+  }
   if (what == "stalled_lock") {
     shop::hold_modules();
     stray::mutex().unlock();
