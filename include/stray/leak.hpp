@@ -137,14 +137,15 @@ report find(const options& o = {});
 std::ostream& operator<<(std::ostream& out, const report& r);
 std::ostream& operator<<(std::ostream& out, const group& g);
 
-// The end of on_leak: the destructor ends the calls. It waits for one that is running, unless that is what destroys it.
+// The end of on_leak: the destructor ends the calls, and so does the assignment of another one. It waits for one that is running, unless that is what
+// destroys it.
 class [[nodiscard]] subscription {
  public:
   struct state;
   subscription() noexcept = default;
   subscription(subscription&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   subscription& operator=(subscription&& other) noexcept {
-    std::swap(state_, other.state_);
+    subscription ended(std::exchange(state_, std::exchange(other.state_, nullptr)));
     return *this;
   }
   ~subscription();
@@ -218,13 +219,14 @@ reclaim_report reclaim(const report& r, const reclaim_options& o = {});
 // Blocks until the answer is there. Any goroutine or OS thread may call it.
 std::string why(std::uint64_t goroutine_id);
 
-// Memory that the tracer cannot see (pointers kept by a device, XORed, ...): [p, p + bytes) is scanned as a root until the object ends.
+// Memory that the tracer cannot see (pointers kept by a device, XORed, ...): [p, p + bytes) is scanned as a root until the object ends
+// or is assigned to.
 class [[nodiscard]] root {
  public:
   root() noexcept = default;
   root(root&& other) noexcept : slot_(std::exchange(other.slot_, -1)) {}
   root& operator=(root&& other) noexcept {
-    std::swap(slot_, other.slot_);
+    root ended(std::exchange(slot_, std::exchange(other.slot_, -1)));
     return *this;
   }
   ~root();

@@ -221,6 +221,24 @@ TEST(on_leak, the_end_waits_for_a_call) {
   ended.recv();
 }
 
+TEST(on_leak, an_assignment_ends_the_one_before) {
+  auto held = std::make_shared<int>(0);
+  auto holding = [&held] { return [held](const report&) { ++*held; }; };
+  auto watch = on_leak(holding(), 1h);
+  auto other = on_leak([](const report&) {}, 1h);
+  EXPECT_EQ(held.use_count(), 2);
+  watch = std::move(other);
+  EXPECT_EQ(held.use_count(), 1) << "while the object that was moved from lives on";
+  EXPECT_TRUE(stray::leak::watch_runs());
+  watch = on_leak(holding(), 1h);
+  stray::leak::subscription& same = watch;
+  watch = std::move(same);
+  EXPECT_EQ(held.use_count(), 2) << "an assignment to itself ends nothing";
+  watch = {};
+  EXPECT_EQ(held.use_count(), 1);
+  until_ended();
+}
+
 TEST(on_leak, refuses_nonsense) {
   EXPECT_THROW(static_cast<void>(on_leak({}, 1h)), std::invalid_argument);
   EXPECT_THROW(static_cast<void>(on_leak([](const report&) {}, 1h, {}, 0)), std::invalid_argument);
