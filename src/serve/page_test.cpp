@@ -72,6 +72,19 @@ TEST(page, what_the_program_says_is_text) {
   EXPECT_NE(text.find("<title>a&lt;b&gt;&amp;&quot;c&quot;: leaked"), std::string::npos);
 }
 
+TEST(page, what_the_program_says_is_printable) {
+  content c;
+  c.asked = 7;
+  c.answer = "one\n\ttwo \x1b[2J\a\xe2\x80\xae";
+  leak::longest_row& stuck = c.longest.emplace_back();
+  stuck.function = "shop::answer";
+  stuck.file = "/src/\xc2\x9b.cpp";
+  stuck.line = 1;
+  std::string text = c.page();
+  EXPECT_NE(text.find("<pre>one\n\ttwo \\x1b[2J\\a\\u202e</pre>"), std::string::npos) << text;
+  EXPECT_NE(text.find("/src/\\u009b.cpp:1"), std::string::npos) << text;
+}
+
 TEST(page, who_has_been_blocked_longest_stands_apart) {
   content c;
   EXPECT_NE(c.page().find("Nobody else has waited for a second"), std::string::npos);

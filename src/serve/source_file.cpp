@@ -130,7 +130,9 @@ std::string html_of(const source_lines& source, int line, const std::string& fil
     return base::format("<p class=\"dim\">the source is not shown: {}: {}</p>\n", html(file), html(source.refused));
   std::string text;
   for (auto at = source.lines.lower_bound(line - around); at != source.lines.end() && at->first <= line + around; ++at) {
-    std::string row = base::format("{:5}  {}", at->first, html(shortened(at->second, 200)));
+    std::string_view shown = at->second;
+    if (shown.ends_with('\r')) shown.remove_suffix(1);
+    std::string row = base::format("{:5}  {}", at->first, html(shortened(shown, 200)));
     text += at->first == line ? "<span class=\"here\">" + row + "</span>\n" : row + "\n";
   }
   return text.empty() ? text : "<pre>" + text + "</pre>\n";

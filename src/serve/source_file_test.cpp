@@ -12,6 +12,7 @@ namespace stray::serve {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::string_literals;
 
 struct sources : testing::Test {
   std::string folder = [] {
@@ -107,6 +108,13 @@ TEST_F(sources, excerpts_stand_at_their_places) {
       "<pre>    2  2\n    3  3\n    4  4\n<span class=\"here\">    5  &lt;5&gt;</span>\n    6  6\n    7  7\n    8  8\n</pre>\nA"
       "<p class=\"dim\">the source is not shown: " +
           open_to_all + ": others than its owner may write to it</p>\nB");
+}
+
+TEST_F(sources, excerpts_are_printable) {
+  std::string path = file("a.cpp", "\tint \xc3\xa9;\r\n\x1b]0;x\a\xc2\x9b\xff\r \xe2\x80\xae// \0\n"s);
+  EXPECT_EQ(
+      with_excerpts("", {{0, path, 2}}),
+      "<pre>    1  \tint \xc3\xa9;\n<span class=\"here\">    2  \\x1b]0;x\\a\\u009b\\xff\\r \\u202e// \\x00</span>\n</pre>\n");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/format.h"
+#include "base/printable.h"
 
 namespace stray::serve {
 
@@ -144,7 +145,7 @@ class drawing {
 
 std::string html(std::string_view text) {
   std::string out;
-  for (char c : text) {
+  for (char c : base::printable_lines(text)) {
     switch (c) {
       case '&':
         out += "&amp;";
