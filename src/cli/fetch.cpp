@@ -38,6 +38,32 @@ std::string whole_seconds(clock::duration time) {
   return fmt::format("{} s", std::chrono::ceil<std::chrono::seconds>(time).count());
 }
 
+// What has come of an answer.
+struct progress {
+  bool begun = false;  // its head was read
+  std::string length;  // as announced; empty: in chunks, or to the end of the connection
+  bool chunked = false;
+  std::size_t bytes = 0;
+};
+
+bool is_length(const std::string& text) {
+  return !text.empty() && text.size() < 20 && text.find_first_not_of("0123456789") == text.npos;
+}
+
+// The library has one word for all that is wrong with an answer.
+std::string cause(httplib::Error error, const progress& p) {
+  using enum httplib::Error;
+  if (error == Connection || error == ConnectionTimeout) return "nobody answers there";
+  if (error == Write) return "it hung up before the request was sent; ask again";
+  if (!p.begun) return "it hung up, or what it says is no HTTP; is it the port of an endpoint (STRAY_PPROF, pprof::serve)?";
+  const char* advice = "ask again, and if that says the same, see what answers there: curl -v";
+  if (!p.length.empty() && !is_length(p.length))
+    return fmt::format("its Content-Length is no number of bytes: {}; {}", p.length.substr(0, 40), advice);
+  if (p.chunked) return fmt::format("its answer broke off, or has a malformed chunk, after {} bytes; {}", p.bytes, advice);
+  if (!p.length.empty()) return fmt::format("its answer broke off after {} of {} bytes; {}", p.bytes, p.length, advice);
+  return fmt::format("its answer broke off after {} bytes ({}); {}", p.bytes, httplib::to_string(error), advice);
+}
+
 // One request, which ends by then. Redirects are not followed: whoever answers there was not asked for.
 std::string get(const endpoint& at, const std::string& path, clock::time_point end) {
   auto fail = [&](const std::string& why) { throw std::runtime_error(fmt::format("{}{}: {}", at.origin, path, why)); };
@@ -60,20 +86,25 @@ std::string get(const endpoint& at, const std::string& path, clock::time_point e
   watchdog dog(end, most_headers);
   client.set_socket_options([&](int socket) { dog.watch(socket); });
   std::string body;
-  bool begun = false, too_large = false;
-  auto begin = [&](const httplib::Response&) {
+  bool too_large = false;
+  progress come;
+  auto begin = [&](const httplib::Response& head) {
     dog.expect(most_bytes + most_headers);
-    return begun = true;
+    come.begun = true;
+    come.length = head.get_header_value("Content-Length");
+    come.chunked = head.has_header("Transfer-Encoding");
+    return !head.has_header("Content-Length") || is_length(come.length);  // the library takes what is none for 0
   };
   httplib::Result result = client.Get(path, begin, [&](const char* bytes, std::size_t size) {
+    come.bytes += size;
     too_large = body.size() + size > most_bytes;
     if (!too_large) body.append(bytes, size);
     return !too_large;
   });
-  if (dog.flooded() && !begun) fail(fmt::format("its headers are larger than {} MB", most_headers >> 20));
+  if (dog.flooded() && !come.begun) fail(fmt::format("its headers are larger than {} MB", most_headers >> 20));
   if (too_large || dog.flooded()) fail(fmt::format("its answer is larger than {} MB", most_bytes >> 20));
   if (dog.late()) fail("no whole answer within " + whole_seconds(limit));
-  if (!result) fail(result.error() == httplib::Error::Connection ? "nobody answers there" : httplib::to_string(result.error()));
+  if (!result) fail(cause(result.error(), come));
   if (result->status >= 300 && result->status < 400)
     throw std::runtime_error(fmt::format("{}{} answers {}: it leads to {}, which is not followed", at.origin, path,
                                          result->status, result->get_header_value("Location").substr(0, 200)));
@@ -140,6 +171,9 @@ endpoint of_process(const std::string& pid, clock::time_point end) {
 
 endpoint of_url(std::string target) {
   if (target.starts_with("unix:")) return {target, ""};
+  if (target.find('@') != target.npos)
+    throw std::runtime_error(
+        "a name and a password in an address are not sent; give the endpoint's token by STRAY_PPROF_TOKEN or --token");
   if (target.find("://") == target.npos) target = "http://" + (target.starts_with(":") ? "localhost" + target : target);
   std::size_t slash = target.find('/', target.find("://") + 3);
   endpoint at{target.substr(0, slash), slash == target.npos ? "" : target.substr(slash)};
@@ -159,6 +193,14 @@ std::string contents(const std::string& path) {
 }
 
 }  // namespace
+
+std::string without_password(const std::string& target) {
+  std::size_t scheme = target.find("://"), begin = scheme == target.npos ? 0 : scheme + 3;
+  std::size_t colon = target.find(':', begin), end = target.rfind('@');
+  if (target.starts_with("unix:") || target.starts_with('/') || target.starts_with('.')) return target;
+  if (end == target.npos || colon >= end) return target;
+  return target.substr(0, colon + 1) + "xxxxx" + target.substr(end);
+}
 
 void use_token(std::string text) {
   if (text.find_first_of("\r\n") != text.npos) throw std::runtime_error("the token has a line feed");

@@ -90,7 +90,7 @@ auto ask_all(const std::vector<std::string>& targets, Read read) {
     });
   for (std::thread& t : threads) t.join();
   for (std::size_t i = 0; i < targets.size(); i++)
-    if (!answers[i]) say(targets[i] + ": " + errors[i]);
+    if (!answers[i]) say(without_password(targets[i]) + ": " + errors[i]);
   return answers;
 }
 
@@ -197,7 +197,7 @@ int why(const arguments& a) {
     std::cout << base::printable_lines(fetch_why(a.targets[0], a.id, a.limit())) << std::flush;
     return 0;
   } catch (const std::exception& e) {
-    say(a.targets[0] + ": " + e.what());
+    say(without_password(a.targets[0]) + ": " + e.what());
     return is_wrong;
   }
 }

@@ -5,6 +5,8 @@ wrong, asks nobody else, and sends nothing of theirs to the terminal."""
 # subject: packed
 # subject: slow
 # subject: headers
+# subject: broken
+# subject: password
 # subject: redirects
 # subject: terminal
 # subject: network
@@ -111,6 +113,34 @@ def test_headers():
             has(text, rf"^stray: {at}: .*: ({why})", f"headers without an end: {piece[:9]}")
             check(took < 2.5, f"--timeout 1 took {took:.1f} s")
     check(most_memory() < 300, f"{most_memory():.0f} MB")
+
+
+def test_broken():
+    """An answer that is wrong is told in words: what is wrong with it, and what to do."""
+    again = "; ask again, and if that says the same, see what answers there: curl -v$"
+    chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+    for answer, why in ((OK + b"Content-Length: 99999999999999999999\r\n\r\nx", r"its Content-Length is no number of bytes: 9+" + again),
+                        (OK + b"Content-Length: -5\r\n\r\nx", r"its Content-Length is no number of bytes: -5" + again),
+                        (OK + b"Content-Length: many\r\n\r\nx", r"its Content-Length is no number of bytes: many" + again),
+                        (OK + b"Content-Length: 10\r\n\r\nx", r"its answer broke off after 1 of 10 bytes" + again),
+                        (chunked + b"5\r\nhello\r\nzz\r\nxxx", r"its answer broke off, or has a malformed chunk, after 5 bytes" + again),
+                        (chunked + b"-5\r\nxxx\r\n0\r\n\r\n", r"its answer broke off, or has a malformed chunk, after \d+ bytes" + again),
+                        (chunked + b"5\r\nhello\r\n", r"its answer broke off, or has a malformed chunk, after 5 bytes" + again),
+                        (b"SSH-2.0-OpenSSH_9.6\r\n", r"it hung up, or what it says is no HTTP; is it the port of an endpoint "),
+                        (b"", r"it hung up, or what it says is no HTTP; is it the port of an endpoint ")):
+        with server(lambda send, _, answer=answer: send(answer)) as (at, _):
+            for command in (("why", 5), ("top",)):
+                has(stray(*command, at)[0], rf"^stray: {at}: http://{at}/[^ ]*: {why}", f"{command} is answered {answer!r}")
+
+
+def test_password():
+    with server(lambda send, path: send(OK + b"Content-Length: 6\r\n\r\nsecret")) as (at, asked):
+        for address in (f"http://me:hunter2@{at}", f"http://me:hunt/er2@{at}/debug/pprof/goroutineleak", f"me:hunter2@{at}"):
+            for command in (("why", 5), ("top",), ("top", "--longest")):
+                text, _ = stray(*command, address)
+                has(text, r"^stray: (http://)?me:xxxxx@.*: a name and a password in an address are not sent; give .* STRAY_PPROF_TOKEN or --token$", "a password")
+                check("er2" not in text, f"the password is printed: {text}")
+        same(asked, [], "what was asked for")
 
 
 def test_redirects():
