@@ -164,6 +164,7 @@ class recv_iterator {
   [[gnu::always_inline]] inline recv_iterator& operator++() {
     value_.reset();
     begin_empty(value_);
+    STRAY_FORGET_WHAT_WAS;
     recv_to(from_.core(), value_);
     STRAY_KEEP_FRAME;
     return *this;
@@ -211,6 +212,7 @@ class recv_iterator {
   /* Waits for a value; nullopt: closed and drained. On a nil channel it blocks for ever. */ \
   [[gnu::always_inline]] inline std::optional<T> recv() const {                              \
     [[maybe_unused]] detail::mark_of<T> mark(*this);                                         \
+    STRAY_FORGET_WHAT_WAS;                                                                   \
     std::optional<T> value = detail::recv_value<T>(this->core());                            \
     STRAY_KEEP_FRAME;                                                                        \
     return value;                                                                            \

@@ -63,7 +63,8 @@ class recv_case : public case_tag {
       return {from_.core(), slot_.raw(), direction::recv};
     }
   }
-  void complete(bool ok) {
+  // Not inline: the value and what the handler gets of it lie in frames that are gone when the next wait begins.
+  [[gnu::noinline]] void complete(bool ok) {
     if constexpr (std::is_void_v<T>) {
       call_handler(handler_, ok);
     } else {
@@ -251,6 +252,7 @@ std::size_t select_static(Cases&... cases) {
       default_index = i;
     }
   }
+  STRAY_FORGET_WHAT_WAS;
   detail::select_result r = detail::select_wait(refs, operations, default_index != detail::no_case,
                                                 timeout_index == detail::no_case ? detail::no_timeout : waits[timeout_index]);
   std::size_t chosen = r.index != detail::no_case         ? place[r.index]

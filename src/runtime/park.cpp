@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/stale_words.h"
 #include "base/sync_shim.h"
 #include "runtime/context.h"
 #include "runtime/current.h"
@@ -89,6 +90,8 @@ void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_
   switch_away(w, self, handover::parked);
   kept.returned = true;
 }
+
+[[gnu::naked]] void park_on_clear_stack(task*) { STRAY_CLEAR_BELOW_AND_GO_TO(14, "_ZN5stray7runtime4parkEPNS0_4taskE"); }
 
 void park_forever(wait_reason reason) {
   ensure_started();

@@ -23,6 +23,7 @@ void disarm_timer(task* self) noexcept;
 
 // Blocks until make_runnable. noinline, never cloned, no tail call: it is the leaf of every blocked stack.
 void park(task* self);
+void park_on_clear_stack(task* self);  // the same: no word of earlier calls lies in park's frames
 // prepare_wait without any primitive, then park; woken only by wake_sleeper or a timer.
 [[noreturn]] void park_forever(wait_reason reason);
 

@@ -55,7 +55,7 @@ void barrier_core::wait_blocking(std::uint8_t of_phase) const {
   runtime::prepare_wait(self, runtime::wait_reason::barrier_wait, n, 1);
   bucket.push_back(n);
   bucket.lock.unlock();
-  runtime::park(self);
+  runtime::park_on_clear_stack(self);
 }
 
 }  // namespace stray::detail

@@ -7,6 +7,7 @@
 #include <new>
 
 #include <stray/panic.hpp>
+#include "base/stale_words.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
 #include "runtime/scheduler.h"
@@ -110,8 +111,9 @@ task* admit_sender(chan_core* c) noexcept {
   return finish(n, true);
 }
 
-// Blocks the calling task on one operation of c, which is locked. Returns fired_ok.
-bool wait_on(chan_core* c, wait_queue& q, void* slot, bool sends) {
+}  // namespace
+
+bool wait_on_clear_stack(chan_core* c, wait_queue& q, void* slot, bool sends) {
   task* self = runtime::current_task();
   wait_node* n = &self->node;
   n->owner = self;
@@ -124,6 +126,13 @@ bool wait_on(chan_core* c, wait_queue& q, void* slot, bool sends) {
   c->lock.unlock();
   runtime::park(self);
   return self->fired_ok;
+}
+
+namespace {
+
+// Blocks the calling task on one operation of c, which is locked. Returns fired_ok.
+[[gnu::naked]] bool wait_on(chan_core*, wait_queue&, void*, bool) {
+  STRAY_CLEAR_BELOW_AND_GO_TO(17, "_ZN5stray4sync19wait_on_clear_stackEPNS_6detail9chan_coreERNS0_10wait_queueEPvb");
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ bool condition_wait::block(std::int64_t timeout_ns) {
   runtime::prepare_wait(self, timed ? runtime::wait_reason::timed_cond_wait : runtime::wait_reason::cond_wait, n, 1);
   bucket.lock.unlock();
   if (timed) runtime::arm_timer(self, runtime::timer_after_ns(timeout_ns));
-  runtime::park(self);
+  runtime::park_on_clear_stack(self);
   if (!timed) return true;
   runtime::disarm_timer(self);
   if (self->fired != nullptr) return true;

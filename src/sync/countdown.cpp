@@ -54,7 +54,7 @@ void wait(std::atomic<std::uint64_t>& word, runtime::wait_reason reason) {
   runtime::prepare_wait(self, reason, n, 1);
   bucket.push_back(n);
   bucket.lock.unlock();
-  runtime::park(self);
+  runtime::park_on_clear_stack(self);
 }
 
 }  // namespace stray::sync::countdown

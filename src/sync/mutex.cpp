@@ -65,7 +65,7 @@ void mutex::lock_blocking() {
     woken ? bucket.push_front(n) : bucket.push_back(n);
     bucket.lock.unlock();
     if (began == 0) began = base::now_ns();
-    runtime::park(self);
+    runtime::park_on_clear_stack(self);
     if (self->fired_ok) return;  // handed over
     woken = true;
   }

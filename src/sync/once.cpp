@@ -33,7 +33,7 @@ bool once::begin_blocking() {
   runtime::prepare_wait(self, runtime::wait_reason::once_do, n, 1);
   bucket.push_back(n);
   bucket.lock.unlock();
-  runtime::park(self);
+  runtime::park_on_clear_stack(self);
   return !self->fired_ok;
 }
 

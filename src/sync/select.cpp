@@ -16,6 +16,7 @@
 #include <stray/panic.hpp>
 #include <stray/select.hpp>
 #include "base/arch.h"
+#include "base/stale_words.h"
 #include "base/sync_shim.h"
 #include "runtime/current.h"
 #include "runtime/park.h"
@@ -156,16 +157,38 @@ select_result conclude(const case_ref& c, const attempt& a) {
 
 void select_nothing() { runtime::park_forever(wait_reason::select_no_cases); }
 
+// By the locks of all cases; blocks unless it has a default or no time.
+[[gnu::noinline]] select_result select_locked(case_ref* cases, std::size_t n, bool has_default, std::int64_t timeout_ns);
+namespace {
+[[gnu::naked]] select_result wait_for_case(case_ref*, std::size_t, bool, std::int64_t) {
+  STRAY_CLEAR_BELOW_AND_GO_TO(47, "_ZN5stray6detail13select_lockedEPNS0_8case_refEmbl");
+}
+}  // namespace
+
+namespace {
+// What can be done at once; no_case: nothing.
+[[gnu::noinline]] select_result select_now(case_ref* cases, std::size_t n) {
+  const attempt a = try_unlocked(cases, n);
+  return a.index != no_case ? conclude(cases[a.index], a) : select_result{no_case, false};
+}
+}  // namespace
+
+// Its own frame is gone when the wait begins.
 select_result select_wait(case_ref* cases, std::size_t n, bool has_default, std::int64_t timeout_ns) {
-  bool timed = timeout_ns >= 0;
-  if (n == 0 && !has_default && !timed) select_nothing();
+  if (n == 0 && !has_default && timeout_ns < 0) select_nothing();
   runtime::ensure_started();
-  attempt a = try_unlocked(cases, n);
-  if (a.index != no_case) return conclude(cases[a.index], a);
+  const select_result now = select_now(cases, n);
+  if (now.index != no_case) return now;
+  if (has_default || timeout_ns == 0) return select_locked(cases, n, has_default, timeout_ns);
+  return wait_for_case(cases, n, false, timeout_ns);
+}
+
+select_result select_locked(case_ref* cases, std::size_t n, bool has_default, std::int64_t timeout_ns) {
+  const bool timed = timeout_ns >= 0;
   std::int64_t deadline = timed ? runtime::timer_after_ns(timeout_ns) : 0;
   lock_order order(cases, n);
   order.lock();
-  a = try_cases(cases, n);
+  attempt a = try_cases(cases, n);
   if (a.index != no_case || has_default || timeout_ns == 0) {
     order.unlock();
     if (a.index != no_case) return conclude(cases[a.index], a);

@@ -45,7 +45,7 @@ bool semaphore::acquire_blocking(std::int64_t timeout_ns) {
   bucket.push_back(n);
   bucket.lock.unlock();
   if (timed) runtime::arm_timer(self, runtime::timer_after_ns(timeout_ns));
-  runtime::park(self);
+  runtime::park_on_clear_stack(self);
   if (!timed) return true;
   runtime::disarm_timer(self);
   if (self->fired != nullptr) return true;

@@ -84,7 +84,7 @@ void drain(word_type& writer, word_type& state, task* self) {
   }
   bucket.push_front(prepare(self, runtime::wait_reason::rwmutex_lock, key(state)));
   bucket.lock.unlock();
-  runtime::park(self);
+  runtime::park_on_clear_stack(self);
 }
 
 enum class turn : std::uint8_t { none, announced, holds };
@@ -128,7 +128,7 @@ void lock_slow(word_type& writer, word_type& state, task* self) {
     began != 0 ? push_again(bucket, n, writer) : bucket.push_back(n);
     bucket.lock.unlock();
     if (began == 0) began = base::now_ns();
-    runtime::park(self);
+    runtime::park_on_clear_stack(self);
     if (writer.load(std::memory_order_relaxed) == lock_word::of(self)) return;  // order: own word, if it is; handed over
   }
 }
@@ -207,7 +207,7 @@ bool enter(word_type& writer, word_type& state, hold_slot& slot) noexcept {
   n->slot = &slot;
   bucket.push_back(n);
   bucket.lock.unlock();
-  runtime::park(self);  // the waker has recorded the hold
+  runtime::park_on_clear_stack(self);  // the waker has recorded the hold
 }
 
 [[noreturn, gnu::noinline]] void misused(bool held, const char* free_text) noexcept {

@@ -69,6 +69,7 @@ void marker::search(std::uintptr_t at, std::uintptr_t bytes, std::size_t n) noex
     if ((p & 7) == 4) meet_halves(p + 4, p + 4 + shift, lo, hi);
     met_at(load_any(p), p + shift);
   };
+  if (lo + 16 <= hi) meet_halves(lo, lo + shift, lo, hi);  // of the first word: below it lies nothing that could be tested
   std::uintptr_t p = lo;
   if (!wanted_.all && wanted_.count != 0) {
     const __m128i zero = _mm_setzero_si128();

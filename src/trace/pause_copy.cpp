@@ -215,6 +215,14 @@ bool pause_copy::is_module(const mapping& of) const noexcept {
   return false;
 }
 
+bool pause_copy::is_of_module(const mapping& of) const noexcept {
+  if (is_module(of)) return true;
+  for (const mapping& m : map_.all()) {
+    if (m.executable && !m.shared && m.inode == of.inode) return true;
+  }
+  return false;
+}
+
 bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_log& notes, doubt_log& doubts) noexcept {
   if (!map_.read(memory)) return false;
   kernel_.take(memory, map_, off, saved_, notes, doubts);  // first: it may need the last free descriptor
@@ -238,7 +246,7 @@ bool pause_copy::take(bump& memory, slice<const range> skip, unsigned off, note_
       const bool read_only = f != nullptr && f->never_written && !m.writable;
       if (on(root::shared) && (!read_only || written || now.few(m))) now.mapping_of(m, root::shared, true);
     } else if (m.file && m.inode != 0) {
-      if (on(root::files) && (written || (!is_module(m) && now.few(m)))) now.mapping_of(m, root::files, true);
+      if (on(root::files) && (written || (!is_of_module(m) && now.few(m)))) now.mapping_of(m, root::files, true);
     }
   }
   if (mem_ >= 0) sys::close(mem_);

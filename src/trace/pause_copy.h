@@ -5,7 +5,7 @@
 //    descriptors of their own, and the kernel takes pages back. So what the page cache has (mincore) is read, too. A page of a file that is on
 //    disk only is a doubt (doubts.h): reading it might have to wait for a thread that we have stopped (FUSE).
 // 2. Of a mapping that cannot be written, and of a private mapping of a file that has no private page there, the file's bytes count if the
-//    program may have written them (written_files.h, memory, deleted), or if they are few (4 MiB in all). A module's are its own.
+//    program may have written them (written_files.h, memory, deleted), or if they are few (4 MiB in all). A module's are its own, wherever else it is mapped.
 // 3. All is read through /proc/self/mem: past the end of a truncated file it answers an error, not SIGBUS.
 // 4. Device mappings (VM_IO, VM_PFNMAP) are never touched.
 // 5. At most 20 ms; what is not read by then is blind, with a note.
@@ -54,6 +54,8 @@ class pause_copy {
  private:
   struct job;
   bool is_module(const mapping& of) const noexcept;  // code of its file is mapped beside it
+  bool is_of_module(
+      const mapping& of) const noexcept;  // code of its file is mapped anywhere: libdw maps modules once more, to read them
   memory_map map_;
   page_scan pages_;
   list<flagged> flags_;

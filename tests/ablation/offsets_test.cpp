@@ -226,7 +226,8 @@ TEST_P(in_two_halves, of_a_context) {
       [&] { return reinterpret_cast<holder*>(words[high] << 32 | words[low]); }, said);
 }
 INSTANTIATE_TEST_SUITE_P(all, in_two_halves,
-                         ::testing::Values(halves_at{4, 5}, halves_at{5, 4}, halves_at{4, 7}, halves_at{7, 5}));
+                         ::testing::Values(halves_at{4, 5}, halves_at{5, 4}, halves_at{4, 7}, halves_at{7, 5}, halves_at{1, 0},
+                                           halves_at{3, 0}, halves_at{0, 1}, halves_at{14, 15}, halves_at{15, 14}));
 
 ucontext_t here, fiber;
 holder* arrived;

@@ -74,7 +74,8 @@ inline constexpr element_ops ops_of<void> = {0, 1, nullptr, nullptr};
 template <class T>
 class element_slot {
  public:
-  element_slot() noexcept = default;
+  // Zero: it may wait for its element for ever, and what lay there before is nobody's.
+  element_slot() noexcept { wipe(bytes_, sizeof bytes_); }
   element_slot(const element_slot&) = delete;
   element_slot& operator=(const element_slot&) = delete;
   ~element_slot() { reset(); }

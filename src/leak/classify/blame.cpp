@@ -16,6 +16,7 @@ struct core_helpers {
 };
 struct reference_helpers {  // of one that waits on an embedded primitive
   few_nodes met;            // of the best rank
+  few_nodes all;            // of any
   std::uint8_t rank;
 };
 
@@ -64,6 +65,7 @@ struct blamer {
   trace::slice<reference_helpers> by_reference{};  // of a node
   owner_table owners{};                            // see `own`; 0: nobody's
   address_filter waited{};                         // for: `embedded`
+  bool* has_silent_peers = nullptr;                // of a node: what it leads to was not read for others that wait for the same
   trace::list<std::uintptr_t> open{};              // blocks to read for `current`
   std::uint32_t current = no_node;
   bool failed = false;
@@ -73,7 +75,10 @@ struct blamer {
     helps = {memory.array<core_helpers>(g.cores.size), g.cores.size};
     out = {memory.array<blame>(g.nodes.size), g.nodes.size};
     by_reference = {memory.array<reference_helpers>(g.nodes.size), g.nodes.size};
-    if (helps.data == nullptr || out.data == nullptr || by_reference.data == nullptr || !waited.reserve(memory)) return false;
+    has_silent_peers = memory.array<bool>(g.nodes.size);
+    if (helps.data == nullptr || has_silent_peers == nullptr || out.data == nullptr || by_reference.data == nullptr ||
+        !waited.reserve(memory))
+      return false;
     for (const waited_on& e : embedded) waited.add(e.primitive);
     for (blame& b : out) b = blame{};
     return true;
@@ -111,7 +116,10 @@ struct blamer {
       if ((*o & 1) == 0) {
         out[*o / 2 - 1].heap_bytes -= bytes;
         reads = 1;
-      } else if (std::uint32_t last = (*o >> 4) - 1; last == current || reads == most_reads || are_peers(last, current)) {
+      } else if (std::uint32_t last = (*o >> 4) - 1; last == current) {
+        return;
+      } else if (reads == most_reads || are_peers(last, current)) {
+        has_silent_peers[last] = true;
         return;
       }
       *o = (current + 1) << 4 | (reads + 1) << 1 | 1;
@@ -127,7 +135,9 @@ struct blamer {
   void could_help(std::uint32_t number, std::uintptr_t primitive, bool address) noexcept {
     reference_helpers& h = by_reference[number];
     const auto rank = static_cast<std::uint8_t>((address ? 2 : 0) + (is_creator(current, number) ? 0 : 1));
-    if ((h.met.count != 0 && rank < h.rank) || waits_too(primitive, false)) return;
+    if (waits_too(primitive, false)) return;
+    h.all.add(current);
+    if (h.met.count != 0 && rank < h.rank) return;
     if (rank > h.rank) h.met = {};
     h.rank = rank;
     h.met.add(current);
@@ -244,6 +254,31 @@ struct blamer {
     return creators.count < all.count ? without(all, creators) : all;
   }
 
+  // Blame.h 6.
+  few_nodes wakers_of(std::uint32_t number) const noexcept {
+    const node& n = g.nodes[number];
+    few_nodes all = by_reference[number].all;
+    auto add = [&](const few_nodes& met) {
+      for (std::uint32_t h : met) {
+        if (h != number) all.add(h);
+      }
+      all.more = all.more || met.more;
+    };
+    for (std::uint32_t i = 0; n.rule == live_rule::handle && i < n.wait_count; i++) {
+      const wait& w = g.waits[n.first_wait + i];
+      const std::uint32_t core = core_number(g, w.primitive);
+      if (core == no_core) continue;
+      add(helps[core].of_receivers);  // may send, and close
+      if (w.sends) add(helps[core].of_senders);
+    }
+    for (std::uint32_t e = n.owners; e != no_edge; e = g.edges[e].next_owner) {
+      const std::uint32_t owner = g.edges[e].owner;
+      if (owner != no_node && owner != number && leaked(g.nodes[owner])) all.add(owner);
+    }
+    for (std::uint32_t h : all) all.more = all.more || has_silent_peers[h];
+    return all;
+  }
+
   // A leaked owner of the lock; `helper` if there is none.
   std::uint32_t owner_of(std::uint32_t number, std::uint32_t helper) const noexcept {
     const node& n = g.nodes[number];
@@ -276,6 +311,7 @@ struct blamer {
     trace::list<std::uint32_t> whose;
     for (std::uint32_t i = 0; i < g.nodes.size; i++) {
       if (!leaked(g.nodes[i])) continue;
+      out[i].wakers = wakers_of(i);
       const few_nodes all = helpers_of(i);
       out[i].waits_for = owner_of(i, all.count != 0 ? all.at[0] : no_node);
       if (all.count > 1 && !(several.push(memory, all) && whose.push(memory, i))) return false;

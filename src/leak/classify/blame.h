@@ -12,6 +12,8 @@
 //    shared one is read for seven at most, and for one of several in turn who wait for the same: they could help the same. So the cost is
 //    mostly that of two markings of what the leaked reach.
 // 5. It has memory of its own: when that ends, causes say less, and the verdicts stay.
+// 6. wakers: all of the leaked whose end might wake it, without the preferences of 1 and 2: a destructor may do whatever its frames lead to. Peers
+//    are none. `more` if not all are known.
 // Pure; runs in the snapshot.
 #pragma once
 
@@ -74,6 +76,7 @@ struct blame {
   few_nodes several{};                                // empty, or all of those that waits_for is the first of
   bool ring = false;
   std::uint64_t heap_bytes = 0;
+  few_nodes wakers{};  // 6
 };
 
 // One blame a node; none when there is no memory. `embedded` is sorted by address.

@@ -49,6 +49,9 @@ void verdict_writer::name_cause(const blame& b, verdict& v) const noexcept {
   if (b.root != no_node) v.root = g_.nodes[b.root].id;
   v.ring = b.ring;
   v.heap_bytes = b.heap_bytes;
+  static_assert(few_nodes::room <= few_ids::room);
+  for (std::uint32_t waker : b.wakers) v.wakers.at[v.wakers.count++] = g_.nodes[waker].id;
+  v.wakers.all_known = !b.wakers.more;
   if (b.several.count == 0) return;
   static_assert(few_nodes::room <= verdict::owners_named);
   for (std::uint32_t helper : b.several) v.owner_ids[v.owner_count++] = g_.nodes[helper].id;
@@ -63,7 +66,7 @@ void verdict_writer::write(std::uint32_t number, verdict_tier tier, grounds reas
     return;
   }
   verdict& v = n.is_main ? log_.main : log_.list[log_.count++];
-  v = {n.record, tier, reason, n.for_reading, n.source, wait_id(n.id, n.seq), at, n.stack, 0, {}, 0, 0, false, 0};
+  v = {n.record, tier, reason, n.for_reading, n.source, wait_id(n.id, n.seq), at, n.stack, 0, {}, 0, 0, false, 0, {}};
   name_owners(number, v);
   if (blames_.size != 0) name_cause(blames_[number], v);
 }

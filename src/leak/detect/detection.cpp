@@ -103,6 +103,7 @@ std::optional<finding> describe(const verdict& v, thread_stacks& threads, bool p
   f->root = v.root;
   f->ring = v.ring;
   f->heap_bytes = v.heap_bytes;
+  f->wakers = v.wakers;
   f->place = place_of(v.reason, v.at, doubts);
   return f;
 }

@@ -48,6 +48,7 @@ struct finding {
   std::uint64_t waits_for = 0, root = 0;
   bool ring = false;
   std::size_t heap_bytes = 0;
+  few_ids wakers{};  // of the leaked, by task id
 };
 
 struct findings {

@@ -33,6 +33,14 @@ inline constexpr std::size_t grounds_count = static_cast<std::size_t>(grounds::f
 
 enum class verdict_tier : std::uint8_t { likely = 1, cycle = 2, proven = 3 };  // as leak::tier
 
+// Of tasks, the first few.
+struct few_ids {
+  static constexpr std::uint32_t room = 4;
+  std::uint64_t at[room];
+  std::uint8_t count;
+  bool all_known;
+};
+
 struct verdict {
   std::uint32_t record;  // of its source
   verdict_tier tier;
@@ -50,6 +58,7 @@ struct verdict {
   std::uint64_t waits_for, root;
   bool ring;
   std::uint64_t heap_bytes;
+  few_ids wakers;  // all of the leaked whose end might wake it
 };
 
 // In memory shared by parent and child.

@@ -142,49 +142,100 @@ std::string function_at(std::uintptr_t return_address) {
 }
 
 // The choice among those whom both detections named. Runs on the detector's thread.
+//
+// The end of one may wake another (finding::wakers), which may then wake a third. So nobody is taken while somebody ends who might, on
+// whatever way, wake it; and all of the leaked stand on these ways, also those that are not to be taken.
 class selection {
  public:
-  selection(const findings& f, std::size_t budget, batch* of) : found_(f), left_(budget), of_(of) {}
+  selection(const findings& f, std::size_t budget, batch* of) : found_(f), left_(budget), of_(of) {
+    for (const finding& one : f.list) all_[one.wait.task].found = &one;
+    if (f.main) all_[f.main->wait.task].found = &*f.main;
+  }
 
-  void add(const finding* f, reclaim_report::goroutine* out, std::size_t place) { members_[f->wait.task] = {f, out, place}; }
+  void add(const finding* f, reclaim_report::goroutine* out, std::size_t place) {
+    task_here& t = all_[f->wait.task];
+    t.out = out;
+    t.place = place;
+  }
   void run() {
-    for (auto& [id, m] : members_) settle(m);
+    for (auto& [id, t] : all_) settle(t);
+    for (auto& [id, t] : all_) {
+      if (t.state == task_here::unsure) decide_unsure(t);
+    }
   }
 
  private:
-  struct member {
+  struct task_here {
     const finding* found = nullptr;
-    reclaim_report::goroutine* out = nullptr;
-    std::size_t place = 0;  // of out in the report
-    enum : std::uint8_t { open, visited, settled } state = open;
+    reclaim_report::goroutine* out = nullptr;  // null: it is not to be taken
+    std::size_t place = 0;                     // of out in the report
+    // unsure: not all that might wake it are known, or one of them is so.
+    enum : std::uint8_t { open, visited, unsure, settled } state = open;
+    bool moves = false;  // settled: it ends, or may wake when others end
   };
-  member* find(std::uint64_t task_id) {
-    auto at = members_.find(task_id);
-    return at == members_.end() ? nullptr : &at->second;
-  }
-  static bool gives_way(const member& m) noexcept {  // somebody may be woken by its end
-    return m.out->outcome == reclaim_outcome::unwinding || m.out->outcome == reclaim_outcome::deferred;
+  task_here* find(std::uint64_t task_id) {
+    auto at = all_.find(task_id);
+    return at == all_.end() ? nullptr : &at->second;
   }
 
-  // Those it waits for first.
-  void settle(member& first) {
-    std::vector<member*> chain;
-    for (member* m = &first; m != nullptr && m->state == member::open; m = find(m->found->waits_for)) {
-      m->state = member::visited;
-      chain.push_back(m);
+  // Those that might wake it first, depth first. Who is met again on the way stands in a cycle, of which the first to be decided is taken.
+  void settle(task_here& first) {
+    struct step {
+      task_here* of;
+      std::uint8_t next = 0;  // of its wakers
+    };
+    std::vector<step> way;
+    auto go_to = [&](task_here* t) {
+      if (t == nullptr || t->state != task_here::open) return;
+      t->state = task_here::visited;
+      way.push_back({t});
+    };
+    go_to(&first);
+    while (!way.empty()) {
+      const few_ids& wakers = way.back().of->found->wakers;
+      if (way.back().next < wakers.count) {
+        go_to(find(wakers.at[way.back().next++]));
+        continue;
+      }
+      task_here& t = *way.back().of;
+      way.pop_back();
+      decide(t);
     }
-    for (; !chain.empty(); chain.pop_back()) decide(*chain.back());
   }
-  void decide(member& m) {
-    m.state = member::settled;
-    member* before = find(m.found->waits_for);
-    if (before != nullptr && before != &m && before->state == member::settled && gives_way(*before)) {
-      m.out->outcome = reclaim_outcome::deferred;
-      m.out->reason = "goroutine " + std::to_string(before->found->id) + ", which it waits for, ends or may wake: look again";
-      return;
+
+  void decide(task_here& t) {
+    const few_ids& wakers = t.found->wakers;
+    bool sure = wakers.all_known;
+    for (std::uint8_t i = 0; i < wakers.count; i++) {
+      const task_here* w = find(wakers.at[i]);
+      if (w == nullptr || w == &t) continue;
+      if (w->state == task_here::settled && w->moves) {
+        return put_off(t, (w->found->thread ? "thread " : "goroutine ") + std::to_string(w->found->id) +
+                              ", which might wake it, ends or may wake: look again");
+      }
+      sure = sure && w->state != task_here::unsure;
     }
+    if (sure) return take_it(t);
+    t.state = task_here::unsure;
+  }
+  // When nobody ends, nobody can wake it.
+  void decide_unsure(task_here& t) {
+    if (any_taken_) return put_off(t, "others end that might wake it: look again");
+    take_it(t);
+  }
+
+  void put_off(task_here& t, std::string why) {
+    t.state = task_here::settled;
+    t.moves = true;
+    if (t.out == nullptr) return;
+    t.out->outcome = reclaim_outcome::deferred;
+    t.out->reason = std::move(why);
+  }
+  void take_it(task_here& t) {
+    t.state = task_here::settled;
+    if (t.out == nullptr) return;
     if (left_ == 0) {
-      m.out->reason = "beyond the budget of this call";
+      t.out->reason = "beyond the budget of this call";
       return;
     }
     if (!unlisted_) {
@@ -192,22 +243,23 @@ class selection {
       forget_proofs();
       for (const finding& f : found_.list) runtime::unlist(runtime::tasks().at(f.record), f.wait);
     }
-    refusal r = take(*m.found, of_, m.place, ends_);
+    refusal r = take(*t.found, of_, t.place, ends_);
     if (r.reason == nullptr) {
       left_--;
-      m.out->outcome = reclaim_outcome::unwinding;
+      t.moves = any_taken_ = true;
+      t.out->outcome = reclaim_outcome::unwinding;
       return;
     }
-    m.out->reason = r.reason;
-    m.out->function = function_at(r.at);
+    t.out->reason = r.reason;
+    t.out->function = function_at(r.at);
   }
 
   const findings& found_;
   std::size_t left_;
   batch* of_;
   terminate_calls ends_;
-  std::map<std::uint64_t, member> members_;
-  bool unlisted_ = false;
+  std::map<std::uint64_t, task_here> all_;
+  bool unlisted_ = false, any_taken_ = false;
 };
 
 void choose(const report& r, const findings& second, const reclaim_options& o, batch* of, reclaim_report& out,
