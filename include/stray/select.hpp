@@ -34,15 +34,17 @@ struct no_handler {};
 
 enum class case_role { operation, timeout, fallback };
 
-template <class Handler, class Value>
-void call_handler(Handler& handler, Value&& value) {
+// take: called in any case. What it returns is the handler's own argument, or ends before the handler begins: no copy of ours lives beside it.
+template <class Handler, class Take>
+void call_handler(Handler& handler, Take take) {
   if constexpr (std::is_same_v<Handler, no_handler>) {
     (void)handler;
-    (void)value;
-  } else if constexpr (std::is_invocable_v<Handler&, Value>) {
-    handler(std::forward<Value>(value));
+    (void)take();
+  } else if constexpr (std::is_invocable_v<Handler&, decltype(take())>) {
+    handler(take());
   } else {
     static_assert(std::is_invocable_v<Handler&>, "a receive handler takes std::optional<T> (bool for void) or nothing");
+    (void)take();
     handler();
   }
 }
@@ -66,14 +68,16 @@ class recv_case : public case_tag {
   // Not inline: the value and what the handler gets of it lie in frames that are gone when the next wait begins.
   [[gnu::noinline]] void complete(bool ok) {
     if constexpr (std::is_void_v<T>) {
-      call_handler(handler_, ok);
+      call_handler(handler_, [ok] { return ok; });
     } else {
-      std::optional<T> value;
-      if (ok) {
-        slot_.filled();
-        slot_.take_to(value);
-      }
-      call_handler(handler_, std::move(value));
+      call_handler(handler_, [this, ok] {
+        std::optional<T> value;
+        if (ok) {
+          slot_.filled();
+          slot_.take_to(value);
+        }
+        return value;
+      });
     }
   }
 

@@ -124,6 +124,34 @@ TYPED_TEST(kept_element, selected) {
   });
 }
 
+// A move that copies (a const member) leaves the value in its place: what the handler has is the only one all the same.
+TEST(kept_by_select, nothing_beside_a_handler) {
+  struct message {
+    const std::shared_ptr<int> owner;
+  };
+  auto q = make_chan<message>(1);
+  auto send = [&q] {
+    auto owner = std::make_shared<int>(1);
+    q.send(message{owner});
+    return std::weak_ptr<int>(owner);
+  };
+  std::weak_ptr<int> seen = send();
+  EXPECT_FALSE(seen.expired());
+  stray::select(stray::on_recv(q, [&seen](std::optional<message> m) {
+    m.reset();
+    EXPECT_TRUE(seen.expired()) << "dropped by a handler that goes on";
+  }));
+  seen = send();
+  stray::select(stray::on_recv(q, [&seen] { EXPECT_TRUE(seen.expired()) << "not wanted by the handler"; }));
+  seen = send();
+  std::vector<stray::select_case> cases;
+  cases.emplace_back(stray::on_recv(q, [&seen](std::optional<message> m) {
+    m.reset();
+    EXPECT_TRUE(seen.expired()) << "of a case that stays";
+  }));
+  stray::select(std::span(cases));
+}
+
 // The cases are kept by the program, and used again; what they have received and sent is not.
 TYPED_TEST(kept_element, by_cases_that_stay) {
   static auto q = make_chan<TypeParam>(1);
