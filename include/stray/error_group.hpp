@@ -53,7 +53,7 @@ class error_group {
     return true;
   }
 
-  // Blocks until all functions have returned, cancels ctx(), and rethrows the first exception that left one.
+  // Blocks until all functions have returned, cancels ctx(), and rethrows the first exception that left one; so does every later call.
   [[gnu::always_inline]] inline void wait() {
     group_.wait();
     cancel_();
