@@ -8,6 +8,7 @@
 # subject: stalled
 # subject: what
 # subject: wild
+# subject: signals
 import signal
 import sys
 import time
@@ -62,8 +63,14 @@ def wild():
             same((faults.end(), faults.err), (-signal.SIGSEGV, ""), f"the end: {subject}")
 
 
+def signals():
+    """A goroutine's thread blocks the program's signals, and a thread that it starts does: only what is for the process arrives."""
+    with Program("faults", "signals") as faults:
+        same((faults.end(), faults.said["out"], faults.err), (-signal.SIGTERM, ["pipe EPIPE", "raised"], ""), "the end")
+
+
 def test(subject):
-    if subject in ("stalled", "what", "wild"):
+    if subject in ("stalled", "what", "wild", "signals"):
         return globals()[subject]()
     lines = [n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if text.endswith(f"// here: {subject}")]
     with Program("faults", subject) as faults:

@@ -2,7 +2,10 @@
 // `deadlock`, where nobody can go on.
 // `stalled_exception`, `stalled_lock`: and a thread holds the loader's list of modules for ever, without which no function has a name.
 // `stalled_what`: what() does not return. `what_...`: it ends in another way.
+// `signals`: a goroutine raises some, a thread that it starts does, and then kill is called.
 // `wild_main`, `wild_goroutine`: a read through a wild pointer that leads to the guard page of an ended goroutine's stack, or of its own.
+#include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
@@ -108,6 +111,20 @@ int main(int, char** argv) {
   if (what == "deadlock") {
     std::cout << "waits" << std::endl;
     stray::make_chan<int>().recv();
+  }
+  if (what == "signals") {
+    stray::go([] {
+      for (int s : {SIGTERM, SIGINT, SIGUSR1}) std::raise(s);
+      pthread_kill(pthread_self(), SIGTERM);
+      int ends[2];
+      if (pipe(ends) != 0) _exit(1);
+      close(ends[0]);
+      std::cout << "pipe " << (write(ends[1], "x", 1) < 0 && errno == EPIPE ? "EPIPE" : "written") << std::endl;
+      std::thread([] { std::raise(SIGTERM); }).join();
+      std::cout << "raised" << std::endl;
+      kill(getpid(), SIGTERM);
+    });
+    for (;;) pause();
   }
   auto orders = stray::make_chan<int>();
   stray::go(shop::wait_for_order, orders);
