@@ -120,6 +120,7 @@ bool try_send_move(chan_core* core, T&& value) {
 template <class T>
 [[gnu::always_inline]] inline void recv_to(chan_core* core, std::optional<T>& empty) {
   element_slot<T> slot;
+  slot.clear();
   if (!chan_recv(core, slot.raw())) return;
   slot.filled();
   slot.take_to(empty);

@@ -62,6 +62,7 @@ class recv_case : public case_tag {
     if constexpr (std::is_void_v<T>) {
       return {from_.core(), nullptr, direction::recv};
     } else {
+      slot_.clear();
       return {from_.core(), slot_.raw(), direction::recv};
     }
   }

@@ -74,8 +74,9 @@ inline constexpr element_ops ops_of<void> = {0, 1, nullptr, nullptr};
 template <class T>
 class element_slot {
  public:
-  // Zero: it may wait for its element for ever, and what lay there before is nobody's.
-  element_slot() noexcept { wipe(bytes_, sizeof bytes_); }
+  element_slot() noexcept = default;
+  // Of an empty one that is going to wait for its element, perhaps for ever: what lay there before is nobody's.
+  void clear() noexcept { wipe(bytes_, sizeof bytes_); }
   element_slot(const element_slot&) = delete;
   element_slot& operator=(const element_slot&) = delete;
   ~element_slot() { reset(); }
