@@ -18,7 +18,7 @@ void clear_bytes(void* at, std::size_t bytes) noexcept;  // also where nobody re
       "%rdi\n\tjmp " name)
 
 // The body of a naked function that is going to block: it zeroes 8 + 16 * n bytes below the caller's frame, and goes on in the function of that
-// symbol, which has the same parameters. Its frames and park's have gaps, and what lay there stays for as long as the wait.
+// symbol, which has the same parameters and is [[gnu::used]]. Its frames and park's have gaps, and what lay there stays for as long as the wait.
 #define STRAY_CLEAR_BELOW_AND_GO_TO(n, symbol)                                          \
   asm("pxor %xmm0, %xmm0\n\tmovq %xmm0, -8(%rsp)\n\t.set stray_below, -24\n\t.rept " #n \
       "\n\tmovups %xmm0, stray_below(%rsp)\n\t.set stray_below, stray_below - 16\n\t.endr\n\tjmp " symbol)

@@ -77,7 +77,7 @@ void prepare_wait(task* self, wait_reason reason, wait_node* nodes, std::uint32_
   self->word.store(word::with(next, state::parking), std::memory_order_release);  // order: the record before the state
 }
 
-[[gnu::noinline, gnu::noclone]] void park(task* self) {
+[[gnu::noinline, gnu::noclone, gnu::used]] void park(task* self) {
   if (self->is_thread) {
     thread_frame frame;  // what a switch would have saved, for the stack reader
     stray_capture_context(&frame.registers, &frame.sp);

@@ -113,7 +113,7 @@ task* admit_sender(chan_core* c) noexcept {
 
 }  // namespace
 
-bool wait_on_clear_stack(chan_core* c, wait_queue& q, void* slot, bool sends) {
+[[gnu::used]] bool wait_on(chan_core* c, wait_queue& q, void* slot, bool sends) {
   task* self = runtime::current_task();
   wait_node* n = &self->node;
   n->owner = self;
@@ -131,8 +131,8 @@ bool wait_on_clear_stack(chan_core* c, wait_queue& q, void* slot, bool sends) {
 namespace {
 
 // Blocks the calling task on one operation of c, which is locked. Returns fired_ok.
-[[gnu::naked]] bool wait_on(chan_core*, wait_queue&, void*, bool) {
-  STRAY_CLEAR_BELOW_AND_GO_TO(17, "_ZN5stray4sync19wait_on_clear_stackEPNS_6detail9chan_coreERNS0_10wait_queueEPvb");
+[[gnu::naked]] bool wait_on_clear_stack(chan_core*, wait_queue&, void*, bool) {
+  STRAY_CLEAR_BELOW_AND_GO_TO(17, "_ZN5stray4sync7wait_onEPNS_6detail9chan_coreERNS0_10wait_queueEPvb");
 }
 
 }  // namespace
@@ -243,7 +243,7 @@ void chan_send(chan_core* c, void* value) {
   task* wake = nullptr;
   progress p = sync::send_locked(c, value, &wake);
   if (p == progress::blocked) {
-    if (sync::wait_on(c, c->sendq, value, true)) return;
+    if (sync::wait_on_clear_stack(c, c->sendq, value, true)) return;
     sync::panic_send_on_closed();
   }
   c->lock.unlock();
@@ -268,7 +268,7 @@ bool chan_recv(chan_core* c, void* slot) {
   task* wake = nullptr;
   unsigned char* left = nullptr;
   progress p = sync::recv_locked(c, slot, &wake, &left);
-  if (p == progress::blocked) return sync::wait_on(c, c->recvq, slot, false);
+  if (p == progress::blocked) return sync::wait_on_clear_stack(c, c->recvq, slot, false);
   c->lock.unlock();
   if (wake != nullptr) make_runnable(wake);
   if (left != nullptr) sync::vacate(c, left);

@@ -158,7 +158,8 @@ select_result conclude(const case_ref& c, const attempt& a) {
 void select_nothing() { runtime::park_forever(wait_reason::select_no_cases); }
 
 // By the locks of all cases; blocks unless it has a default or no time.
-[[gnu::noinline]] select_result select_locked(case_ref* cases, std::size_t n, bool has_default, std::int64_t timeout_ns);
+[[gnu::noinline, gnu::used]] select_result select_locked(case_ref* cases, std::size_t n, bool has_default,
+                                                         std::int64_t timeout_ns);
 namespace {
 [[gnu::naked]] select_result wait_for_case(case_ref*, std::size_t, bool, std::int64_t) {
   STRAY_CLEAR_BELOW_AND_GO_TO(47, "_ZN5stray6detail13select_lockedEPNS0_8case_refEmbl");
