@@ -5,7 +5,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
+#include <dirent.h>
 #include <gtest/gtest.h>
 #include <thread>
 
@@ -125,9 +127,34 @@ struct roots_case : ::testing::Test {
     phase.store(2);
     holder.join();
   }
+  // A thread that is still on its way out of our handler when the next snapshot begins is stopped there, by ptrace, and the registers that the
+  // signal frame keeps lie in its frames then. So the second snapshot waits for it.
+  static int threads_that_block_the_signal() {
+    int n = 0;
+    DIR* tasks = opendir("/proc/self/task");
+    while (dirent* one = readdir(tasks)) {
+      char path[64], line[256];
+      std::snprintf(path, sizeof path, "/proc/self/task/%.16s/status", one->d_name);
+      std::FILE* status = std::fopen(path, "r");
+      if (status == nullptr) continue;
+      while (std::fgets(line, sizeof line, status) != nullptr) {
+        unsigned long long blocked = 0;
+        if (std::sscanf(line, "SigBlk: %llx", &blocked) == 1) n += static_cast<int>(blocked >> (stop_signal() - 1) & 1);
+      }
+      std::fclose(status);
+    }
+    closedir(tasks);
+    return n;
+  }
   void expect_only_by(root what, unsigned also = 0) {
+    const int before = threads_that_block_the_signal();
     EXPECT_TRUE(found());
-    EXPECT_FALSE(found(bit(what) | also));
+    bool other = false;
+    do {  // a snapshot that had to stop twice may have met it there by itself
+      while (threads_that_block_the_signal() > before) std::this_thread::yield();
+      other = found(bit(what) | also);
+    } while (other && last.stops > 1);
+    EXPECT_FALSE(other);
   }
 };
 
